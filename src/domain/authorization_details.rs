@@ -1,0 +1,405 @@
+//! The grant language: `authorization_details` (RFC 9396) of the types `ai_access` and `ai_limits`, and its short form, `scope`.
+//!
+//! Everything here reads what a stranger sent. What can't be enforced is refused, never ignored (RFC 9396 §5).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    grant::Terms,
+    limits::{Limits, MAX_STORED_INTEGER},
+    permission::{Capability, ModelPattern, Permission, Provider},
+};
+
+/// Largest `authorization_details` parameter, in bytes.
+pub const MAX_DETAILS_BYTES: usize = 16 * 1024;
+/// Most entries in one request.
+pub const MAX_PERMISSIONS: usize = 16;
+/// Most `models` in one entry.
+pub const MAX_MODELS: usize = 64;
+
+/// The `type` of an entry that names a provider.
+pub const TYPE_ACCESS: &str = "ai_access";
+/// The `type` of the entry that limits the whole grant.
+pub const TYPE_LIMITS: &str = "ai_limits";
+
+/// What an app asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requested {
+    /// Never empty.
+    pub permissions: Vec<Permission>,
+    /// Over the whole grant.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Why `authorization_details` or `scope` can't be granted. The text is for the app's developer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DetailsError {
+    /// Longer than [`MAX_DETAILS_BYTES`].
+    #[error("authorization_details is longer than {MAX_DETAILS_BYTES} bytes")]
+    TooLong,
+    /// Not a JSON array of objects.
+    #[error("authorization_details must be a JSON array of objects with a type")]
+    NotAnArray,
+    /// The array is too long.
+    #[error("at most {MAX_PERMISSIONS} entries can be asked for at once")]
+    TooMany,
+    /// A type that this broker doesn't define.
+    #[error("entry {index}: unknown type {found:?}; use ai_access or ai_limits")]
+    UnknownType {
+        /// Position in the array, from 0.
+        index: usize,
+        /// The type as sent, shortened.
+        found: String,
+    },
+    /// Fields that are missing, unknown or of the wrong type.
+    #[error("entry {index}: {reason}")]
+    Malformed {
+        /// Position in the array, from 0.
+        index: usize,
+        /// What the parser says.
+        reason: String,
+    },
+    /// `models` is missing or empty.
+    #[error("entry {index}: models must name at least one model; [\"*\"] asks for all of them")]
+    NoModels {
+        /// Position in the array, from 0.
+        index: usize,
+    },
+    /// `models` is too long.
+    #[error("entry {index}: at most {MAX_MODELS} models can be named")]
+    TooManyModels {
+        /// Position in the array, from 0.
+        index: usize,
+    },
+    /// `capabilities` is missing or empty.
+    #[error("entry {index}: capabilities must name at least one capability")]
+    NoCapabilities {
+        /// Position in the array, from 0.
+        index: usize,
+    },
+    /// A limit that the ledger doesn't enforce yet.
+    #[error("entry {index}: {limit} is not enforced by this broker yet, so it can not be granted; leave it out")]
+    NotEnforced {
+        /// Position in the array, from 0.
+        index: usize,
+        /// The limit's name.
+        limit: &'static str,
+    },
+    /// Two `ai_limits` entries.
+    #[error("ai_limits may appear once")]
+    LimitsTwice,
+    /// Nothing to grant.
+    #[error("nothing was asked for: name at least one ai_access entry, or a scope such as openai:chat")]
+    Nothing,
+    /// A scope that isn't `provider:capability`.
+    #[error("unknown scope {found:?}; a scope is provider:capability, such as openai:chat")]
+    UnknownScope {
+        /// The scope as sent, shortened.
+        found: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    r#type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccessEntry {
+    #[serde(rename = "type")]
+    _type: String,
+    provider: Provider,
+    #[serde(default)]
+    models: Vec<ModelPattern>,
+    #[serde(default)]
+    capabilities: BTreeSet<Capability>,
+    #[serde(default)]
+    limits: AskedLimits,
+}
+
+/// Limits as the language defines them, with those that this version can't keep.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskedLimits {
+    #[serde(default)]
+    requests: Option<core::num::NonZeroU64>,
+    #[serde(default)]
+    requests_per_minute: Option<core::num::NonZeroU32>,
+    #[serde(default)]
+    concurrency: Option<core::num::NonZeroU32>,
+    #[serde(default)]
+    budget_usd: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    budget_period: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    tokens: Option<serde::de::IgnoredAny>,
+}
+
+impl AskedLimits {
+    fn enforceable(&self, index: usize) -> Result<Limits, DetailsError> {
+        let asked = [
+            ("budget_usd", self.budget_usd.is_some()),
+            ("budget_period", self.budget_period.is_some()),
+            ("tokens", self.tokens.is_some()),
+        ];
+        if let Some((limit, _)) = asked.into_iter().find(|(_, asked)| *asked) {
+            return Err(DetailsError::NotEnforced { index, limit });
+        }
+        if self.requests.is_some_and(|requests| requests.get() > MAX_STORED_INTEGER) {
+            let reason = format!("requests must be at most {MAX_STORED_INTEGER}");
+            return Err(DetailsError::Malformed { index, reason });
+        }
+        Ok(Limits {
+            requests: self.requests,
+            requests_per_minute: self.requests_per_minute,
+            concurrency: self.concurrency,
+        })
+    }
+}
+
+impl Requested {
+    /// Reads the `authorization_details` parameter.
+    ///
+    /// # Errors
+    /// [`DetailsError`] says which entry is wrong and what to change.
+    pub fn from_authorization_details(json: &str) -> Result<Self, DetailsError> {
+        if json.len() > MAX_DETAILS_BYTES {
+            return Err(DetailsError::TooLong);
+        }
+        let entries: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| DetailsError::NotAnArray)?;
+        if entries.len() > MAX_PERMISSIONS {
+            return Err(DetailsError::TooMany);
+        }
+        let mut permissions = Vec::new();
+        let mut limits = None;
+        for (index, entry) in entries.into_iter().enumerate() {
+            let tag: Tag = serde_json::from_str(entry.get()).map_err(|_| DetailsError::NotAnArray)?;
+            match tag.r#type.as_str() {
+                TYPE_ACCESS => permissions.push(access(index, entry.get())?),
+                TYPE_LIMITS if limits.is_some() => return Err(DetailsError::LimitsTwice),
+                TYPE_LIMITS => {
+                    let mut entry: serde_json::Map<String, serde_json::Value> = parse(index, entry.get())?;
+                    entry.remove("type");
+                    let asked: AskedLimits = serde_json::from_value(entry.into())
+                        .map_err(|error| DetailsError::Malformed { index, reason: shorten(&error.to_string()) })?;
+                    limits = Some(asked.enforceable(index)?);
+                }
+                other => return Err(DetailsError::UnknownType { index, found: shorten(other) }),
+            }
+        }
+        if permissions.is_empty() {
+            return Err(DetailsError::Nothing);
+        }
+        Ok(Self { permissions, limits: limits.unwrap_or_default() })
+    }
+
+    /// Reads the `scope` parameter (RFC 6749 §3.3): space-separated `provider:capability`, each for every model of that provider.
+    ///
+    /// # Errors
+    /// [`DetailsError::UnknownScope`], or [`DetailsError::Nothing`] for an empty one.
+    pub fn from_scope(scope: &str) -> Result<Self, DetailsError> {
+        if scope.len() > MAX_DETAILS_BYTES {
+            return Err(DetailsError::TooLong);
+        }
+        let mut permissions: Vec<Permission> = Vec::new();
+        for token in scope.split(' ').filter(|token| !token.is_empty()) {
+            let unknown = || DetailsError::UnknownScope { found: shorten(token) };
+            let (provider, capability) = token.split_once(':').ok_or_else(unknown)?;
+            let provider: Provider = provider.parse().map_err(|_| unknown())?;
+            let capability: Capability = capability.parse().map_err(|_| unknown())?;
+            if let Some(permission) = permissions.iter_mut().find(|permission| permission.provider == provider) {
+                permission.capabilities.insert(capability);
+            } else {
+                let every_model = ModelPattern::try_from("*".to_owned()).map_err(|_| DetailsError::Nothing)?;
+                permissions.push(Permission {
+                    provider,
+                    models: vec![every_model],
+                    capabilities: BTreeSet::from([capability]),
+                    limits: Limits::NONE,
+                });
+            }
+        }
+        if permissions.is_empty() {
+            return Err(DetailsError::Nothing);
+        }
+        Ok(Self { permissions, limits: Limits::NONE })
+    }
+}
+
+fn access(index: usize, json: &str) -> Result<Permission, DetailsError> {
+    let entry: AccessEntry = parse(index, json)?;
+    if entry.models.is_empty() {
+        return Err(DetailsError::NoModels { index });
+    }
+    if entry.models.len() > MAX_MODELS {
+        return Err(DetailsError::TooManyModels { index });
+    }
+    if entry.capabilities.is_empty() {
+        return Err(DetailsError::NoCapabilities { index });
+    }
+    let mut models: Vec<ModelPattern> = Vec::with_capacity(entry.models.len());
+    for model in entry.models {
+        if !models.contains(&model) {
+            models.push(model);
+        }
+    }
+    let limits = entry.limits.enforceable(index)?;
+    Ok(Permission { provider: entry.provider, models, capabilities: entry.capabilities, limits })
+}
+
+fn parse<'de, T: Deserialize<'de>>(index: usize, json: &'de str) -> Result<T, DetailsError> {
+    serde_json::from_str(json).map_err(|error| DetailsError::Malformed { index, reason: shorten(&error.to_string()) })
+}
+
+/// What a stranger sent, short enough to say back.
+fn shorten(text: &str) -> String {
+    const MAX_ECHO_CHARS: usize = 120;
+    text.chars().filter(|c| !c.is_control()).take(MAX_ECHO_CHARS).collect()
+}
+
+/// One entry of the token response's `authorization_details`: as granted (RFC 9396 §7), with the base URL for the provider's SDK.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type")]
+pub enum GrantedDetail {
+    /// A permission.
+    #[serde(rename = "ai_access")]
+    Access {
+        /// What was granted.
+        #[serde(flatten)]
+        permission: Permission,
+        /// Where the provider's official SDK is pointed to.
+        base_url: String,
+    },
+    /// Limits over the whole grant.
+    #[serde(rename = "ai_limits")]
+    Limits {
+        /// What was granted.
+        #[serde(flatten)]
+        limits: Limits,
+    },
+}
+
+impl GrantedDetail {
+    /// The `authorization_details` of a grant, for a broker at `issuer` (an origin without a trailing slash).
+    #[must_use]
+    pub fn list(terms: &Terms, issuer: &str) -> Vec<Self> {
+        let mut details: Vec<Self> = terms
+            .permissions
+            .iter()
+            .map(|permission| Self::Access {
+                permission: permission.clone(),
+                base_url: format!("{issuer}{}", permission.provider.base_path()),
+            })
+            .collect();
+        if !terms.limits.is_empty() {
+            details.push(Self::Limits { limits: terms.limits });
+        }
+        details
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ASKED: &str = r#"[{"type":"ai_access","provider":"openai","models":["gpt-5-mini","gpt-5.1*"],
+        "capabilities":["chat","embeddings"],"limits":{"requests":1000,"requests_per_minute":60,"concurrency":8}},
+        {"type":"ai_limits","requests":500}]"#;
+
+    #[test]
+    fn entries_are_read_as_asked() {
+        let asked = Requested::from_authorization_details(ASKED).unwrap();
+        assert_eq!(asked.permissions.len(), 1);
+        assert_eq!(asked.permissions[0].models.len(), 2);
+        assert_eq!(asked.permissions[0].limits.concurrency.map(core::num::NonZeroU32::get), Some(8));
+        assert_eq!(asked.limits.requests.map(core::num::NonZeroU64::get), Some(500));
+    }
+
+    fn refused(json: &str) -> DetailsError {
+        Requested::from_authorization_details(json).unwrap_err()
+    }
+
+    #[test]
+    fn an_unknown_type_is_refused() {
+        assert_eq!(refused(r#"[{"type":"payment"}]"#), DetailsError::UnknownType { index: 0, found: "payment".into() });
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let json = ASKED.replace("\"provider\"", "\"colour\":1,\"provider\"");
+        assert!(matches!(refused(&json), DetailsError::Malformed { index: 0, .. }));
+    }
+
+    #[test]
+    fn an_unknown_field_of_ai_limits_is_refused() {
+        let json = ASKED.replace("\"requests\":500", "\"requests\":500,\"colour\":1");
+        assert!(matches!(refused(&json), DetailsError::Malformed { index: 1, .. }));
+    }
+
+    #[test]
+    fn a_limit_that_is_not_enforced_is_refused() {
+        let json = ASKED.replace("\"requests\":500", "\"budget_usd\":\"5.00\"");
+        assert_eq!(refused(&json), DetailsError::NotEnforced { index: 1, limit: "budget_usd" });
+    }
+
+    #[test]
+    fn empty_models_are_refused() {
+        let json = ASKED.replace("[\"gpt-5-mini\",\"gpt-5.1*\"]", "[]");
+        assert_eq!(refused(&json), DetailsError::NoModels { index: 0 });
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_refused() {
+        let json = ASKED.replace("\"requests\":1000", "\"requests\":0");
+        assert!(matches!(refused(&json), DetailsError::Malformed { index: 0, .. }));
+    }
+
+    #[test]
+    fn limits_alone_ask_for_nothing() {
+        assert_eq!(refused(r#"[{"type":"ai_limits","requests":5}]"#), DetailsError::Nothing);
+    }
+
+    #[test]
+    fn a_scope_asks_for_every_model_of_its_provider() {
+        let asked = Requested::from_scope("openai:chat anthropic:chat openai:embeddings").unwrap();
+        assert_eq!(asked.permissions.len(), 2);
+        assert!(asked.permissions[0].models[0].is_every_model());
+        assert_eq!(asked.permissions[0].capabilities.len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_scope_is_refused() {
+        for scope in ["openai", "openai:everything", "mistral:chat", "openid"] {
+            assert!(matches!(Requested::from_scope(scope), Err(DetailsError::UnknownScope { .. })), "{scope}");
+        }
+    }
+
+    #[test]
+    fn granted_details_carry_the_base_url() {
+        let asked = Requested::from_authorization_details(ASKED).unwrap();
+        let terms = Terms {
+            permissions: asked.permissions,
+            limits: asked.limits,
+            expires_at: crate::domain::time::Timestamp::from_seconds(1),
+        };
+        let json = serde_json::to_value(GrantedDetail::list(&terms, "https://b.example")).unwrap();
+        assert_eq!(json[0]["type"], "ai_access");
+        assert_eq!(json[0]["base_url"], "https://b.example/openai/v1");
+        assert_eq!(json[1], serde_json::json!({"type": "ai_limits", "requests": 500}));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in ".{0,200}") {
+            let _ = Requested::from_authorization_details(&text);
+            let _ = Requested::from_scope(&text);
+        }
+    }
+}

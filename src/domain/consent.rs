@@ -1,0 +1,229 @@
+//! From what an app asks to what the user grants: narrower in any way, wider in none.
+
+use super::{
+    authorization_details::Requested,
+    grant::Terms,
+    limits::Limits,
+    permission::{Capability, ModelPattern, Permission},
+    time::Timestamp,
+};
+
+/// Lives that the consent page offers, in seconds: an hour, a day, a week, 30 days, a year.
+pub const LIFETIMES_SECONDS: [u64; 5] = [3600, 86_400, 604_800, 2_592_000, 31_536_000];
+/// The one it proposes.
+pub const DEFAULT_LIFETIME_SECONDS: u64 = 604_800;
+
+/// What the user left standing of one asked permission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PermissionChoice {
+    /// `false`: not granted at all.
+    pub granted: bool,
+    /// The entries that stay ticked.
+    pub models: Vec<ModelPattern>,
+    /// The capabilities that stay ticked.
+    pub capabilities: Vec<Capability>,
+    /// The limits as edited.
+    pub limits: Limits,
+}
+
+/// What the user decided, as the page posted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// One per asked permission, in its order.
+    pub permissions: Vec<PermissionChoice>,
+    /// Over the whole grant, as edited.
+    pub limits: Limits,
+    /// Life of the grant in seconds; one of [`LIFETIMES_SECONDS`].
+    pub lifetime_seconds: u64,
+}
+
+/// Why a choice can't be granted. The text is for the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChoiceError {
+    /// The form doesn't belong to this request.
+    #[error("the form does not fit this request; load the page again")]
+    DoesNotFit,
+    /// A model or capability that the app didn't ask for.
+    #[error("a model or capability was added that the app did not ask for")]
+    Wider,
+    /// A limit above what the app asked for, or left empty where the app asked for one.
+    #[error("a limit is higher than the app asked for, or empty where it asked for one")]
+    LimitWider,
+    /// A permission stays but without any model.
+    #[error("choose at least one model for each provider that you allow")]
+    NoModels,
+    /// A permission stays but without any capability.
+    #[error("choose at least one use for each provider that you allow")]
+    NoCapabilities,
+    /// Nothing stays.
+    #[error("choose at least one provider, or deny the request")]
+    Nothing,
+    /// Not an offered life.
+    #[error("choose one of the offered lengths of time")]
+    Lifetime,
+}
+
+impl Requested {
+    /// The terms that the user's choice makes of this request.
+    ///
+    /// # Errors
+    /// [`ChoiceError`]: the choice is wider than what was asked, or leaves nothing.
+    pub fn narrow(&self, choice: &Choice, now: Timestamp) -> Result<Terms, ChoiceError> {
+        if choice.permissions.len() != self.permissions.len() {
+            return Err(ChoiceError::DoesNotFit);
+        }
+        if !LIFETIMES_SECONDS.contains(&choice.lifetime_seconds) {
+            return Err(ChoiceError::Lifetime);
+        }
+        if !choice.limits.is_within(&self.limits) {
+            return Err(ChoiceError::LimitWider);
+        }
+        let mut permissions = Vec::new();
+        for (asked, chosen) in self.permissions.iter().zip(&choice.permissions) {
+            if chosen.granted {
+                permissions.push(narrow_permission(asked, chosen)?);
+            }
+        }
+        if permissions.is_empty() {
+            return Err(ChoiceError::Nothing);
+        }
+        Ok(Terms { permissions, limits: choice.limits, expires_at: now.plus_seconds(choice.lifetime_seconds) })
+    }
+}
+
+fn narrow_permission(asked: &Permission, chosen: &PermissionChoice) -> Result<Permission, ChoiceError> {
+    let asked_for_all = chosen.models.iter().all(|model| asked.models.contains(model))
+        && chosen.capabilities.iter().all(|capability| asked.capabilities.contains(capability));
+    if !asked_for_all {
+        return Err(ChoiceError::Wider);
+    }
+    if !chosen.limits.is_within(&asked.limits) {
+        return Err(ChoiceError::LimitWider);
+    }
+    // In the order asked for, each once, whatever the form repeats.
+    let models: Vec<ModelPattern> =
+        asked.models.iter().filter(|model| chosen.models.contains(model)).cloned().collect();
+    if models.is_empty() {
+        return Err(ChoiceError::NoModels);
+    }
+    if chosen.capabilities.is_empty() {
+        return Err(ChoiceError::NoCapabilities);
+    }
+    Ok(Permission {
+        provider: asked.provider,
+        models,
+        capabilities: chosen.capabilities.iter().copied().collect(),
+        limits: chosen.limits,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000);
+
+    fn asked() -> Requested {
+        Requested::from_authorization_details(
+            r#"[{"type":"ai_access","provider":"openai","models":["gpt-5-mini","gpt-5.1"],"capabilities":["chat"],
+                "limits":{"requests":100}},{"type":"ai_access","provider":"anthropic","models":["*"],"capabilities":["chat"]}]"#,
+        )
+        .unwrap()
+    }
+
+    fn as_asked() -> Choice {
+        let permissions = asked()
+            .permissions
+            .into_iter()
+            .map(|permission| PermissionChoice {
+                granted: true,
+                models: permission.models,
+                capabilities: permission.capabilities.into_iter().collect(),
+                limits: permission.limits,
+            })
+            .collect();
+        Choice { permissions, limits: Limits::NONE, lifetime_seconds: 3600 }
+    }
+
+    fn limits(requests: u64) -> Limits {
+        Limits { requests: core::num::NonZeroU64::new(requests), ..Limits::NONE }
+    }
+
+    #[test]
+    fn what_was_asked_can_be_granted_whole() {
+        let terms = asked().narrow(&as_asked(), NOW).unwrap();
+        assert_eq!(terms.permissions, asked().permissions);
+        assert_eq!(terms.expires_at, Timestamp::from_seconds(4_600));
+    }
+
+    #[test]
+    fn an_unticked_model_is_not_granted() {
+        let mut choice = as_asked();
+        choice.permissions[0].models.pop();
+        let terms = asked().narrow(&choice, NOW).unwrap();
+        assert!(!terms.permissions[0].allows_model("gpt-5.1"));
+    }
+
+    #[test]
+    fn a_lowered_limit_is_granted() {
+        let mut choice = as_asked();
+        choice.permissions[0].limits = limits(3);
+        assert_eq!(asked().narrow(&choice, NOW).unwrap().permissions[0].limits, limits(3));
+    }
+
+    #[test]
+    fn a_raised_limit_is_refused() {
+        let mut choice = as_asked();
+        choice.permissions[0].limits = limits(101);
+        assert_eq!(asked().narrow(&choice, NOW), Err(ChoiceError::LimitWider));
+    }
+
+    #[test]
+    fn an_emptied_limit_is_refused() {
+        let mut choice = as_asked();
+        choice.permissions[0].limits = Limits::NONE;
+        assert_eq!(asked().narrow(&choice, NOW), Err(ChoiceError::LimitWider));
+    }
+
+    #[test]
+    fn a_limit_may_be_added_where_none_was_asked() {
+        let mut choice = as_asked();
+        choice.permissions[1].limits = limits(7);
+        choice.limits = limits(9);
+        let terms = asked().narrow(&choice, NOW).unwrap();
+        assert_eq!((terms.permissions[1].limits, terms.limits), (limits(7), limits(9)));
+    }
+
+    #[test]
+    fn a_model_that_was_not_asked_for_is_refused() {
+        let mut choice = as_asked();
+        choice.permissions[0].models = vec!["*".parse().unwrap()];
+        assert_eq!(asked().narrow(&choice, NOW), Err(ChoiceError::Wider));
+    }
+
+    #[test]
+    fn a_capability_that_was_not_asked_for_is_refused() {
+        let mut choice = as_asked();
+        choice.permissions[0].capabilities.push(Capability::ServerTools);
+        assert_eq!(asked().narrow(&choice, NOW), Err(ChoiceError::Wider));
+    }
+
+    #[test]
+    fn an_unticked_provider_is_left_out() {
+        let mut choice = as_asked();
+        choice.permissions[0].granted = false;
+        assert_eq!(asked().narrow(&choice, NOW).unwrap().permissions.len(), 1);
+    }
+
+    #[test]
+    fn nothing_ticked_is_refused() {
+        let mut choice = as_asked();
+        choice.permissions.iter_mut().for_each(|permission| permission.granted = false);
+        assert_eq!(asked().narrow(&choice, NOW), Err(ChoiceError::Nothing));
+    }
+
+    #[test]
+    fn a_life_that_was_not_offered_is_refused() {
+        assert_eq!(asked().narrow(&Choice { lifetime_seconds: 1, ..as_asked() }, NOW), Err(ChoiceError::Lifetime));
+    }
+}

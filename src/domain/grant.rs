@@ -1,0 +1,49 @@
+//! A grant: what one user allowed one app.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::{ClientId, GrantId, UserId},
+    limits::Limits,
+    permission::Permission,
+    time::Timestamp,
+};
+
+/// What was agreed on the consent page. The ledger enforces exactly this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Never empty. Where several cover a call, the first carries it.
+    pub permissions: Vec<Permission>,
+    /// Over the whole grant.
+    #[serde(default)]
+    pub limits: Limits,
+    /// From this moment on every call is refused.
+    pub expires_at: Timestamp,
+}
+
+/// A grant's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Its name.
+    pub id: GrantId,
+    /// Who allowed it.
+    pub user_id: UserId,
+    /// To which app.
+    pub client_id: ClientId,
+    /// The app's name as the user saw it; the app may be renamed or deleted since.
+    pub client_name: String,
+    /// What was agreed.
+    pub terms: Terms,
+    /// When it was allowed.
+    pub created_at: Timestamp,
+    /// When it was taken back, if it was. The ledger knows first.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Grant {
+    /// Whether tokens may still be issued under it.
+    #[must_use]
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && now < self.terms.expires_at
+    }
+}

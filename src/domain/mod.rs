@@ -1,0 +1,14 @@
+//! What the broker means, without the runtime it runs in: no I/O, no clock, no randomness.
+
+pub mod access_token;
+pub mod authorization_details;
+pub mod consent;
+pub mod encoding;
+pub mod grant;
+pub mod id;
+pub mod ledger;
+pub mod limits;
+pub mod oauth;
+pub mod permission;
+pub mod secret;
+pub mod time;

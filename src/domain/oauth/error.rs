@@ -1,0 +1,283 @@
+//! Why a request was refused, one enum per operation with a variant per reason, and the few codes of the RFCs that say so outside.
+//!
+//! Three texts for three readers: the code is for programs, the description for the app's developer, the variant for the log.
+
+use crate::domain::{authorization_details::DetailsError, id::GrantId};
+
+/// Codes of RFC 6749 §4.1.2.1 and §5.2, RFC 9396 §5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// A parameter is missing, repeated or malformed.
+    InvalidRequest,
+    /// The client could not be authenticated.
+    InvalidClient,
+    /// The code or refresh token is unknown, over, or somebody else's.
+    InvalidGrant,
+    /// The token is somebody else's.
+    UnauthorizedClient,
+    /// Not `authorization_code` or `refresh_token`.
+    UnsupportedGrantType,
+    /// Not `code`.
+    UnsupportedResponseType,
+    /// An unknown or wider scope.
+    InvalidScope,
+    /// RFC 9396 §5.
+    InvalidAuthorizationDetails,
+    /// The user said no.
+    AccessDenied,
+    /// The broker can't answer now.
+    TemporarilyUnavailable,
+}
+
+impl ErrorCode {
+    /// As it goes over the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::AccessDenied => "access_denied",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+        }
+    }
+}
+
+/// Only the characters that RFC 6749 §5.2 allows in `error_description`.
+fn describe(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '"' | '\\' => '\'',
+            ' '..='~' => c,
+            _ => '?',
+        })
+        .collect()
+}
+
+/// Why `/authorize` shows a page and sends the browser nowhere: the address of the app isn't proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LocalError {
+    /// Longer than [`super::authorization_request::MAX_QUERY_BYTES`].
+    #[error("the request is too long")]
+    QueryTooLong,
+    /// `client_id` or `redirect_uri` twice.
+    #[error("the parameter {0} appears more than once")]
+    Repeated(&'static str),
+    /// No `client_id`.
+    #[error("the parameter client_id is missing")]
+    MissingClientId,
+    /// No such app.
+    #[error("no app is registered here under this client_id")]
+    UnknownClient,
+    /// No `redirect_uri`.
+    #[error("the parameter redirect_uri is missing")]
+    MissingRedirectUri,
+    /// Not one of the app's own.
+    #[error("this redirect_uri is not registered for the app; it must match exactly")]
+    UnregisteredRedirectUri,
+}
+
+/// Why an authorization request is refused once its redirect URI is proven.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectReason {
+    /// A parameter twice.
+    #[error("the parameter {0} appears more than once")]
+    Repeated(&'static str),
+    /// Longer than [`super::authorization_request::MAX_STATE_BYTES`].
+    #[error("state is longer than 4096 bytes")]
+    StateTooLong,
+    /// No `response_type`.
+    #[error("the parameter response_type is missing; use code")]
+    MissingResponseType,
+    /// Another `response_type`.
+    #[error("response_type must be code")]
+    UnsupportedResponseType,
+    /// Another `response_mode`.
+    #[error("response_mode must be query")]
+    UnsupportedResponseMode,
+    /// No `code_challenge`.
+    #[error("the parameter code_challenge is missing; PKCE is required (RFC 7636)")]
+    MissingChallenge,
+    /// `plain`, or nothing, which means `plain`.
+    #[error("code_challenge_method must be S256")]
+    ChallengeMethod,
+    /// Not a hash.
+    #[error("code_challenge must be the base64url of a SHA-256 hash: 43 characters without padding")]
+    MalformedChallenge,
+    /// Both at once: which one would count?
+    #[error("send either authorization_details or scope, not both")]
+    DetailsAndScope,
+    /// RFC 9396 §5.
+    #[error("{0}")]
+    Details(DetailsError),
+    /// RFC 6749 §3.3.
+    #[error("{0}")]
+    Scope(DetailsError),
+    /// The user said no.
+    #[error("the user denied the request")]
+    Denied,
+}
+
+impl RedirectReason {
+    /// The RFC's code.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Repeated(_)
+            | Self::StateTooLong
+            | Self::MissingResponseType
+            | Self::UnsupportedResponseMode
+            | Self::MissingChallenge
+            | Self::ChallengeMethod
+            | Self::MalformedChallenge
+            | Self::DetailsAndScope => ErrorCode::InvalidRequest,
+            Self::UnsupportedResponseType => ErrorCode::UnsupportedResponseType,
+            Self::Details(_) => ErrorCode::InvalidAuthorizationDetails,
+            Self::Scope(_) => ErrorCode::InvalidScope,
+            Self::Denied => ErrorCode::AccessDenied,
+        }
+    }
+
+    /// `error_description`.
+    #[must_use]
+    pub fn description(&self) -> String {
+        describe(&self.to_string())
+    }
+}
+
+/// Why `/token` or `/revoke` refuses. The text is for the app's developer and gives away nothing that the caller doesn't know:
+/// reasons that a thief could learn from share one text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Another content type.
+    #[error("the body must be application/x-www-form-urlencoded")]
+    NotAForm,
+    /// A parameter twice.
+    #[error("the parameter {0} appears more than once")]
+    Repeated(&'static str),
+    /// A parameter is missing.
+    #[error("the parameter {0} is missing")]
+    Missing(&'static str),
+    /// Secret in the header and in the body, or two names.
+    #[error("use one way of client authentication: the Authorization header or the body")]
+    TwoAuthentications,
+    /// Not readable as RFC 7617 with RFC 6749 §2.3.1's encoding.
+    #[error("client authentication failed")]
+    MalformedAuthorization,
+    /// No such app.
+    #[error("client authentication failed")]
+    UnknownClient,
+    /// Another secret, or one that can't be a secret of ours.
+    #[error("client authentication failed")]
+    WrongSecret,
+    /// A confidential client without its secret.
+    #[error("client authentication failed")]
+    MissingSecret,
+    /// A secret from a public client, which has none.
+    #[error("client authentication failed")]
+    UnexpectedSecret,
+    /// Another `grant_type`.
+    #[error("grant_type must be authorization_code or refresh_token")]
+    UnsupportedGrantType,
+    /// Not a verifier at all.
+    #[error("code_verifier must be 43 to 128 letters, digits, '-', '.', '_' or '~'")]
+    MalformedVerifier,
+    /// Not a code of ours.
+    #[error("the code is unknown, expired, already used, or was issued for other values")]
+    UnknownCode,
+    /// Too late.
+    #[error("the code is unknown, expired, already used, or was issued for other values")]
+    CodeExpired,
+    /// Used before, by somebody who knew the verifier; the grant ends.
+    #[error("the code is unknown, expired, already used, or was issued for other values")]
+    CodeReplayed(GrantId),
+    /// Issued to another client.
+    #[error("the code is unknown, expired, already used, or was issued for other values")]
+    CodeOfAnotherClient,
+    /// Not the redirect URI of the authorization request.
+    #[error("the code is unknown, expired, already used, or was issued for other values")]
+    WrongRedirectUri,
+    /// Not the verifier behind the challenge.
+    #[error("the code is unknown, expired, already used, or was issued for other values")]
+    WrongVerifier,
+    /// Not a refresh token of ours.
+    #[error("the refresh token is unknown, expired, already used, or was issued to another client")]
+    UnknownRefreshToken,
+    /// Too late.
+    #[error("the refresh token is unknown, expired, already used, or was issued to another client")]
+    RefreshExpired,
+    /// Rotated before; the grant ends.
+    #[error("the refresh token is unknown, expired, already used, or was issued to another client")]
+    RefreshReplayed(GrantId),
+    /// Issued to another client.
+    #[error("the refresh token is unknown, expired, already used, or was issued to another client")]
+    RefreshOfAnotherClient,
+    /// Revoked or expired since.
+    #[error("the user's grant has ended; ask for a new one")]
+    GrantEnded,
+    /// A different scope with a refresh.
+    #[error("a refresh keeps what was granted; leave scope out")]
+    ScopeChange,
+    /// `authorization_details` with a code or refresh.
+    #[error("a token carries what was granted; leave authorization_details out")]
+    DetailsChange,
+    /// `/revoke` with somebody else's token (RFC 7009 §2.1).
+    #[error("this token was issued to another client")]
+    TokenOfAnotherClient,
+}
+
+impl TokenError {
+    /// The RFC's code.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotAForm
+            | Self::Repeated(_)
+            | Self::Missing(_)
+            | Self::TwoAuthentications
+            | Self::MalformedVerifier => ErrorCode::InvalidRequest,
+            Self::MalformedAuthorization
+            | Self::UnknownClient
+            | Self::WrongSecret
+            | Self::MissingSecret
+            | Self::UnexpectedSecret => ErrorCode::InvalidClient,
+            Self::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
+            Self::UnknownCode
+            | Self::CodeExpired
+            | Self::CodeReplayed(_)
+            | Self::CodeOfAnotherClient
+            | Self::WrongRedirectUri
+            | Self::WrongVerifier
+            | Self::UnknownRefreshToken
+            | Self::RefreshExpired
+            | Self::RefreshReplayed(_)
+            | Self::RefreshOfAnotherClient
+            | Self::GrantEnded => ErrorCode::InvalidGrant,
+            Self::ScopeChange => ErrorCode::InvalidScope,
+            Self::DetailsChange => ErrorCode::InvalidAuthorizationDetails,
+            Self::TokenOfAnotherClient => ErrorCode::UnauthorizedClient,
+        }
+    }
+
+    /// `error_description`.
+    #[must_use]
+    pub fn description(&self) -> String {
+        describe(&self.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_holds_only_what_the_rfc_allows() {
+        let reason = RedirectReason::Scope(DetailsError::UnknownScope { found: "é\"\\\n".into() });
+        assert!(reason.description().bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)));
+    }
+}

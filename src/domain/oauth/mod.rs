@@ -1,0 +1,15 @@
+//! OAuth 2.0 as far as it is rules: what a request must look like, and which of the RFC's errors a broken rule is.
+//!
+//! Nothing here reads a store. Checks are pure functions over what was sent and what was read; `now` is an argument.
+
+pub mod authorization_request;
+pub mod client;
+pub mod code;
+pub mod csrf;
+pub mod error;
+pub mod mac;
+pub mod params;
+pub mod pkce;
+pub mod redirect_uri;
+pub mod sign_in_link;
+pub mod token_request;

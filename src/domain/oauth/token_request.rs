@@ -1,0 +1,335 @@
+//! `POST /token` and `POST /revoke` as they arrive: RFC 6749 §2.3, §4.1.3, §6; RFC 7009 §2.1.
+
+use base64ct::{Base64, Encoding};
+use zeroize::Zeroizing;
+
+use super::{
+    client::{Client, ClientAuth},
+    error::TokenError,
+    params::{Params, Repeated},
+    pkce::CodeVerifier,
+};
+use crate::domain::{
+    grant::Terms,
+    id::ClientId,
+    permission::ModelPattern,
+    secret::{AuthorizationCode, ClientSecret, RefreshToken, Secret},
+};
+
+impl From<Repeated> for TokenError {
+    fn from(repeated: Repeated) -> Self {
+        Self::Repeated(repeated.0)
+    }
+}
+
+/// Who the caller claims to be, and with what proof. Unverified until [`Credentials::authenticate`].
+#[derive(Debug)]
+pub struct Credentials {
+    /// The claimed client.
+    pub client_id: ClientId,
+    secret: PresentedSecret,
+}
+
+#[derive(Debug)]
+enum PresentedSecret {
+    None,
+    Some(Secret<ClientSecret>),
+    /// Not even well-formed; it is wrong for every client.
+    Malformed,
+}
+
+impl Credentials {
+    /// From the `Authorization` header and the body.
+    ///
+    /// # Errors
+    /// [`TokenError`]: both ways at once, no way at all, or a header that can't be read.
+    pub fn from_request(authorization: Option<&[u8]>, params: &Params) -> Result<Self, TokenError> {
+        let body_id = params.get("client_id")?;
+        let body_secret = params.get("client_secret")?;
+        let Some(header) = authorization else {
+            let client_id = body_id.ok_or(TokenError::Missing("client_id"))?;
+            return Self::new(client_id, body_secret);
+        };
+        if body_secret.is_some() {
+            return Err(TokenError::TwoAuthentications);
+        }
+        let (client_id, secret) = parse_basic(header).ok_or(TokenError::MalformedAuthorization)?;
+        // The name may be repeated in the body, but it has to be the same one.
+        if body_id.is_some_and(|body_id| body_id != client_id.as_str()) {
+            return Err(TokenError::TwoAuthentications);
+        }
+        Self::new(&client_id, Some(&secret))
+    }
+
+    fn new(client_id: &str, secret: Option<&str>) -> Result<Self, TokenError> {
+        let client_id = client_id.parse().map_err(|_| TokenError::UnknownClient)?;
+        let secret = match secret {
+            // A public client that uses the header sends its name and an empty password.
+            None | Some("") => PresentedSecret::None,
+            Some(text) => Secret::parse(text).map_or(PresentedSecret::Malformed, PresentedSecret::Some),
+        };
+        Ok(Self { client_id, secret })
+    }
+
+    /// Whether the proof is the one that this client must bring.
+    ///
+    /// # Errors
+    /// [`TokenError`], all of them `invalid_client` outside.
+    pub fn authenticate(&self, client: Option<Client>) -> Result<Client, TokenError> {
+        let client = client.filter(|client| client.id == self.client_id).ok_or(TokenError::UnknownClient)?;
+        match (&client.auth, &self.secret) {
+            (ClientAuth::Public, PresentedSecret::None) => Ok(client),
+            (ClientAuth::Public, PresentedSecret::Some(_) | PresentedSecret::Malformed) => {
+                Err(TokenError::UnexpectedSecret)
+            }
+            (ClientAuth::Confidential(_), PresentedSecret::None) => Err(TokenError::MissingSecret),
+            (ClientAuth::Confidential(_), PresentedSecret::Malformed) => Err(TokenError::WrongSecret),
+            (ClientAuth::Confidential(hash), PresentedSecret::Some(secret)) => {
+                if secret.hash() == *hash {
+                    Ok(client)
+                } else {
+                    Err(TokenError::WrongSecret)
+                }
+            }
+        }
+    }
+}
+
+/// RFC 7617, with name and password form-encoded first (RFC 6749 §2.3.1).
+fn parse_basic(header: &[u8]) -> Option<(Zeroizing<String>, Zeroizing<String>)> {
+    let header = core::str::from_utf8(header).ok()?;
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = Zeroizing::new(Base64::decode_vec(encoded.trim()).ok()?);
+    let text = core::str::from_utf8(&decoded).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((form_decoded(name)?, form_decoded(password)?))
+}
+
+fn form_decoded(text: &str) -> Option<Zeroizing<String>> {
+    // A lone value, so the separators of a form may not appear in it unencoded.
+    if text.contains(['&', '=']) {
+        return None;
+    }
+    let decoded = url::form_urlencoded::parse(text.as_bytes()).next().map(|(name, _)| name.into_owned());
+    Some(Zeroizing::new(decoded.unwrap_or_default()))
+}
+
+/// What is asked of `/token`.
+#[derive(Debug)]
+pub enum TokenRequest {
+    /// RFC 6749 §4.1.3.
+    AuthorizationCode {
+        /// The code.
+        code: Secret<AuthorizationCode>,
+        /// The redirect URI of the authorization request.
+        redirect_uri: String,
+        /// RFC 7636 §4.5.
+        verifier: CodeVerifier,
+    },
+    /// RFC 6749 §6.
+    RefreshToken {
+        /// The refresh token.
+        token: Secret<RefreshToken>,
+        /// If sent, it must be what was granted.
+        scope: Option<String>,
+    },
+}
+
+impl TokenRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn parse(params: &Params) -> Result<Self, TokenError> {
+        let grant_type = params.get("grant_type")?.ok_or(TokenError::Missing("grant_type"))?;
+        if params.get("authorization_details")?.is_some() {
+            return Err(TokenError::DetailsChange);
+        }
+        match grant_type {
+            "authorization_code" => {
+                let code = params.get("code")?.ok_or(TokenError::Missing("code"))?;
+                let redirect_uri = params.get("redirect_uri")?.ok_or(TokenError::Missing("redirect_uri"))?;
+                let verifier = params.get("code_verifier")?.ok_or(TokenError::Missing("code_verifier"))?;
+                Ok(Self::AuthorizationCode {
+                    verifier: verifier.to_owned().try_into().map_err(|_| TokenError::MalformedVerifier)?,
+                    code: Secret::parse(code).map_err(|_| TokenError::UnknownCode)?,
+                    redirect_uri: redirect_uri.to_owned(),
+                })
+            }
+            "refresh_token" => {
+                let token = params.get("refresh_token")?.ok_or(TokenError::Missing("refresh_token"))?;
+                Ok(Self::RefreshToken {
+                    token: Secret::parse(token).map_err(|_| TokenError::UnknownRefreshToken)?,
+                    scope: params.get("scope")?.map(str::to_owned),
+                })
+            }
+            _ => Err(TokenError::UnsupportedGrantType),
+        }
+    }
+}
+
+/// The granted scope, where the terms can be said as one: a scope means every model of its provider.
+#[must_use]
+pub fn granted_scope(terms: &Terms) -> Option<String> {
+    let mut scopes: Vec<String> = Vec::new();
+    for permission in &terms.permissions {
+        if !permission.models.iter().any(ModelPattern::is_every_model) {
+            return None;
+        }
+        scopes.extend(permission.capabilities.iter().map(|capability| format!("{}:{capability}", permission.provider)));
+    }
+    Some(scopes.join(" "))
+}
+
+/// Whether a scope that came with a refresh is the granted one, in any order.
+#[must_use]
+pub fn keeps_scope(terms: &Terms, asked: &str) -> bool {
+    fn sorted(scope: &str) -> Vec<&str> {
+        let mut tokens: Vec<_> = scope.split(' ').filter(|token| !token.is_empty()).collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        tokens
+    }
+    granted_scope(terms).is_some_and(|granted| sorted(&granted) == sorted(asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{secret::SecretHash, time::Timestamp};
+
+    fn client(auth: ClientAuth) -> Option<Client> {
+        Some(Client {
+            id: "app".parse().unwrap(),
+            name: "App".into(),
+            home_page: "https://app.example/".into(),
+            redirect_uris: vec!["https://app.example/cb".parse().unwrap()],
+            auth,
+            owner: None,
+            created_at: Timestamp::from_seconds(0),
+        })
+    }
+
+    fn secret() -> Secret<ClientSecret> {
+        Secret::from_entropy(&[8; 32])
+    }
+
+    fn confidential() -> Option<Client> {
+        client(ClientAuth::Confidential(secret().hash()))
+    }
+
+    fn basic(pair: &str) -> String {
+        format!("Basic {}", Base64::encode_string(pair.as_bytes()))
+    }
+
+    fn credentials(header: Option<&str>, body: &str) -> Result<Credentials, TokenError> {
+        Credentials::from_request(header.map(str::as_bytes), &Params::parse(body.as_bytes()))
+    }
+
+    #[test]
+    fn a_secret_in_the_header_or_in_the_body_authenticates() {
+        let header = basic(&format!("app:{}", secret().expose_secret()));
+        assert!(credentials(Some(&header), "").unwrap().authenticate(confidential()).is_ok());
+        let body = format!("client_id=app&client_secret={}", secret().expose_secret());
+        assert!(credentials(None, &body).unwrap().authenticate(confidential()).is_ok());
+    }
+
+    #[test]
+    fn the_header_is_form_decoded() {
+        let header = basic("a%70p:");
+        assert_eq!(credentials(Some(&header), "").unwrap().client_id.as_str(), "app");
+    }
+
+    #[test]
+    fn both_ways_at_once_are_refused() {
+        let header = basic(&format!("app:{}", secret().expose_secret()));
+        assert_eq!(credentials(Some(&header), "client_secret=x").unwrap_err(), TokenError::TwoAuthentications);
+        assert_eq!(credentials(Some(&header), "client_id=other").unwrap_err(), TokenError::TwoAuthentications);
+    }
+
+    #[test]
+    fn a_wrong_missing_or_unexpected_secret_is_refused() {
+        let other = Secret::<ClientSecret>::from_entropy(&[9; 32]);
+        let wrong = format!("client_id=app&client_secret={}", other.expose_secret());
+        for (body, client, error) in [
+            (wrong.as_str(), confidential(), TokenError::WrongSecret),
+            ("client_id=app&client_secret=guess", confidential(), TokenError::WrongSecret),
+            ("client_id=app", confidential(), TokenError::MissingSecret),
+            ("client_id=app&client_secret=x", client(ClientAuth::Public), TokenError::UnexpectedSecret),
+            ("client_id=app", None, TokenError::UnknownClient),
+        ] {
+            assert_eq!(credentials(None, body).unwrap().authenticate(client), Err(error), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_not_basic_is_refused() {
+        for header in ["Bearer x", "Basic", "Basic !!!", "Basic YXBw"] {
+            assert_eq!(credentials(Some(header), "client_id=app").unwrap_err(), TokenError::MalformedAuthorization);
+        }
+    }
+
+    #[test]
+    fn a_stored_hash_of_nothing_matches_no_secret() {
+        let broken = client(ClientAuth::Confidential(SecretHash::from_stored(String::new())));
+        let body = format!("client_id=app&client_secret={}", secret().expose_secret());
+        assert_eq!(credentials(None, &body).unwrap().authenticate(broken), Err(TokenError::WrongSecret));
+    }
+
+    fn request(body: &str) -> TokenError {
+        TokenRequest::parse(&Params::parse(body.as_bytes())).unwrap_err()
+    }
+
+    #[test]
+    fn missing_repeated_and_malformed_parameters_are_named() {
+        let code = Secret::<AuthorizationCode>::from_entropy(&[1; 32]);
+        let code = code.expose_secret();
+        assert_eq!(request(""), TokenError::Missing("grant_type"));
+        assert_eq!(request("grant_type=password"), TokenError::UnsupportedGrantType);
+        assert_eq!(request("grant_type=a&grant_type=a"), TokenError::Repeated("grant_type"));
+        assert_eq!(request("grant_type=authorization_code&code=x"), TokenError::Missing("redirect_uri"));
+        assert_eq!(
+            request(&format!("grant_type=authorization_code&code={code}&redirect_uri=x")),
+            TokenError::Missing("code_verifier")
+        );
+        assert_eq!(
+            request(&format!("grant_type=authorization_code&code={code}&redirect_uri=x&code_verifier=short")),
+            TokenError::MalformedVerifier
+        );
+        assert_eq!(request("grant_type=refresh_token&refresh_token=x"), TokenError::UnknownRefreshToken);
+        assert_eq!(request("grant_type=refresh_token&authorization_details=[]"), TokenError::DetailsChange);
+    }
+
+    #[test]
+    fn a_scope_is_granted_only_where_every_model_is() {
+        let asked = |scope| crate::domain::authorization_details::Requested::from_scope(scope).unwrap();
+        let mut terms = Terms {
+            permissions: asked("openai:chat anthropic:chat").permissions,
+            limits: crate::domain::limits::Limits::NONE,
+            expires_at: Timestamp::from_seconds(1),
+        };
+        assert!(keeps_scope(&terms, "anthropic:chat openai:chat"));
+        assert!(!keeps_scope(&terms, "openai:chat"));
+        terms.permissions[0].models = vec!["gpt-5".parse().unwrap()];
+        assert_eq!(granted_scope(&terms), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_makes_the_parsers_panic(header in proptest::collection::vec(any::<u8>(), 0..80), body in ".{0,200}") {
+            let params = Params::parse(body.as_bytes());
+            let _ = Credentials::from_request(Some(&header), &params);
+            let _ = TokenRequest::parse(&params);
+        }
+
+        #[test]
+        fn no_basic_pair_makes_the_parser_panic(pair in ".{0,80}") {
+            let _ = credentials(Some(&basic(&pair)), "");
+        }
+    }
+}

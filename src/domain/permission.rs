@@ -1,0 +1,236 @@
+//! A permission: one provider, its models, capabilities and limits.
+
+use core::{fmt, str::FromStr};
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::limits::Limits;
+
+/// Longest model id or pattern, in bytes.
+pub const MAX_MODEL_BYTES: usize = 128;
+
+/// A service that answers AI calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// OpenAI.
+    OpenAi,
+    /// Anthropic.
+    Anthropic,
+}
+
+impl Provider {
+    /// Every provider this broker speaks to.
+    pub const ALL: [Self; 2] = [Self::OpenAi, Self::Anthropic];
+
+    /// The name in `authorization_details`, scopes and paths.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+
+    /// The name for people.
+    #[must_use]
+    pub const fn display_name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "OpenAI",
+            Self::Anthropic => "Anthropic",
+        }
+    }
+
+    /// Path of the base URL that the provider's official SDK takes: OpenAI's includes `/v1`, Anthropic's SDK adds it itself.
+    #[must_use]
+    pub const fn base_path(self) -> &'static str {
+        match self {
+            Self::OpenAi => "/openai/v1",
+            Self::Anthropic => "/anthropic",
+        }
+    }
+}
+
+/// The name is not one that the broker knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown name")]
+pub struct Unknown;
+
+impl FromStr for Provider {
+    type Err = Unknown;
+    fn from_str(name: &str) -> Result<Self, Unknown> {
+        Self::ALL.into_iter().find(|provider| provider.as_str() == name).ok_or(Unknown)
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What kind of call is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// Chat, responses, messages.
+    Chat,
+    /// Embeddings.
+    Embeddings,
+    /// Image generation.
+    Images,
+    /// Speech and transcription.
+    Audio,
+    /// Moderation.
+    Moderation,
+    /// Tools that run at the provider and cost extra: web search, code execution and the like.
+    ServerTools,
+}
+
+impl Capability {
+    /// Every capability of the grant language.
+    pub const ALL: [Self; 6] =
+        [Self::Chat, Self::Embeddings, Self::Images, Self::Audio, Self::Moderation, Self::ServerTools];
+
+    /// The name in `authorization_details` and scopes.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embeddings => "embeddings",
+            Self::Images => "images",
+            Self::Audio => "audio",
+            Self::Moderation => "moderation",
+            Self::ServerTools => "server_tools",
+        }
+    }
+}
+
+impl FromStr for Capability {
+    type Err = Unknown;
+    fn from_str(name: &str) -> Result<Self, Unknown> {
+        Self::ALL.into_iter().find(|capability| capability.as_str() == name).ok_or(Unknown)
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An entry of `models`: an exact id, or a prefix that ends in `*`. `*` alone is every model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ModelPattern(String);
+
+/// Text that can't be a [`ModelPattern`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a models entry is 1 to {MAX_MODEL_BYTES} printable ASCII characters, with `*` at its end only")]
+pub struct InvalidModelPattern;
+
+impl ModelPattern {
+    /// Whether this entry allows `model`. Case counts: providers' ids are case-sensitive.
+    #[must_use]
+    pub fn matches(&self, model: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(prefix) => model.starts_with(prefix),
+            None => self.0 == model,
+        }
+    }
+
+    /// Whether it is `*`.
+    #[must_use]
+    pub fn is_every_model(&self) -> bool {
+        self.0 == "*"
+    }
+
+    /// As it was asked for.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ModelPattern {
+    type Error = InvalidModelPattern;
+    fn try_from(text: String) -> Result<Self, InvalidModelPattern> {
+        let body = text.strip_suffix('*').unwrap_or(&text);
+        let ok = !text.is_empty()
+            && text.len() <= MAX_MODEL_BYTES
+            && body.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*');
+        if ok { Ok(Self(text)) } else { Err(InvalidModelPattern) }
+    }
+}
+
+impl FromStr for ModelPattern {
+    type Err = InvalidModelPattern;
+    fn from_str(text: &str) -> Result<Self, InvalidModelPattern> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl From<ModelPattern> for String {
+    fn from(pattern: ModelPattern) -> Self {
+        pattern.0
+    }
+}
+
+impl fmt::Display for ModelPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One `authorization_details` entry of type `ai_access`. `models` and `capabilities` are never empty in a parsed one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Permission {
+    /// Whose models.
+    pub provider: Provider,
+    /// Which models, in the order asked for.
+    pub models: Vec<ModelPattern>,
+    /// Which kinds of call.
+    pub capabilities: BTreeSet<Capability>,
+    /// At most this much, counted for this permission alone.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+}
+
+impl Permission {
+    /// Whether `model` is one of [`Self::models`].
+    #[must_use]
+    pub fn allows_model(&self, model: &str) -> bool {
+        self.models.iter().any(|pattern| pattern.matches(model))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> ModelPattern {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_exact_id_matches_itself_alone() {
+        assert!(pattern("gpt-5").matches("gpt-5"));
+        assert!(!pattern("gpt-5").matches("gpt-5-pro"));
+        assert!(!pattern("gpt-5").matches("GPT-5"));
+    }
+
+    #[test]
+    fn a_prefix_matches_what_begins_with_it() {
+        assert!(pattern("gpt-5.1*").matches("gpt-5.1-mini"));
+        assert!(!pattern("gpt-5.1*").matches("gpt-5"));
+    }
+
+    #[test]
+    fn a_star_inside_an_entry_is_refused() {
+        for text in ["", "a*b", "**", "a b", "gpt\n*", "é"] {
+            assert_eq!(text.parse::<ModelPattern>(), Err(InvalidModelPattern), "{text:?}");
+        }
+    }
+}
