@@ -1,0 +1,66 @@
+//! What the broker has to know about one provider's API. `openai` and `anthropic` each fill one in.
+
+use crate::domain::permission::{Capability, Provider};
+
+use super::{failure::Failure, openai, anthropic, plan::Method, survey::Rules};
+
+/// A provider's API.
+#[derive(Debug)]
+pub struct Dialect {
+    /// Where its API lives unless the operator says otherwise: an origin.
+    pub origin: &'static str,
+    /// The header that carries the provider key, and what stands before the key in it.
+    pub key_header: (&'static str, &'static str),
+    /// Headers to send when the client did not.
+    pub default_headers: &'static [(&'static str, &'static str)],
+    /// The endpoints that a grant can cover.
+    pub(super) endpoints: &'static [Endpoint],
+    /// Query parameters that pass.
+    pub(super) query: &'static [&'static str],
+    /// The body of a failure in this provider's shape, for the request of this id.
+    pub error_body: fn(&Failure, request_id: &str) -> serde_json::Value,
+}
+
+/// One endpoint.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) method: Method,
+    /// The provider's own path; `{model}` stands for one segment.
+    pub(super) path: &'static str,
+    pub(super) kind: Kind,
+}
+
+/// What an endpoint does.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Runs a model that the body names.
+    Call {
+        capability: Capability,
+        rules: &'static Rules,
+        /// The model that the provider takes when the body names none, where it documents one.
+        default_model: Option<&'static str>,
+        /// Whether a tool of this `type` is run by the caller, and so costs nothing beyond tokens.
+        is_client_tool: fn(&str) -> bool,
+        /// Capabilities that keys of [`Rules::noted`] need.
+        noted: &'static [(&'static str, Capability)],
+        /// Whether the model itself brings a server tool along.
+        model_brings_tool: fn(&str) -> bool,
+    },
+    /// Lists models, or shows one.
+    Models,
+}
+
+/// The dialect of a provider.
+#[must_use]
+pub const fn dialect(provider: Provider) -> &'static Dialect {
+    match provider {
+        Provider::OpenAi => &openai::DIALECT,
+        Provider::Anthropic => &anthropic::DIALECT,
+    }
+}
+
+pub(super) const fn no_tool(_: &str) -> bool {
+    false
+}
+
+pub(super) const STORED_ELSEWHERE: &str = "it reaches data that is stored at the provider under the broker's key, which apps share";

@@ -1,0 +1,16 @@
+//! The AI gateway's knowledge of the providers, without the network: what a call asks for, what may pass, what a refusal looks like.
+//!
+//! A call becomes a [`Plan`] or a [`Failure`]; nothing here decides whether a grant has room, that is the ledger's business.
+//! One file per provider dialect says which endpoints there are and what in a body matters.
+
+mod anthropic;
+mod dialect;
+mod failure;
+pub mod headers;
+mod openai;
+mod plan;
+mod survey;
+
+pub use dialect::{Dialect, dialect};
+pub use failure::{Failure, FailureCode, Hint};
+pub use plan::{MAX_BODY_BYTES, Method, Plan, Request, Response, filter_models, plan};

@@ -1,0 +1,320 @@
+//! From a request to what the ledger is asked and what goes upstream.
+
+use url::form_urlencoded;
+
+use crate::domain::{
+    ledger::{Claim, Need},
+    permission::{Capability, ModelPattern, Provider},
+};
+
+use super::{
+    dialect::{Dialect, Kind, STORED_ELSEWHERE, dialect},
+    failure::Failure,
+    survey::survey,
+};
+
+/// Longest request body.
+pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Longest `{model}` in a path, in bytes.
+const MAX_PATH_MODEL_BYTES: usize = 128;
+
+/// The methods that the endpoints use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+}
+
+/// What the plan is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// From the path's first segment.
+    pub provider: Provider,
+    /// `None`: any other.
+    pub method: Option<Method>,
+    /// The provider's own path, as it stands in the URL.
+    pub path: &'a str,
+    /// The query without `?`.
+    pub query: Option<&'a str>,
+    /// Empty for GET.
+    pub body: &'a [u8],
+}
+
+/// What to do with the provider's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Pass it on as it comes.
+    PassOn,
+    /// It is a list of models: show those that are granted.
+    FilterModels,
+}
+
+/// How a call is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What the ledger is asked.
+    pub claim: Claim,
+    /// Path and query at the provider.
+    pub target: String,
+    /// What to do with the answer.
+    pub response: Response,
+    /// Whether the answer was asked for as a stream.
+    pub stream: bool,
+}
+
+/// Makes the plan of a call.
+///
+/// # Errors
+/// A [`Failure`] when the call isn't one that any grant could cover, or can't be read. Costs nothing and counts against nothing.
+pub fn plan(request: &Request<'_>) -> Result<Plan, Failure> {
+    let dialect = dialect(request.provider);
+    let (kind, path_model) = route(dialect, request).ok_or(Failure::EndpointNotGranted)?;
+    let target = target(dialect, request)?;
+    let (need, response, stream) = match kind {
+        Kind::Models => {
+            let response = if path_model.is_some() { Response::PassOn } else { Response::FilterModels };
+            (Need::Models { model: path_model }, response, false)
+        }
+        Kind::Call { .. } => {
+            let (need, stream) = call_need(kind, request.body)?;
+            (need, Response::PassOn, stream)
+        }
+    };
+    Ok(Plan { claim: Claim { provider: request.provider, need }, target, response, stream })
+}
+
+/// The endpoint of a request, and the model in its path. Paths are compared as they are: nothing is decoded or normalised, so
+/// there is no second reading of them.
+fn route(dialect: &'static Dialect, request: &Request<'_>) -> Option<(&'static Kind, Option<String>)> {
+    let method = request.method?;
+    dialect.endpoints.iter().filter(|endpoint| endpoint.method == method).find_map(|endpoint| {
+        match endpoint.path.strip_suffix("{model}") {
+            None => (endpoint.path == request.path).then_some((&endpoint.kind, None)),
+            Some(prefix) => {
+                let model = request.path.strip_prefix(prefix).filter(|model| is_plain_model(model))?;
+                Some((&endpoint.kind, Some(model.to_owned())))
+            }
+        }
+    })
+}
+
+fn is_plain_model(model: &str) -> bool {
+    (1..=MAX_PATH_MODEL_BYTES).contains(&model.len())
+        && model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+        && !model.bytes().all(|byte| byte == b'.')
+}
+
+fn target(dialect: &Dialect, request: &Request<'_>) -> Result<String, Failure> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in form_urlencoded::parse(request.query.unwrap_or_default().as_bytes()) {
+        if !dialect.query.contains(&name.as_ref()) {
+            let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+            return Err(Failure::InvalidRequest(format!("unknown query parameter {name:?}")));
+        }
+        query.append_pair(&name, &value);
+    }
+    let query = query.finish();
+    Ok(if query.is_empty() { request.path.to_owned() } else { format!("{}?{query}", request.path) })
+}
+
+fn call_need(kind: &Kind, body: &[u8]) -> Result<(Need, bool), Failure> {
+    let Kind::Call { capability, rules, default_model, is_client_tool, noted, model_brings_tool } = kind else {
+        return Err(Failure::EndpointNotGranted);
+    };
+    let found = survey(body, rules).map_err(Failure::InvalidRequest)?;
+    if let Some((field, reason)) = found.refused {
+        return Err(Failure::FieldNotAllowed { field: field.to_owned(), reason });
+    }
+    if let Some(field) = found.reference {
+        return Err(Failure::FieldNotAllowed { field, reason: STORED_ELSEWHERE });
+    }
+    let model = found.model.or_else(|| default_model.map(str::to_owned)).ok_or_else(|| {
+        Failure::InvalidRequest("model is missing; name the model, it decides whether the call is covered".to_owned())
+    })?;
+    let mut capabilities = vec![*capability];
+    let mut need = |capability: Capability| {
+        if !capabilities.contains(&capability) {
+            capabilities.push(capability);
+        }
+    };
+    if model_brings_tool(&model) || found.tools.iter().any(|tool| !is_client_tool(tool)) {
+        need(Capability::ServerTools);
+    }
+    for (_, capability) in noted.iter().filter(|(key, _)| found.noted.contains(key)) {
+        need(*capability);
+    }
+    let mut models = vec![model];
+    models.extend(found.nested_models);
+    models.dedup();
+    Ok((Need::Model { models, capabilities }, found.stream))
+}
+
+/// A list of models as the provider sent it, cut down to those that `granted` names. `None` when it isn't such a list.
+#[must_use]
+pub fn filter_models(list: &[u8], granted: &[ModelPattern]) -> Option<Vec<u8>> {
+    let mut list: serde_json::Value = serde_json::from_slice(list).ok()?;
+    let models = list.get_mut("data")?.as_array_mut()?;
+    models.retain(|model| {
+        let id = model.get("id").and_then(serde_json::Value::as_str);
+        id.is_some_and(|id| granted.iter().any(|pattern| pattern.matches(id)))
+    });
+    serde_json::to_vec(&list).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn post(provider: Provider, path: &str, body: &str) -> Result<Plan, Failure> {
+        plan(&Request { provider, method: Some(Method::Post), path, query: None, body: body.as_bytes() })
+    }
+
+    fn get(provider: Provider, path: &str, query: Option<&str>) -> Result<Plan, Failure> {
+        plan(&Request { provider, method: Some(Method::Get), path, query, body: b"" })
+    }
+
+    fn chat(body: &str) -> Result<Plan, Failure> {
+        post(Provider::OpenAi, "/v1/chat/completions", body)
+    }
+
+    fn responses(body: &str) -> Result<Plan, Failure> {
+        post(Provider::OpenAi, "/v1/responses", body)
+    }
+
+    fn messages(body: &str) -> Result<Plan, Failure> {
+        post(Provider::Anthropic, "/v1/messages", body)
+    }
+
+    fn need(plan: Result<Plan, Failure>) -> (Vec<String>, Vec<Capability>) {
+        match plan.unwrap().claim.need {
+            Need::Model { models, capabilities } => (models, capabilities),
+            Need::Models { .. } => panic!("not a call"),
+        }
+    }
+
+    #[test]
+    fn a_chat_needs_its_model_and_chat() {
+        let plan = chat(r#"{"model":"gpt-5-mini","stream":true,"messages":[]}"#);
+        assert!(plan.as_ref().unwrap().stream);
+        assert_eq!(need(plan), (vec!["gpt-5-mini".to_owned()], vec![Capability::Chat]));
+    }
+
+    #[test]
+    fn a_call_without_a_model_is_refused() {
+        assert!(matches!(chat("{}"), Err(Failure::InvalidRequest(_))));
+        assert!(matches!(messages("{}"), Err(Failure::InvalidRequest(_))));
+    }
+
+    #[test]
+    fn moderations_take_the_documented_default_model() {
+        let plan = post(Provider::OpenAi, "/v1/moderations", r#"{"input":"x"}"#);
+        assert_eq!(need(plan), (vec!["omni-moderation-latest".to_owned()], vec![Capability::Moderation]));
+    }
+
+    #[test]
+    fn functions_are_not_server_tools() {
+        let plan = chat(r#"{"model":"m","tools":[{"type":"function","function":{"name":"f","parameters":{}}}]}"#);
+        assert_eq!(need(plan).1, [Capability::Chat]);
+        let plan = messages(r#"{"model":"m","tools":[{"name":"f","input_schema":{}},{"type":"bash_20250124","name":"bash"}]}"#);
+        assert_eq!(need(plan).1, [Capability::Chat]);
+    }
+
+    #[test]
+    fn tools_that_run_at_the_provider_take_server_tools() {
+        for plan in [
+            responses(r#"{"model":"m","tools":[{"type":"web_search"}]}"#),
+            responses(r#"{"model":"m","input":[{"type":"additional_tools","tools":[{"type":"mcp"}]}]}"#),
+            responses(r#"{"model":"m","tools":[{"type":"not_known_yet"}]}"#),
+            chat(r#"{"model":"m","web_search_options":{"user_location":null}}"#),
+            chat(r#"{"model":"gpt-4o-search-preview"}"#),
+            messages(r#"{"model":"m","tools":[{"type":"web_search_20260318","name":"web_search"}]}"#),
+            messages(r#"{"model":"m","mcp_servers":[{"url":"https://x.example"}]}"#),
+        ] {
+            assert!(need(plan).1.contains(&Capability::ServerTools));
+        }
+    }
+
+    #[test]
+    fn every_model_that_can_be_dispatched_is_claimed() {
+        let plan = messages(r#"{"model":"a","fallbacks":[{"model":"b"}],"tools":[{"type":"advisor_20260301","model":"c"}]}"#);
+        assert_eq!(need(plan).0, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_reaches_data_of_other_apps_is_refused() {
+        for plan in [
+            responses(r#"{"model":"m","previous_response_id":"resp_1"}"#),
+            responses(r#"{"model":"m","conversation":"conv_1"}"#),
+            responses(r#"{"model":"m","prompt":{"id":"pmpt_1"}}"#),
+            responses(r#"{"model":"m","background":true}"#),
+            responses(r#"{"model":"m","store":true}"#),
+            responses(r#"{"model":"m","input":[{"type":"item_reference","id":"msg_1"}]}"#),
+            responses(r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_file","file_id":"file_1"}]}]}"#),
+            responses(r#"{"model":"m","tools":[{"type":"file_search","vector_store_ids":["vs_1"]}]}"#),
+            chat(r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file_1"}}]}]}"#),
+            messages(r#"{"model":"m","messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}]}"#),
+            messages(r#"{"model":"m","container":"container_1"}"#),
+        ] {
+            assert!(matches!(plan, Err(Failure::FieldNotAllowed { .. })), "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn storing_nothing_is_allowed() {
+        assert!(responses(r#"{"model":"m","store":false,"previous_response_id":null,"background":false}"#).is_ok());
+    }
+
+    #[test]
+    fn a_tool_result_is_the_callers_own_data() {
+        let body = r#"{"model":"m","messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"read",
+            "input":{"file_id":"mine","model":"mine"}}]}]}"#;
+        assert_eq!(need(messages(body)).0, ["m"]);
+    }
+
+    #[test]
+    fn other_endpoints_are_refused() {
+        for path in [
+            "/v1/files", "/v1/batches", "/v1/fine_tuning/jobs", "/v1/responses/resp_1", "/v1/realtime/client_secrets",
+            "/v1/assistants", "/v1/chat/completions/", "/v1//chat/completions", "/v1/chat/completions/x", "/v1/./models",
+            "/v1/models/..%2ffiles", "/v1/models/a/b", "/v1/models/..", "/V1/chat/completions", "", "/",
+        ] {
+            assert_eq!(post(Provider::OpenAi, path, "{}"), Err(Failure::EndpointNotGranted), "{path}");
+            assert_eq!(get(Provider::OpenAi, path, None), Err(Failure::EndpointNotGranted), "{path}");
+        }
+        let delete = Request { provider: Provider::OpenAi, method: None, path: "/v1/models/m", query: None, body: b"" };
+        assert_eq!(plan(&delete), Err(Failure::EndpointNotGranted));
+    }
+
+    #[test]
+    fn a_model_in_the_path_is_the_one_that_is_checked() {
+        let plan = get(Provider::OpenAi, "/v1/models/ft:gpt-4o:org::id", None).unwrap();
+        assert_eq!(plan.claim.need, Need::Models { model: Some("ft:gpt-4o:org::id".to_owned()) });
+    }
+
+    #[test]
+    fn an_unknown_query_parameter_is_refused() {
+        assert!(matches!(get(Provider::OpenAi, "/v1/models", Some("model=x")), Err(Failure::InvalidRequest(_))));
+        assert_eq!(get(Provider::Anthropic, "/v1/models", Some("limit=5")).unwrap().target, "/v1/models?limit=5");
+    }
+
+    #[test]
+    fn a_list_of_models_is_cut_down_to_the_granted_ones() {
+        let list = br#"{"object":"list","data":[{"id":"gpt-5"},{"id":"gpt-4"},{"noid":1}],"has_more":false}"#;
+        let cut = filter_models(list, &["gpt-5*".parse().unwrap()]).unwrap();
+        let cut: serde_json::Value = serde_json::from_slice(&cut).unwrap();
+        assert_eq!(cut, serde_json::json!({"object":"list","data":[{"id":"gpt-5"}],"has_more":false}));
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_makes_it_panic(path in ".{0,60}", query in ".{0,60}", body in ".{0,200}") {
+            let _ = get(Provider::Anthropic, &path, Some(&query));
+            let _ = post(Provider::OpenAi, &path, &body);
+            let _ = chat(&body);
+        }
+    }
+}
