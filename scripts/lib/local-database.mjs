@@ -1,0 +1,44 @@
+// The local D1: migrations, and the demo app as a registered client.
+
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { inRoot, readText, withTemporaryFolder } from "./paths.mjs";
+import { step } from "./steps.mjs";
+import { wrangler, wranglerOptions } from "./wrangler.mjs";
+
+const text = (value) => `'${String(value).replaceAll("'", "''")}'`;
+
+/** Registers the demo app, or puts its row right: its port may have changed since the last start. */
+const registration = (demoUrl) => `
+INSERT INTO clients (client_id, name, home_page, redirect_uris, token_endpoint_auth_method, created_at)
+VALUES ('demo', 'Demo chat', ${text(`${demoUrl}/`)}, ${text(JSON.stringify([`${demoUrl}/callback.html`]))}, 'none', unixepoch())
+ON CONFLICT (client_id) DO UPDATE SET
+  name = excluded.name, home_page = excluded.home_page, redirect_uris = excluded.redirect_uris;
+`;
+
+/** Asking wrangler takes seconds, so it is asked about migrations only when there are others than the last time. */
+async function migrate(stateDir) {
+  // wrangler.toml too: the database's id decides in which local file it lies.
+  const hash = createHash("sha256").update(readText(inRoot("wrangler.toml")));
+  for (const file of readdirSync(inRoot("migrations")).sort()) hash.update(file).update(readText(inRoot("migrations", file)));
+  const stamp = join(stateDir, "migrations.applied");
+  const wanted = hash.digest("hex");
+  if (existsSync(stamp) && readText(stamp) === wanted) return;
+  await step("database migrations", wrangler, ["d1", "migrations", "apply", "DB", "--local", "--persist-to", stateDir], {
+    ...wranglerOptions,
+    hint: "If a migration was edited after it had been applied, remove the state folder: this is local data.",
+  });
+  writeFileSync(stamp, wanted);
+}
+
+export async function prepareDatabase(stateDir, demoUrl) {
+  mkdirSync(stateDir, { recursive: true });
+  await migrate(stateDir);
+  await withTemporaryFolder("sql", async (folder) => {
+    const file = join(folder, "demo.sql");
+    writeFileSync(file, registration(demoUrl));
+    const args = ["d1", "execute", "DB", "--local", "--yes", "--persist-to", stateDir, "--file", file];
+    await step("demo app's registration", wrangler, args, wranglerOptions);
+  });
+}

@@ -1,0 +1,64 @@
+// One set-up at a time. The lock only saves double work: every step also renames its result into place in one go.
+
+import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { inCache } from "./paths.mjs";
+import { say } from "./steps.mjs";
+
+const BEAT_MS = 5_000;
+const STALE_AFTER_MS = 30_000;
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
+
+/** Left behind by a process that was killed. The holder touches the file as long as it lives. */
+function isStale(path) {
+  try {
+    const pid = Number(readFileSync(path, "utf8"));
+    return Date.now() - statSync(path).mtimeMs > STALE_AFTER_MS || (pid > 0 && !isAlive(pid));
+  } catch {
+    return false;
+  }
+}
+
+export async function withLock(name, work) {
+  mkdirSync(inCache("locks"), { recursive: true });
+  const path = inCache("locks", name);
+  for (let told = false; ; ) {
+    try {
+      writeFileSync(path, String(process.pid), { flag: "wx" });
+      break;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+    }
+    if (isStale(path)) rmSync(path, { force: true });
+    else if (!told) {
+      told = true;
+      say("  waiting for another set-up on this machine …");
+    }
+    await sleep(300);
+  }
+  const beat = setInterval(() => {
+    const now = new Date();
+    try {
+      utimesSync(path, now, now);
+    } catch {
+      // Taken over after a long sleep of the machine; the work is safe to do twice.
+    }
+  }, BEAT_MS);
+  const release = () => rmSync(path, { force: true });
+  process.once("exit", release);
+  try {
+    return await work();
+  } finally {
+    clearInterval(beat);
+    process.off("exit", release);
+    release();
+  }
+}
