@@ -1,0 +1,213 @@
+//! Numbers, times and permissions as people read them.
+
+use crate::domain::{
+    permission::{Capability, ModelPattern, Permission},
+    time::Timestamp,
+};
+
+/// Most models that a sentence names before it says "and n more".
+pub const MAX_MODELS_IN_A_SENTENCE: usize = 6;
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// A moment in both forms of a `<time>` element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// For machines: RFC 3339.
+    pub machine: String,
+    /// For people: `30 Nov 2026, 14:05 UTC`.
+    pub human: String,
+    /// From now: `in 6 days`, `3 minutes ago`.
+    pub relative: String,
+}
+
+impl Moment {
+    /// `at`, seen from `now`.
+    #[must_use]
+    pub fn new(at: Timestamp, now: Timestamp) -> Self {
+        let (year, month, day) = civil(at.seconds() / 86_400);
+        let of_day = at.seconds() % 86_400;
+        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        let name = usize::try_from(month).ok().and_then(|month| MONTHS.get(month.saturating_sub(1))).unwrap_or(&"");
+        Self {
+            machine: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"),
+            human: format!("{day} {name} {year}, {hour:02}:{minute:02} UTC"),
+            relative: relative(at, now),
+        }
+    }
+}
+
+/// Year, month and day of a number of days since the epoch (Howard Hinnant's `civil_from_days`).
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let of_era = days % 146_097;
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
+fn relative(at: Timestamp, now: Timestamp) -> String {
+    let (past, seconds) =
+        if at <= now { (true, now.seconds() - at.seconds()) } else { (false, at.seconds() - now.seconds()) };
+    if seconds < 60 {
+        return if past { "just now".to_owned() } else { "in less than a minute".to_owned() };
+    }
+    let (count, unit) = match seconds {
+        ..3600 => (seconds / 60, "minute"),
+        3600..86_400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    if past { format!("{count} {unit}{plural} ago") } else { format!("in {count} {unit}{plural}") }
+}
+
+/// `1000000` as `1,000,000`.
+#[must_use]
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A length of time that the consent page offers.
+#[must_use]
+pub fn lifetime(seconds: u64) -> String {
+    match seconds {
+        3600 => "1 hour".to_owned(),
+        86_400 => "1 day".to_owned(),
+        31_536_000 => "1 year".to_owned(),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// What a capability lets an app do; follows "may".
+#[must_use]
+pub const fn deed(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Chat => "chat",
+        Capability::Embeddings => "create embeddings",
+        Capability::Images => "make images",
+        Capability::Audio => "use speech and transcription",
+        Capability::Moderation => "check content",
+        Capability::ServerTools => "run provider tools",
+    }
+}
+
+/// A capability as a label with what it means.
+#[must_use]
+pub const fn label(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Chat => "Chat",
+        Capability::Embeddings => "Embeddings",
+        Capability::Images => "Images",
+        Capability::Audio => "Speech and transcription",
+        Capability::Moderation => "Content checks (moderation)",
+        Capability::ServerTools => "Provider tools, such as web search (cost extra)",
+    }
+}
+
+/// A `models` entry in words.
+#[must_use]
+pub fn model(pattern: &ModelPattern) -> String {
+    if pattern.is_every_model() {
+        return "any model".to_owned();
+    }
+    match pattern.as_str().strip_suffix('*') {
+        Some(prefix) => format!("any {prefix}… model"),
+        None => pattern.to_string(),
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+#[must_use]
+pub fn list(items: &[String]) -> String {
+    match items.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+/// A permission in a sentence: `Chat with gpt-5-mini and gpt-5.1 at OpenAI`.
+#[must_use]
+pub fn sentence(permission: &Permission) -> String {
+    let deeds: Vec<String> = permission.capabilities.iter().map(|capability| deed(*capability).to_owned()).collect();
+    let mut models: Vec<String> = if permission.models.iter().any(ModelPattern::is_every_model) {
+        vec!["any model".to_owned()]
+    } else {
+        permission.models.iter().take(MAX_MODELS_IN_A_SENTENCE).map(model).collect()
+    };
+    if let Some(more) = permission.models.len().checked_sub(MAX_MODELS_IN_A_SENTENCE).filter(|more| *more > 0)
+        && models.len() > 1
+    {
+        models.push(format!("{more} more"));
+    }
+    let deeds = capitalised(&list(&deeds));
+    format!("{deeds} with {} at {}", list(&models), permission.provider.display_name())
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::authorization_details::Requested;
+
+    #[test]
+    fn a_moment_is_written_for_machines_and_people() {
+        let now = Timestamp::from_seconds(1_795_478_400);
+        let moment = Moment::new(now.plus_seconds(7 * 86_400 + 60), now);
+        assert_eq!(moment.machine, "2026-12-01T00:01:00Z");
+        assert_eq!(moment.human, "1 Dec 2026, 00:01 UTC");
+        assert_eq!(moment.relative, "in 7 days");
+        assert_eq!(Moment::new(Timestamp::from_seconds(951_782_400), now).machine, "2000-02-29T00:00:00Z");
+    }
+
+    #[test]
+    fn the_past_is_ago() {
+        let now = Timestamp::from_seconds(10_000);
+        assert_eq!(relative(Timestamp::from_seconds(9_999), now), "just now");
+        assert_eq!(relative(Timestamp::from_seconds(9_880), now), "2 minutes ago");
+        assert_eq!(relative(Timestamp::from_seconds(6_400), now), "1 hour ago");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(thousands),
+            ["0", "999", "1,000", "1,234,567"].map(str::to_owned)
+        );
+    }
+
+    fn said(json: &str) -> String {
+        sentence(&Requested::from_authorization_details(json).unwrap().permissions[0])
+    }
+
+    #[test]
+    fn a_permission_is_said_in_words() {
+        let json = r#"[{"type":"ai_access","provider":"openai","models":["gpt-5-mini","gpt-5.1*"],"capabilities":["chat","embeddings"]}]"#;
+        assert_eq!(said(json), "Chat and create embeddings with gpt-5-mini and any gpt-5.1… model at OpenAI");
+        let json = r#"[{"type":"ai_access","provider":"anthropic","models":["x","*"],"capabilities":["chat"]}]"#;
+        assert_eq!(said(json), "Chat with any model at Anthropic");
+    }
+
+    #[test]
+    fn a_long_list_of_models_is_counted() {
+        let json = r#"[{"type":"ai_access","provider":"openai","models":["a","b","c","d","e","f","g","h"],"capabilities":["chat"]}]"#;
+        assert_eq!(said(json), "Chat with a, b, c, d, e, f and 2 more at OpenAI");
+    }
+}

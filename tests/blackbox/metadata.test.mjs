@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { createHash, createPublicKey, verify } from "node:crypto";
+import { test } from "node:test";
+import * as oauth from "oauth4webapi";
+import { base64url } from "../support/broker.mjs";
+import { startWorld } from "../support/world.mjs";
+
+const { broker, browser, app } = await startWorld();
+const get = async (path, init) => {
+  const response = await fetch(new URL(path, broker.url), { redirect: "manual", ...init });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, text, body: text.startsWith("{") ? JSON.parse(text) : null };
+};
+const METADATA = "/.well-known/oauth-authorization-server";
+
+test("health answers ok", async () => {
+  const { status, body } = await get("/health");
+  assert.deepEqual({ status, body }, { status: 200, body: { status: "ok" } });
+});
+
+test("RFC 8414 §2: the metadata names the issuer and every endpoint", async () => {
+  const { status, headers, body } = await get(METADATA);
+  assert.equal(status, 200);
+  assert.match(headers.get("content-type"), /^application\/json/);
+  assert.equal(body.issuer, broker.url);
+  assert.equal(body.authorization_endpoint, `${broker.url}/authorize`);
+  assert.equal(body.token_endpoint, `${broker.url}/token`);
+  assert.equal(body.revocation_endpoint, `${broker.url}/revoke`);
+  assert.equal(body.jwks_uri, `${broker.url}/jwks.json`);
+  assert.deepEqual(body.response_types_supported, ["code"]);
+  assert.deepEqual([...body.grant_types_supported].sort(), ["authorization_code", "refresh_token"]);
+  assert.deepEqual([...body.token_endpoint_auth_methods_supported].sort(), ["client_secret_basic", "client_secret_post", "none"]);
+});
+
+test("RFC 7636 §4.2: S256 is the only challenge method on offer", async () => {
+  assert.deepEqual((await get(METADATA)).body.code_challenge_methods_supported, ["S256"]);
+});
+
+test("RFC 9207 §3: the metadata announces the iss parameter", async () => {
+  assert.equal((await get(METADATA)).body.authorization_response_iss_parameter_supported, true);
+});
+
+test("RFC 9396 §10: the metadata lists the types of authorization details", async () => {
+  assert.deepEqual([...(await get(METADATA)).body.authorization_details_types_supported].sort(), ["ai_access", "ai_limits"]);
+});
+
+test("RFC 8414 §3: a generic client discovers the broker", async () => {
+  const issuer = new URL(broker.url);
+  const response = await oauth.discoveryRequest(issuer, { algorithm: "oauth2", [oauth.allowInsecureRequests]: true });
+  const server = await oauth.processDiscoveryResponse(issuer, response);
+  assert.equal(server.issuer, broker.url);
+});
+
+test("RFC 7517 §9: the key set holds public halves alone, named by thumbprint", async () => {
+  const { body, text } = await get("/jwks.json");
+  const [secret] = JSON.parse(broker.secrets.SIGNING_KEYS).keys;
+  assert.deepEqual(Object.keys(body), ["keys"]);
+  const [key] = body.keys;
+  assert.equal(key.d, undefined);
+  assert.ok(!text.includes(secret.d));
+  assert.deepEqual([key.kty, key.crv, key.alg, key.use, key.x], ["OKP", "Ed25519", "EdDSA", "sig", secret.x]);
+  const thumbprint = createHash("sha256").update(`{"crv":"Ed25519","kty":"OKP","x":"${key.x}"}`).digest();
+  assert.equal(key.kid, base64url(thumbprint));
+});
+
+test("RFC 9068 §2: an access token is an at+jwt that the published key verifies", async () => {
+  const { access_token: token, expires_in: expiresIn } = await browser.grant(app);
+  const [head, payload, signature] = token.split(".");
+  const header = JSON.parse(Buffer.from(head, "base64url"));
+  const claims = JSON.parse(Buffer.from(payload, "base64url"));
+  const jwk = (await get("/jwks.json")).body.keys.find(({ kid }) => kid === header.kid);
+  const key = createPublicKey({ key: jwk, format: "jwk" });
+  assert.ok(verify(null, Buffer.from(`${head}.${payload}`), key, Buffer.from(signature, "base64url")));
+  assert.equal(header.typ, "at+jwt");
+  assert.equal(header.alg, "EdDSA");
+  assert.deepEqual(Object.keys(claims).sort(), ["aud", "client_id", "exp", "grant_id", "iat", "iss", "jti", "sub"]);
+  assert.deepEqual([claims.iss, claims.aud, claims.client_id], [broker.url, broker.url, app.client_id]);
+  assert.equal(claims.exp - claims.iat, expiresIn);
+  assert.ok(expiresIn <= 3600);
+});
+
+for (const path of [METADATA, "/jwks.json", "/token", "/revoke"]) {
+  test(`the Fetch standard's CORS check passes from any origin at ${path}`, async () => {
+    const origin = "https://app.example";
+    const preflight = await get(path, {
+      method: "OPTIONS",
+      headers: {
+        origin,
+        "access-control-request-method": path.startsWith("/t") || path.startsWith("/r") ? "POST" : "GET",
+        "access-control-request-headers": "authorization,content-type",
+      },
+    });
+    assert.ok(preflight.status === 200 || preflight.status === 204, String(preflight.status));
+    assert.equal(preflight.headers.get("access-control-allow-origin"), "*");
+    assert.match(preflight.headers.get("access-control-allow-headers"), /authorization/i);
+    const answer = await get(path, { method: path.includes("j") || path.includes("well") ? "GET" : "POST", headers: { origin } });
+    assert.equal(answer.headers.get("access-control-allow-origin"), "*");
+    assert.equal(answer.headers.get("access-control-allow-credentials"), null);
+  });
+}
+
+for (const path of ["/grants", "/apps", "/sign-in", "/authorize"]) {
+  test(`no page can be read from another origin: ${path}`, async () => {
+    const { headers } = await browser.get(path, { origin: "https://app.example" });
+    assert.equal(headers.get("access-control-allow-origin"), null);
+  });
+}
+
+test("an unknown path is a page with 404", async () => {
+  const { status, page } = await browser.get("/nothing-here");
+  assert.equal(status, 404);
+  assert.ok(page);
+});
+
+test("RFC 9110 §15.5.6: another method is 405 and names the allowed ones", async () => {
+  const { status, headers } = await get("/token");
+  assert.equal(status, 405);
+  assert.match(headers.get("allow"), /POST/);
+});

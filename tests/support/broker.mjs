@@ -1,0 +1,215 @@
+// The built broker in real workerd, with real D1 and Durable Objects on disk.
+//
+// Miniflare is what `wrangler dev` runs underneath; used directly it starts in half a second, gives up the process id of workerd,
+// so that a test can kill exactly that, and hands over every line that workerd logs, so that a test can search them.
+
+import assert from "node:assert/strict";
+import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
+import diagnosticsChannel from "node:diagnostics_channel";
+import { once } from "node:events";
+import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { Miniflare } from "miniflare";
+
+export const ROOT = path.resolve(import.meta.dirname, "../..");
+const DEFAULT_BUILD = process.env.BROKER_BUILD ?? path.join(ROOT, "build");
+
+// Miniflare doesn't say which process it started; Node does.
+const started = [];
+diagnosticsChannel.subscribe("child_process", ({ process }) => started.push(process));
+
+export const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
+
+/** A new Ed25519 key as JWK; its `kid` is the thumbprint of RFC 7638. */
+export function newSigningKey() {
+  const jwk = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  const thumbprint = createHash("sha256").update(`{"crv":"Ed25519","kty":"OKP","x":"${jwk.x}"}`).digest();
+  return { ...jwk, alg: "EdDSA", use: "sig", kid: base64url(thumbprint) };
+}
+
+/** What an operator would put into `.dev.vars`. The provider keys look like real ones, and are found nowhere else in the world. */
+export function newSecrets() {
+  return {
+    SIGNING_KEYS: JSON.stringify({ keys: [newSigningKey()] }),
+    COOKIE_KEY: base64url(randomBytes(32)),
+    SIGN_IN_KEY: base64url(randomBytes(32)),
+    OPENAI_API_KEY: `sk-proj-${base64url(randomBytes(36))}`,
+    ANTHROPIC_API_KEY: `sk-ant-api03-${base64url(randomBytes(36))}`,
+  };
+}
+
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** Date and flags as deployed: read from wrangler.toml, so that the tests run what is shipped. */
+async function compatibility() {
+  const toml = await readFile(path.join(ROOT, "wrangler.toml"), "utf8");
+  const [, compatibilityDate] = /^compatibility_date\s*=\s*"([^"]+)"/m.exec(toml) ?? [];
+  const [, flags] = /^compatibility_flags\s*=\s*\[([^\]]*)\]/m.exec(toml) ?? [];
+  assert.ok(compatibilityDate && flags !== undefined, "wrangler.toml names no compatibility date or flags");
+  return { compatibilityDate, compatibilityFlags: [...flags.matchAll(/"([^"]+)"/g)].map(([, flag]) => flag) };
+}
+
+async function manifest(build) {
+  const types = { ".js": "esm", ".wasm": "wasm" };
+  const modules = {};
+  for (const name of await readdir(build)) {
+    const type = types[path.extname(name)];
+    if (type) modules[name] = { type, contents: await readFile(path.join(build, name), type === "esm" ? "utf8" : null) };
+  }
+  assert.ok(modules["index.js"], `there is no build in ${build}; run "npm run build"`);
+  return { mainModule: "index.js", modulesRoot: build, modules };
+}
+
+/**
+ * A running broker.
+ *
+ * @param {object} options
+ * @param {Record<string, string>} [options.secrets] default: fresh ones
+ * @param {Record<string, string | undefined>} [options.env] further variables; `undefined` takes one away
+ * @param {boolean} [options.migrate] whether D1 gets its tables
+ * @param {string} [options.build] folder of the built worker
+ */
+export async function startBroker({ secrets = newSecrets(), env = {}, migrate = true, build = DEFAULT_BUILD } = {}) {
+  const broker = new Broker(secrets, env, build);
+  broker.stateDir = await mkdtemp(path.join(tmpdir(), "aipassport-test-"));
+  broker.port = await freePort();
+  await broker.start();
+  if (migrate) await broker.migrate();
+  return broker;
+}
+
+class Broker {
+  /** Every line that workerd has written, over all restarts. */
+  logs = [];
+  #miniflare;
+  #process;
+  #restarted = Promise.withResolvers();
+
+  constructor(secrets, env, build) {
+    Object.assign(this, { secrets, env, build });
+  }
+
+  /** The issuer. `localhost`, because browsers take that for a secure context. */
+  get url() {
+    return `http://localhost:${this.port}`;
+  }
+
+  get pid() {
+    return this.#process.pid;
+  }
+
+  /** Starts on whatever lies in the state folder. */
+  async start() {
+    const vars = { ISSUER: this.url, ...this.secrets, ...this.env };
+    const bindings = Object.entries(vars)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, { type: "text", value: String(value) }]);
+    this.#miniflare = new Miniflare({
+      host: "127.0.0.1",
+      port: 0,
+      cf: false,
+      telemetry: { enabled: false },
+      resourcePersistencePath: this.stateDir,
+      handleStructuredLogs: (line) => this.logs.push(`${line.level} ${line.message}`),
+      unsafeHandleRuntimeRestart: () => {
+        this.#process = started.at(-1);
+        this.#restarted.resolve();
+      },
+      workers: [
+        {
+          config: {
+            name: "aipassport",
+            ...(await compatibility()),
+            manifest: await manifest(this.build),
+            env: {
+              ...Object.fromEntries(bindings),
+              DB: { type: "d1", id: "aipassport" },
+              LEDGER: { type: "durable-object", worker: "aipassport", exportName: "Ledger" },
+            },
+            exports: { Ledger: { type: "durable-object", storage: "sqlite" } },
+          },
+          // A socket of the worker's own: Miniflare's entry worker stands before the other one, and hides disconnects.
+          dev: { rootPath: ROOT, unsafeDirectSockets: [{ host: "localhost", port: this.port }] },
+        },
+      ],
+    });
+    await this.#miniflare.ready;
+    this.#process = started.at(-1);
+  }
+
+  /** Ends workerd and keeps its state. */
+  async stop() {
+    await this.#miniflare?.dispose();
+    this.#miniflare = undefined;
+  }
+
+  /** As an operator's restart, with other variables if wanted. */
+  async restart(env = {}) {
+    await this.stop();
+    Object.assign(this.env, env);
+    await this.start();
+  }
+
+  /** SIGKILL to workerd itself, in the middle of whatever it does; answers when a new one serves on the same state. */
+  async kill() {
+    this.#restarted = Promise.withResolvers();
+    process.kill(this.pid, "SIGKILL");
+    await this.#restarted.promise;
+  }
+
+  async close() {
+    await this.stop();
+    await rm(this.stateDir, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  async migrate() {
+    const folder = path.join(ROOT, "migrations");
+    const database = await this.database();
+    for (const name of (await readdir(folder)).filter((name) => name.endsWith(".sql")).sort()) {
+      const sql = (await readFile(path.join(folder, name), "utf8")).replaceAll(/--.*$/gm, "");
+      await database.batch(
+        sql
+          .split(";")
+          .filter((text) => text.trim())
+          .map((text) => database.prepare(text)),
+      );
+    }
+  }
+
+  /** The broker's own D1, for what only time or an accident would do to it. */
+  async database() {
+    return this.#miniflare.getD1Database("DB");
+  }
+
+  async sql(query, ...values) {
+    return (
+      await (
+        await this.database()
+      )
+        .prepare(query)
+        .bind(...values)
+        .all()
+    ).results;
+  }
+
+  /** Paths of every file that holds state: D1, Durable Objects, and their write-ahead logs. */
+  async stateFiles() {
+    const entries = await readdir(this.stateDir, { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+  }
+
+  /** Paths of the databases of the ledgers. */
+  async ledgerFiles() {
+    const files = await this.stateFiles();
+    return files.filter((file) => /[\\/]do[\\/][^\\/]*Ledger[\\/][0-9a-f]{64}\.sqlite$/.test(file));
+  }
+}
