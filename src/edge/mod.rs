@@ -1,1 +1,67 @@
+//! The composition root: the platform's events, and what they are handed to.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`data_plane`] | the life of a call |
+//! | [`control_plane`] | pages and OAuth endpoints, over to axum |
+//! | [`ledger_object`] | the Durable Object around the ledger |
+//! | [`ports`], [`d1`], [`ledgers`] | what the control plane needs, over the platform |
+//! | [`settings`], [`clock`], [`entropy`], [`log`] | what the platform knows |
 
+pub mod clock;
+pub mod control_plane;
+pub mod d1;
+pub mod data_plane;
+pub mod entropy;
+pub mod js;
+pub mod ledger_object;
+pub mod ledgers;
+pub mod log;
+pub mod ports;
+pub mod settings;
+
+use std::rc::Rc;
+
+use url::Url;
+use wasm_bindgen::JsValue;
+use worker::{Context, Env, event};
+
+/// Runs once per wasm instance.
+#[event(start)]
+fn start() {
+    // `worker` has a hook of its own that replaces a broken instance: chained, not replaced.
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        console_error_panic_hook::hook(info);
+        previous(info);
+    }));
+}
+
+/// Every request. The data plane's route is taken here, before axum: its bodies never enter Rust streams.
+#[event(fetch)]
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
+    let answer = async {
+        let url = Url::parse(&request.url()).map_err(|error| JsValue::from_str(&error.to_string()))?;
+        #[cfg(feature = "fault-injection")]
+        if url.path() == "/__fault/panic" {
+            #[expect(clippy::panic, reason = "it is what this route is for")]
+            {
+                panic!("on purpose");
+            }
+        }
+        match data_plane::provider_of(url.path()) {
+            Some(provider) => {
+                data_plane::serve(data_plane::Inbound::new(request, &url, provider), env, Rc::new(context)).await
+            }
+            None => control_plane::serve(request, &url, &env).await,
+        }
+    };
+    answer.await.or_else(|error: JsValue| {
+        log::failure("request", &js::message(&error));
+        Ok(web_sys::Response::new_with_opt_str_and_init(Some("the broker failed\n"), &{
+            let init = web_sys::ResponseInit::new();
+            init.set_status(500);
+            init
+        })?)
+    })
+}

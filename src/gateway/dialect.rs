@@ -2,7 +2,7 @@
 
 use crate::domain::permission::{Capability, Provider};
 
-use super::{failure::Failure, openai, anthropic, plan::Method, survey::Rules};
+use super::{anthropic, failure::Failure, openai, plan::Method, survey::Rules};
 
 /// A provider's API.
 #[derive(Debug)]
@@ -63,4 +63,5 @@ pub(super) const fn no_tool(_: &str) -> bool {
     false
 }
 
-pub(super) const STORED_ELSEWHERE: &str = "it reaches data that is stored at the provider under the broker's key, which apps share";
+pub(super) const STORED_ELSEWHERE: &str =
+    "it reaches data that is stored at the provider under the broker's key, which apps share";

@@ -192,7 +192,11 @@ impl Failure {
                 format!("the {} requests of this {} are used up", limit.allowed, whose(limit))
             }
             Self::Refused(Refusal::RequestsHeld(limit)) => {
-                format!("what is left of the {} requests of this {} is taken by calls in flight", limit.allowed, whose(limit))
+                format!(
+                    "what is left of the {} requests of this {} is taken by calls in flight",
+                    limit.allowed,
+                    whose(limit)
+                )
             }
             Self::Refused(Refusal::RateLimited { limit, retry_after_seconds, .. }) => format!(
                 "the {} requests per minute of this {} are reached; try again in {retry_after_seconds} s",

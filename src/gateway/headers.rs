@@ -107,16 +107,29 @@ mod tests {
 
     #[test]
     fn credentials_and_account_names_do_not_go_upstream() {
-        for name in ["authorization", "cookie", "x-api-key", "x-goog-api-key", "openai-organization", "openai-project",
-            "host", "x-forwarded-for", "cf-connecting-ip", "connection", "transfer-encoding", "idempotency-key"]
-        {
+        for name in [
+            "authorization",
+            "cookie",
+            "x-api-key",
+            "x-goog-api-key",
+            "openai-organization",
+            "openai-project",
+            "host",
+            "x-forwarded-for",
+            "cf-connecting-ip",
+            "connection",
+            "transfer-encoding",
+            "idempotency-key",
+        ] {
             assert!(!passes_upstream(name), "{name}");
         }
     }
 
     #[test]
     fn the_sdks_own_headers_go_upstream() {
-        for name in ["anthropic-beta", "anthropic-version", "openai-beta", "x-stainless-lang", "x-stainless-retry-count"] {
+        for name in
+            ["anthropic-beta", "anthropic-version", "openai-beta", "x-stainless-lang", "x-stainless-retry-count"]
+        {
             assert!(passes_upstream(name), "{name}");
         }
     }

@@ -67,7 +67,8 @@ const RESPONSES: Kind = Kind::Call {
 
 const STORED: &str = "what is stored at the provider can not be kept apart between apps; leave it out or send false";
 
-const PLAIN: Rules = Rules { opaque: &["metadata"], references: &["file_id"], reference_types: &[], refused: &[], noted: &[] };
+const PLAIN: Rules =
+    Rules { opaque: &["metadata"], references: &["file_id"], reference_types: &[], refused: &[], noted: &[] };
 
 const fn call(capability: Capability, default_model: Option<&'static str>) -> Kind {
     Kind::Call {
@@ -82,7 +83,10 @@ const fn call(capability: Capability, default_model: Option<&'static str>) -> Ki
 
 /// Tools that the model only asks for. Every other one runs at OpenAI, or is too new to know: it takes `server_tools`.
 fn is_client_tool(kind: &str) -> bool {
-    matches!(kind, "function" | "custom" | "namespace" | "local_shell" | "apply_patch" | "computer" | "computer_use_preview")
+    matches!(
+        kind,
+        "function" | "custom" | "namespace" | "local_shell" | "apply_patch" | "computer" | "computer_use_preview"
+    )
 }
 
 /// Search models search the web with every answer.
@@ -94,7 +98,9 @@ fn model_brings_tool(model: &str) -> bool {
 fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
     let code = failure.code();
     let kind = match code {
-        FailureCode::InvalidRequest | FailureCode::BodyTooLarge | FailureCode::FieldNotAllowed => "invalid_request_error",
+        FailureCode::InvalidRequest | FailureCode::BodyTooLarge | FailureCode::FieldNotAllowed => {
+            "invalid_request_error"
+        }
         FailureCode::InvalidToken => "authentication_error",
         FailureCode::RequestsExhausted => "insufficient_quota",
         FailureCode::ProviderNotGranted

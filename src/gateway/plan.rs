@@ -219,7 +219,9 @@ mod tests {
     fn functions_are_not_server_tools() {
         let plan = chat(r#"{"model":"m","tools":[{"type":"function","function":{"name":"f","parameters":{}}}]}"#);
         assert_eq!(need(plan).1, [Capability::Chat]);
-        let plan = messages(r#"{"model":"m","tools":[{"name":"f","input_schema":{}},{"type":"bash_20250124","name":"bash"}]}"#);
+        let plan = messages(
+            r#"{"model":"m","tools":[{"name":"f","input_schema":{}},{"type":"bash_20250124","name":"bash"}]}"#,
+        );
         assert_eq!(need(plan).1, [Capability::Chat]);
     }
 
@@ -230,6 +232,7 @@ mod tests {
             responses(r#"{"model":"m","input":[{"type":"additional_tools","tools":[{"type":"mcp"}]}]}"#),
             responses(r#"{"model":"m","tools":[{"type":"not_known_yet"}]}"#),
             chat(r#"{"model":"m","web_search_options":{"user_location":null}}"#),
+            chat(r#"{"model":"m","web_search_options":{}}"#),
             chat(r#"{"model":"gpt-4o-search-preview"}"#),
             messages(r#"{"model":"m","tools":[{"type":"web_search_20260318","name":"web_search"}]}"#),
             messages(r#"{"model":"m","mcp_servers":[{"url":"https://x.example"}]}"#),
@@ -240,7 +243,8 @@ mod tests {
 
     #[test]
     fn every_model_that_can_be_dispatched_is_claimed() {
-        let plan = messages(r#"{"model":"a","fallbacks":[{"model":"b"}],"tools":[{"type":"advisor_20260301","model":"c"}]}"#);
+        let plan =
+            messages(r#"{"model":"a","fallbacks":[{"model":"b"}],"tools":[{"type":"advisor_20260301","model":"c"}]}"#);
         assert_eq!(need(plan).0, ["a", "b", "c"]);
     }
 
@@ -253,10 +257,16 @@ mod tests {
             responses(r#"{"model":"m","background":true}"#),
             responses(r#"{"model":"m","store":true}"#),
             responses(r#"{"model":"m","input":[{"type":"item_reference","id":"msg_1"}]}"#),
-            responses(r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_file","file_id":"file_1"}]}]}"#),
+            responses(
+                r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_file","file_id":"file_1"}]}]}"#,
+            ),
             responses(r#"{"model":"m","tools":[{"type":"file_search","vector_store_ids":["vs_1"]}]}"#),
-            chat(r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file_1"}}]}]}"#),
-            messages(r#"{"model":"m","messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}]}"#),
+            chat(
+                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file_1"}}]}]}"#,
+            ),
+            messages(
+                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}]}"#,
+            ),
             messages(r#"{"model":"m","container":"container_1"}"#),
         ] {
             assert!(matches!(plan, Err(Failure::FieldNotAllowed { .. })), "{plan:?}");
@@ -278,9 +288,22 @@ mod tests {
     #[test]
     fn other_endpoints_are_refused() {
         for path in [
-            "/v1/files", "/v1/batches", "/v1/fine_tuning/jobs", "/v1/responses/resp_1", "/v1/realtime/client_secrets",
-            "/v1/assistants", "/v1/chat/completions/", "/v1//chat/completions", "/v1/chat/completions/x", "/v1/./models",
-            "/v1/models/..%2ffiles", "/v1/models/a/b", "/v1/models/..", "/V1/chat/completions", "", "/",
+            "/v1/files",
+            "/v1/batches",
+            "/v1/fine_tuning/jobs",
+            "/v1/responses/resp_1",
+            "/v1/realtime/client_secrets",
+            "/v1/assistants",
+            "/v1/chat/completions/",
+            "/v1//chat/completions",
+            "/v1/chat/completions/x",
+            "/v1/./models",
+            "/v1/models/..%2ffiles",
+            "/v1/models/a/b",
+            "/v1/models/..",
+            "/V1/chat/completions",
+            "",
+            "/",
         ] {
             assert_eq!(post(Provider::OpenAi, path, "{}"), Err(Failure::EndpointNotGranted), "{path}");
             assert_eq!(get(Provider::OpenAi, path, None), Err(Failure::EndpointNotGranted), "{path}");

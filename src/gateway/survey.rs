@@ -175,7 +175,8 @@ enum Place {
     Type,
 }
 
-/// Any value below the top. Its result: whether it says something (`null`, `false` and empty values don't).
+/// Any value below the top. Its result: whether it says something: `null`, `false`, an empty text and an empty list don't. An empty
+/// object does: `"web_search_options": {}` is how web search is switched on.
 struct Value<'a> {
     rules: &'a Rules,
     survey: &'a mut Survey,
@@ -243,7 +244,9 @@ impl<'de> Visitor<'de> for Value<'_> {
         match self.place {
             Place::Model if !text.is_empty() => {
                 if self.survey.nested_models.len() >= MAX_NAMED_MODELS || text.len() > MAX_MODEL_BYTES {
-                    return Err(E::custom(format_args!("more than {MAX_NAMED_MODELS} models are named, or a very long one")));
+                    return Err(E::custom(format_args!(
+                        "more than {MAX_NAMED_MODELS} models are named, or a very long one"
+                    )));
                 }
                 if !self.survey.nested_models.iter().any(|known| known == text) {
                     self.survey.nested_models.push(text.to_owned());
@@ -271,10 +274,8 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<bool, A::Error> {
-        let mut any = false;
         let mut tool_type: Option<String> = None;
         while let Some(key) = map.next_key::<Key<'de>>()? {
-            any = true;
             let key = key.0.as_ref();
             if self.place == Place::Tool && key == "type" {
                 if tool_type.is_some() {
@@ -291,7 +292,7 @@ impl<'de> Visitor<'de> for Value<'_> {
         if self.place == Place::Tool {
             self.survey.tools.push(tool_type.unwrap_or_default());
         }
-        Ok(any)
+        Ok(true)
     }
 }
 
@@ -348,7 +349,10 @@ mod tests {
     #[test]
     fn references_to_stored_data_are_found_at_any_depth() {
         assert_eq!(found(r#"{"m":[{"content":[{"file":{"file_id":"f"}}]}]}"#).reference.as_deref(), Some("file_id"));
-        assert_eq!(found(r#"{"input":[{"id":"i","type":"item_reference"}]}"#).reference.as_deref(), Some("item_reference"));
+        assert_eq!(
+            found(r#"{"input":[{"id":"i","type":"item_reference"}]}"#).reference.as_deref(),
+            Some("item_reference")
+        );
         assert_eq!(found(r#"{"m":[{"file_id":null}]}"#).reference, None);
     }
 

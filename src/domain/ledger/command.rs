@@ -84,6 +84,10 @@ pub struct Reservation {
     /// For [`Need::Models`]: what may be listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ModelPattern>,
+    /// Whether a `concurrency` limit counts this call: then its answer should not end before it is settled, or a client that
+    /// calls again at once is refused because of a call that it has seen the end of.
+    #[serde(default)]
+    pub concurrency_limited: bool,
 }
 
 /// Whether a limit is a permission's or the whole grant's.
@@ -138,7 +142,7 @@ pub enum Refusal {
 }
 
 /// What a grant used, for the person who watches it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,

@@ -197,6 +197,7 @@ impl Ledger {
         let hold =
             Hold { permission, counts, reserved_at: now, deadline: now.plus_seconds(ttl_seconds), overdue: false };
         counters.reserve(&terms.limits, &hold);
+        let concurrency_limited = terms.limits.concurrency.or(self.terms.limits.concurrency).is_some();
         self.overall.reserve(&self.terms.limits, &hold);
         let remaining =
             [counters.requests_remaining(&terms.limits), self.overall.requests_remaining(&self.terms.limits)];
@@ -210,6 +211,7 @@ impl Ledger {
             hold: id,
             requests_remaining: remaining.into_iter().flatten().min(),
             models: self.models_to_list(claim),
+            concurrency_limited,
         })
     }
 

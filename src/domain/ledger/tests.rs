@@ -174,7 +174,8 @@ fn the_reason_of_a_refusal_is_the_nearest_one() {
 #[test]
 fn capabilities_of_two_permissions_do_not_add_up() {
     let mut grant = Fixture::new("{}", "");
-    let need = Need::Model { models: vec!["gpt-5".into()], capabilities: vec![Capability::Chat, Capability::ServerTools] };
+    let need =
+        Need::Model { models: vec!["gpt-5".into()], capabilities: vec![Capability::Chat, Capability::ServerTools] };
     let refusal = grant.reserve(Claim { provider: Provider::OpenAi, need }).unwrap_err();
     assert_eq!(refusal, Refusal::CapabilityNotGranted(Capability::ServerTools));
 }

@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn at_most_ten_redirect_uris() {
-        let lines: String = (0..11).map(|n| format!("https://a.example/{n}\n")).collect();
+        let lines = (0..11).map(|n| format!("https://a.example/{n}")).collect::<Vec<_>>().join("\n");
         assert!(Registration::parse("a", "https://a.example", &lines).unwrap_err().redirect_uris.is_some());
     }
 

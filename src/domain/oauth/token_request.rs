@@ -203,8 +203,8 @@ mod tests {
     use super::*;
     use crate::domain::{secret::SecretHash, time::Timestamp};
 
-    fn client(auth: ClientAuth) -> Option<Client> {
-        Some(Client {
+    fn client(auth: ClientAuth) -> Client {
+        Client {
             id: "app".parse().unwrap(),
             name: "App".into(),
             home_page: "https://app.example/".into(),
@@ -212,14 +212,14 @@ mod tests {
             auth,
             owner: None,
             created_at: Timestamp::from_seconds(0),
-        })
+        }
     }
 
     fn secret() -> Secret<ClientSecret> {
         Secret::from_entropy(&[8; 32])
     }
 
-    fn confidential() -> Option<Client> {
+    fn confidential() -> Client {
         client(ClientAuth::Confidential(secret().hash()))
     }
 
@@ -234,9 +234,9 @@ mod tests {
     #[test]
     fn a_secret_in_the_header_or_in_the_body_authenticates() {
         let header = basic(&format!("app:{}", secret().expose_secret()));
-        assert!(credentials(Some(&header), "").unwrap().authenticate(confidential()).is_ok());
+        assert!(credentials(Some(&header), "").unwrap().authenticate(Some(confidential())).is_ok());
         let body = format!("client_id=app&client_secret={}", secret().expose_secret());
-        assert!(credentials(None, &body).unwrap().authenticate(confidential()).is_ok());
+        assert!(credentials(None, &body).unwrap().authenticate(Some(confidential())).is_ok());
     }
 
     #[test]
@@ -257,10 +257,10 @@ mod tests {
         let other = Secret::<ClientSecret>::from_entropy(&[9; 32]);
         let wrong = format!("client_id=app&client_secret={}", other.expose_secret());
         for (body, client, error) in [
-            (wrong.as_str(), confidential(), TokenError::WrongSecret),
-            ("client_id=app&client_secret=guess", confidential(), TokenError::WrongSecret),
-            ("client_id=app", confidential(), TokenError::MissingSecret),
-            ("client_id=app&client_secret=x", client(ClientAuth::Public), TokenError::UnexpectedSecret),
+            (wrong.as_str(), Some(confidential()), TokenError::WrongSecret),
+            ("client_id=app&client_secret=guess", Some(confidential()), TokenError::WrongSecret),
+            ("client_id=app", Some(confidential()), TokenError::MissingSecret),
+            ("client_id=app&client_secret=x", Some(client(ClientAuth::Public)), TokenError::UnexpectedSecret),
             ("client_id=app", None, TokenError::UnknownClient),
         ] {
             assert_eq!(credentials(None, body).unwrap().authenticate(client), Err(error), "{body}");
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_stored_hash_of_nothing_matches_no_secret() {
-        let broken = client(ClientAuth::Confidential(SecretHash::from_stored(String::new())));
+        let broken = Some(client(ClientAuth::Confidential(SecretHash::from_stored(String::new()))));
         let body = format!("client_id=app&client_secret={}", secret().expose_secret());
         assert_eq!(credentials(None, &body).unwrap().authenticate(broken), Err(TokenError::WrongSecret));
     }

@@ -1,0 +1,405 @@
+//! Tables `authorization_requests`, `grants`, `authorization_codes`, `refresh_tokens`.
+
+use serde::Deserialize;
+
+use super::{Database, Seconds, Value, changes, from_json, to_json, unreadable, won};
+use crate::{
+    domain::{
+        grant::{Grant, Terms},
+        id::{ClientId, GrantId, UserId},
+        oauth::{
+            authorization_request::{Decision, PendingRequest},
+            code::{AuthorizationCodeRow, RefreshTokenRow},
+        },
+        secret::{AuthorizationCode, ConsentRequest, RefreshToken, SecretHash, Session},
+        time::Timestamp,
+    },
+    edge::ports::EdgePorts,
+    web::ports::{Decided, Grants, StoreError, Write},
+};
+
+/// The request is there, is this session's, and nobody has answered it yet. Binds: handle, session, now.
+const UNDECIDED: &str = "handle_hash = ? AND session_hash = ? AND decided_at IS NULL AND expires_at > ?";
+
+#[derive(Deserialize)]
+struct RequestRow {
+    session_hash: String,
+    client_id: String,
+    redirect_uri: String,
+    state: Option<String>,
+    code_challenge: String,
+    requested: String,
+    expires_at: Seconds,
+    decided_at: Option<Seconds>,
+    grant_id: Option<String>,
+}
+
+impl TryFrom<RequestRow> for PendingRequest {
+    type Error = StoreError;
+
+    fn try_from(row: RequestRow) -> Result<Self, StoreError> {
+        let decision = match (row.decided_at, grant_id("authorization_requests.grant_id", row.grant_id)?) {
+            (None, _) => None,
+            (Some(_), None) => Some(Decision::Denied),
+            (Some(_), Some(grant_id)) => Some(Decision::Allowed(grant_id)),
+        };
+        Ok(Self {
+            session: SecretHash::from_stored(row.session_hash),
+            client_id: row.client_id.try_into().map_err(|_| unreadable("authorization_requests.client_id"))?,
+            redirect_uri: row.redirect_uri,
+            state: row.state,
+            code_challenge: row
+                .code_challenge
+                .try_into()
+                .map_err(|_| unreadable("authorization_requests.code_challenge"))?,
+            requested: from_json("authorization_requests.requested", &row.requested)?,
+            expires_at: row.expires_at.into(),
+            decision,
+        })
+    }
+}
+
+const GRANT_COLUMNS: &str = "grant_id, user_id, client_id, client_name, terms, created_at, revoked_at";
+
+#[derive(Deserialize)]
+struct GrantRow {
+    grant_id: String,
+    user_id: String,
+    client_id: String,
+    client_name: String,
+    terms: String,
+    created_at: Seconds,
+    revoked_at: Option<Seconds>,
+}
+
+impl TryFrom<GrantRow> for Grant {
+    type Error = StoreError;
+
+    fn try_from(row: GrantRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.grant_id.try_into().map_err(|_| unreadable("grants.grant_id"))?,
+            user_id: row.user_id.try_into().map_err(|_| unreadable("grants.user_id"))?,
+            client_id: row.client_id.try_into().map_err(|_| unreadable("grants.client_id"))?,
+            client_name: row.client_name,
+            terms: from_json("grants.terms", &row.terms)?,
+            created_at: row.created_at.into(),
+            revoked_at: row.revoked_at.map(Into::into),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct CodeRow {
+    grant_id: String,
+    client_id: String,
+    redirect_uri: String,
+    code_challenge: String,
+    expires_at: Seconds,
+    redeemed_at: Option<Seconds>,
+}
+
+#[derive(Deserialize)]
+struct TokenRow {
+    grant_id: String,
+    client_id: String,
+    created_at: Seconds,
+    expires_at: Seconds,
+    rotated_at: Option<Seconds>,
+}
+
+#[derive(Deserialize)]
+struct DecisionRow {
+    grant_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct GrantIdRow {
+    grant_id: String,
+}
+
+#[derive(Deserialize)]
+struct TermsRow {
+    terms: String,
+    revoked_at: Option<Seconds>,
+}
+
+fn grant_id(column: &'static str, id: Option<String>) -> Result<Option<GrantId>, StoreError> {
+    id.map(|id| id.try_into().map_err(|_| unreadable(column))).transpose()
+}
+
+impl Database {
+    /// What a ledger has to know of its grant, and when the grant was revoked.
+    ///
+    /// # Errors
+    /// The database can't answer.
+    pub async fn terms_of(&self, id: &GrantId) -> Result<Option<(Terms, Option<Timestamp>)>, StoreError> {
+        let values = [Value::Text(id.as_str())];
+        let row: Option<TermsRow> =
+            self.row(("SELECT terms, revoked_at FROM grants WHERE grant_id = ?", &values)).await?;
+        row.map(|row| Ok((from_json("grants.terms", &row.terms)?, row.revoked_at.map(Into::into)))).transpose()
+    }
+
+    async fn grants(&self, condition: &str, values: &[Value<'_>]) -> Result<Vec<Grant>, StoreError> {
+        let rows: Vec<GrantRow> =
+            self.rows((&format!("SELECT {GRANT_COLUMNS} FROM grants {condition}"), values)).await?;
+        rows.into_iter().map(Grant::try_from).collect()
+    }
+}
+
+/// Stores a refresh token if the condition, about another row, holds.
+fn insert_refresh_token(condition: &str) -> String {
+    format!(
+        "INSERT INTO refresh_tokens (token_hash, grant_id, client_id, created_at, expires_at) SELECT ?, ?, ?, ?, ? \
+         WHERE EXISTS ({condition})"
+    )
+}
+
+/// What is bound before a condition, and then what is bound in it.
+fn followed_by<'a>(condition: &[Value<'a>], values: &[Value<'a>]) -> Vec<Value<'a>> {
+    [values, condition].concat()
+}
+
+fn refresh_token_values<'a>(row: &'a RefreshTokenRow, condition: [Value<'a>; 2]) -> Vec<Value<'a>> {
+    let mut values = vec![
+        Value::Text(row.hash.as_str()),
+        Value::Text(row.grant_id.as_str()),
+        Value::Text(row.client_id.as_str()),
+        Value::Time(row.created_at),
+        Value::Time(row.expires_at),
+    ];
+    values.extend(condition);
+    values
+}
+
+impl Grants for EdgePorts {
+    async fn insert_authorization_request(
+        &self,
+        handle: &SecretHash<ConsentRequest>,
+        request: &PendingRequest,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let requested = to_json(&request.requested)?;
+        let values = [
+            Value::Text(handle.as_str()),
+            Value::Text(request.session.as_str()),
+            Value::Text(request.client_id.as_str()),
+            Value::Text(&request.redirect_uri),
+            Value::OptionalText(request.state.as_deref()),
+            Value::Text(request.code_challenge.as_str()),
+            Value::Text(&requested),
+            Value::Time(now),
+            Value::Time(request.expires_at),
+        ];
+        let sql = "INSERT INTO authorization_requests (handle_hash, session_hash, client_id, redirect_uri, state, \
+                   code_challenge, requested, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        self.database.run((sql, &values)).await.map(drop)
+    }
+
+    async fn find_authorization_request(
+        &self,
+        handle: &SecretHash<ConsentRequest>,
+    ) -> Result<Option<PendingRequest>, StoreError> {
+        let row: Option<RequestRow> = self
+            .database
+            .row((
+                "SELECT session_hash, client_id, redirect_uri, state, code_challenge, requested, expires_at, decided_at, \
+                 grant_id FROM authorization_requests WHERE handle_hash = ?",
+                &[Value::Text(handle.as_str())],
+            ))
+            .await?;
+        row.map(PendingRequest::try_from).transpose()
+    }
+
+    async fn allow(
+        &self,
+        handle: &SecretHash<ConsentRequest>,
+        session: &SecretHash<Session>,
+        grant: &Grant,
+        code: &AuthorizationCodeRow,
+        now: Timestamp,
+    ) -> Result<Decided, StoreError> {
+        let terms = to_json(&grant.terms)?;
+        let undecided = [Value::Text(handle.as_str()), Value::Text(session.as_str()), Value::Time(now)];
+        let grant_values = followed_by(
+            &undecided,
+            &[
+                Value::Text(grant.id.as_str()),
+                Value::Text(grant.user_id.as_str()),
+                Value::Text(grant.client_id.as_str()),
+                Value::Text(&grant.client_name),
+                Value::Text(&terms),
+                Value::Time(grant.created_at),
+                Value::Time(grant.terms.expires_at),
+            ],
+        );
+        let code_values = followed_by(
+            &undecided,
+            &[
+                Value::Text(code.hash.as_str()),
+                Value::Text(code.grant_id.as_str()),
+                Value::Text(code.client_id.as_str()),
+                Value::Text(&code.redirect_uri),
+                Value::Text(code.code_challenge.as_str()),
+                Value::Time(code.expires_at),
+            ],
+        );
+        let mark_values = followed_by(&undecided, &[Value::Time(now), Value::Text(grant.id.as_str())]);
+        let grant_sql = format!(
+            "INSERT INTO grants (grant_id, user_id, client_id, client_name, terms, created_at, expires_at) \
+             SELECT ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
+        );
+        let code_sql = format!(
+            "INSERT INTO authorization_codes (code_hash, grant_id, client_id, redirect_uri, code_challenge, expires_at) \
+             SELECT ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
+        );
+        let mark_sql = format!("UPDATE authorization_requests SET decided_at = ?, grant_id = ? WHERE {UNDECIDED}");
+        let results = self
+            .database
+            .batch(&[
+                (&grant_sql, &grant_values),
+                (&code_sql, &code_values),
+                (&mark_sql, &mark_values),
+                (DECISION, &undecided[..2]),
+            ])
+            .await?;
+        decided(&results)
+    }
+
+    async fn deny(
+        &self,
+        handle: &SecretHash<ConsentRequest>,
+        session: &SecretHash<Session>,
+        now: Timestamp,
+    ) -> Result<Decided, StoreError> {
+        let undecided = [Value::Text(handle.as_str()), Value::Text(session.as_str()), Value::Time(now)];
+        let mark_values = followed_by(&undecided, &[Value::Time(now)]);
+        let mark_sql = format!("UPDATE authorization_requests SET decided_at = ? WHERE {UNDECIDED}");
+        decided(&self.database.batch(&[(&mark_sql, &mark_values), (DECISION, &undecided[..2])]).await?)
+    }
+
+    async fn find_code(
+        &self,
+        hash: &SecretHash<AuthorizationCode>,
+    ) -> Result<Option<AuthorizationCodeRow>, StoreError> {
+        let row: Option<CodeRow> = self
+            .database
+            .row((
+                "SELECT grant_id, client_id, redirect_uri, code_challenge, expires_at, redeemed_at \
+                 FROM authorization_codes WHERE code_hash = ?",
+                &[Value::Text(hash.as_str())],
+            ))
+            .await?;
+        row.map(|row| {
+            Ok(AuthorizationCodeRow {
+                hash: hash.clone(),
+                grant_id: row.grant_id.try_into().map_err(|_| unreadable("authorization_codes.grant_id"))?,
+                client_id: row.client_id.try_into().map_err(|_| unreadable("authorization_codes.client_id"))?,
+                redirect_uri: row.redirect_uri,
+                code_challenge: row
+                    .code_challenge
+                    .try_into()
+                    .map_err(|_| unreadable("authorization_codes.code_challenge"))?,
+                expires_at: row.expires_at.into(),
+                redeemed_at: row.redeemed_at.map(Into::into),
+            })
+        })
+        .transpose()
+    }
+
+    async fn redeem_code(
+        &self,
+        hash: &SecretHash<AuthorizationCode>,
+        refresh: &RefreshTokenRow,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
+        const OPEN: &str = "code_hash = ? AND redeemed_at IS NULL AND expires_at > ?";
+        let condition = [Value::Text(hash.as_str()), Value::Time(now)];
+        let insert_sql = insert_refresh_token(&format!("SELECT 1 FROM authorization_codes WHERE {OPEN}"));
+        let insert_values = refresh_token_values(refresh, condition.clone());
+        let use_sql = format!("UPDATE authorization_codes SET redeemed_at = ? WHERE {OPEN}");
+        let use_values = followed_by(&condition, &[Value::Time(now)]);
+        self.database.conditional_batch(&[(&insert_sql, &insert_values), (&use_sql, &use_values)], 1).await
+    }
+
+    async fn find_refresh_token(&self, hash: &SecretHash<RefreshToken>) -> Result<Option<RefreshTokenRow>, StoreError> {
+        let row: Option<TokenRow> = self
+            .database
+            .row((
+                "SELECT grant_id, client_id, created_at, expires_at, rotated_at FROM refresh_tokens WHERE token_hash = ?",
+                &[Value::Text(hash.as_str())],
+            ))
+            .await?;
+        row.map(|row| {
+            Ok(RefreshTokenRow {
+                hash: hash.clone(),
+                grant_id: row.grant_id.try_into().map_err(|_| unreadable("refresh_tokens.grant_id"))?,
+                client_id: row.client_id.try_into().map_err(|_| unreadable("refresh_tokens.client_id"))?,
+                created_at: row.created_at.into(),
+                expires_at: row.expires_at.into(),
+                rotated_at: row.rotated_at.map(Into::into),
+            })
+        })
+        .transpose()
+    }
+
+    async fn rotate_refresh_token(
+        &self,
+        old: &SecretHash<RefreshToken>,
+        next: &RefreshTokenRow,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
+        const LIVE: &str = "token_hash = ? AND rotated_at IS NULL AND expires_at > ?";
+        let condition = [Value::Text(old.as_str()), Value::Time(now)];
+        let insert_sql = insert_refresh_token(&format!("SELECT 1 FROM refresh_tokens WHERE {LIVE}"));
+        let insert_values = refresh_token_values(next, condition.clone());
+        let rotate_sql = format!("UPDATE refresh_tokens SET rotated_at = ? WHERE {LIVE}");
+        let rotate_values = followed_by(&condition, &[Value::Time(now)]);
+        self.database.conditional_batch(&[(&insert_sql, &insert_values), (&rotate_sql, &rotate_values)], 1).await
+    }
+
+    async fn find_grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
+        Ok(self.database.grants("WHERE grant_id = ?", &[Value::Text(id.as_str())]).await?.pop())
+    }
+
+    async fn list_grants(&self, user: &UserId, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        let values = [Value::Text(user.as_str()), Value::Count(limit)];
+        self.database.grants("WHERE user_id = ? ORDER BY created_at DESC, grant_id LIMIT ?", &values).await
+    }
+
+    async fn list_active_grants_of_client(
+        &self,
+        client: &ClientId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<GrantId>, StoreError> {
+        let sql = "SELECT grant_id FROM grants WHERE client_id = ? AND revoked_at IS NULL AND expires_at > ? LIMIT ?";
+        let values = [Value::Text(client.as_str()), Value::Time(now), Value::Count(limit)];
+        let rows: Vec<GrantIdRow> = self.database.rows((sql, &values)).await?;
+        rows.into_iter().map(|row| row.grant_id.try_into().map_err(|_| unreadable("grants.grant_id"))).collect()
+    }
+
+    async fn mark_grant_revoked(&self, id: &GrantId, now: Timestamp) -> Result<(), StoreError> {
+        let values = [Value::Time(now), Value::Text(id.as_str())];
+        let sql = "UPDATE grants SET revoked_at = ? WHERE grant_id = ? AND revoked_at IS NULL";
+        self.database.run((sql, &values)).await.map(won).map(drop)
+    }
+}
+
+/// How a request was answered, if this session may know. Binds: handle, session.
+const DECISION: &str =
+    "SELECT grant_id FROM authorization_requests WHERE handle_hash = ? AND session_hash = ? AND decided_at IS NOT NULL";
+
+/// From a batch that ends with the mark and [`DECISION`].
+fn decided(results: &[worker::D1Result]) -> Result<Decided, StoreError> {
+    let [.., mark, decision] = results else { return Err(StoreError("D1: a batch is incomplete".to_owned())) };
+    if changes(mark)? > 0 {
+        return Ok(Decided::Won);
+    }
+    let mut rows: Vec<DecisionRow> = decision.results().map_err(|error| super::store_error(&error))?;
+    match rows.pop() {
+        None => Ok(Decided::Gone),
+        Some(row) => {
+            Ok(Decided::AlreadyDecided { grant_id: grant_id("authorization_requests.grant_id", row.grant_id)? })
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! D1: the tables of `migrations/`, one file per aggregate.
+//!
+//! D1 has no `BEGIN`: a change is one conditional statement or one batch, and `changes` says whether it was the one that won. Numbers
+//! are JavaScript doubles both ways, so times are bound as seconds.
+
+mod clients;
+mod grants;
+mod users;
+
+use serde::{Deserialize, de::DeserializeOwned};
+use wasm_bindgen::JsValue;
+use worker::{D1Database, D1PreparedStatement, D1Result, Env, send::SendFuture};
+
+use crate::{
+    domain::time::Timestamp,
+    web::ports::{StoreError, Write},
+};
+
+/// The binding's name in `wrangler.toml`.
+pub const BINDING: &str = "DB";
+
+/// The database.
+#[derive(Debug)]
+pub struct Database(D1Database);
+
+/// A value to bind.
+#[derive(Clone, Debug)]
+enum Value<'a> {
+    Text(&'a str),
+    OptionalText(Option<&'a str>),
+    Time(Timestamp),
+    Count(u32),
+}
+
+impl From<Value<'_>> for JsValue {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Text(text) | Value::OptionalText(Some(text)) => Self::from_str(text),
+            Value::OptionalText(None) => Self::NULL,
+            #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch stay below 2^53")]
+            Value::Time(at) => Self::from_f64(at.seconds() as f64),
+            Value::Count(count) => Self::from_f64(f64::from(count)),
+        }
+    }
+}
+
+/// A statement and what is bound in it.
+type Statement<'a> = (&'a str, &'a [Value<'a>]);
+
+impl Database {
+    /// From the binding.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn new(env: &Env) -> worker::Result<Self> {
+        env.d1(BINDING).map(Self)
+    }
+
+    fn prepare(&self, (sql, values): Statement<'_>) -> Result<D1PreparedStatement, StoreError> {
+        let values: Vec<JsValue> = values.iter().cloned().map(JsValue::from).collect();
+        self.0.prepare(sql).bind(&values).map_err(|error| store_error(&error))
+    }
+
+    /// Runs one statement that writes; how many rows it changed.
+    async fn run(&self, statement: Statement<'_>) -> Result<usize, StoreError> {
+        let statement = self.prepare(statement)?;
+        let result =
+            SendFuture::new(async move { statement.run().await }).await.map_err(|error| store_error(&error))?;
+        changes(&result)
+    }
+
+    /// Runs one statement that reads.
+    async fn rows<T: DeserializeOwned>(&self, statement: Statement<'_>) -> Result<Vec<T>, StoreError> {
+        let statement = self.prepare(statement)?;
+        let result =
+            SendFuture::new(async move { statement.all().await }).await.map_err(|error| store_error(&error))?;
+        result.results().map_err(|error| store_error(&error))
+    }
+
+    /// The same, for at most one row.
+    async fn row<T: DeserializeOwned>(&self, statement: Statement<'_>) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(statement).await?.pop())
+    }
+
+    /// Runs several statements, all or none.
+    async fn batch(&self, statements: &[Statement<'_>]) -> Result<Vec<D1Result>, StoreError> {
+        let prepared = statements.iter().map(|statement| self.prepare(*statement)).collect::<Result<Vec<_>, _>>()?;
+        let results =
+            SendFuture::new(async move { self.0.batch(prepared).await }).await.map_err(|error| store_error(&error))?;
+        match results.iter().find(|result| !result.success()) {
+            Some(failed) => Err(StoreError(failed.error().unwrap_or_else(|| "a statement failed".to_owned()))),
+            None => Ok(results),
+        }
+    }
+
+    /// Runs a batch whose statement at `decisive` says by its changes whether it won.
+    async fn conditional_batch(&self, statements: &[Statement<'_>], decisive: usize) -> Result<Write, StoreError> {
+        let results = self.batch(statements).await?;
+        results.get(decisive).map_or(Ok(0), changes).map(won)
+    }
+}
+
+const fn won(changes: usize) -> Write {
+    if changes == 0 { Write::Lost } else { Write::Won }
+}
+
+fn changes(result: &D1Result) -> Result<usize, StoreError> {
+    let meta = result.meta().map_err(|error| store_error(&error))?;
+    Ok(meta.and_then(|meta| meta.changes).unwrap_or(0))
+}
+
+fn store_error(error: &worker::Error) -> StoreError {
+    StoreError(format!("D1: {error}"))
+}
+
+/// A column that holds what this version can't read. Says which, and never the value.
+fn unreadable(column: &'static str) -> StoreError {
+    StoreError(format!("D1: {column} can not be read"))
+}
+
+fn from_json<T: DeserializeOwned>(column: &'static str, json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|_| unreadable(column))
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError(error.to_string()))
+}
+
+/// Seconds, as a column holds them.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+struct Seconds(u64);
+
+impl From<Seconds> for Timestamp {
+    fn from(seconds: Seconds) -> Self {
+        Self::from_seconds(seconds.0)
+    }
+}

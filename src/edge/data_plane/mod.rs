@@ -1,0 +1,142 @@
+//! The life of a call: token → plan → ledger → provider → answer → ledger.
+//!
+//! From the moment that the ledger holds room for a call, everything runs in a promise that the platform keeps alive when the client
+//! goes away: no hold is left to its deadline that could have been settled.
+
+mod answer;
+mod booking;
+mod inbound;
+mod outbound;
+mod tokens;
+mod upstream;
+
+use std::rc::Rc;
+
+use js_sys::futures::future_to_promise;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::Response;
+use worker::{Context, Env};
+
+use booking::Booking;
+pub use inbound::{Inbound, provider_of};
+use upstream::Outcome;
+
+use super::{
+    clock, entropy,
+    ledgers::{self, Ledgers},
+    log,
+    settings::Settings,
+};
+use crate::{
+    domain::ledger::{Command, Reply},
+    gateway::{self, Failure, Request, plan},
+};
+
+/// Serves a call.
+///
+/// # Errors
+/// The platform refused to build an answer.
+pub async fn serve(inbound: Inbound, env: Env, context: Rc<Context>) -> Result<Response, JsValue> {
+    let request_id = entropy::request_id();
+    if inbound.method == "OPTIONS" {
+        return outbound::preflight(&inbound, &request_id);
+    }
+    let call = Call { inbound, env, context: Rc::clone(&context), request_id };
+    let answer =
+        future_to_promise(core::panic::AssertUnwindSafe(async move { call.answer().await.map(JsValue::from) }));
+    let kept_alive = JsFuture::from(answer.clone());
+    context.wait_until(async move { drop(kept_alive.await) });
+    JsFuture::from(answer).await.map(JsCast::unchecked_into)
+}
+
+struct Call {
+    inbound: Inbound,
+    env: Env,
+    context: Rc<Context>,
+    request_id: String,
+}
+
+impl Call {
+    async fn answer(&self) -> Result<Response, JsValue> {
+        let began = clock::now();
+        let mut entry = log::Entry {
+            request_id: Some(self.request_id.clone()),
+            method: log::cut(&self.inbound.method),
+            path: log::cut(&self.inbound.path),
+            provider: Some(self.inbound.provider),
+            ..log::Entry::default()
+        };
+        let answer = match self.carry_out(&mut entry).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                entry.error = Some(failure.code().as_str());
+                outbound::refusal(&failure, self.inbound.provider, &self.request_id)?
+            }
+        };
+        entry.status = answer.status();
+        entry.ms = clock::now().millis().saturating_sub(began.millis());
+        log::write(&entry);
+        Ok(answer)
+    }
+
+    async fn carry_out(&self, entry: &mut log::Entry) -> Result<Response, Failure> {
+        let settings = Settings::get(&self.env).map_err(|error| unavailable(entry, &error))?;
+        let token = gateway::headers::token(|name| self.inbound.header(name)).ok_or(Failure::InvalidToken)?;
+        let issuer = settings.issuer(&self.inbound.origin);
+        let claims = tokens::verify(&settings.signing_keys, &token, issuer, clock::now()).map_err(|error| {
+            entry.detail = Some(error.to_string());
+            Failure::InvalidToken
+        })?;
+        entry.grant_id = Some(claims.grant_id.clone());
+        entry.client_id = Some(claims.client_id.clone());
+
+        let body = self.inbound.body().await?;
+        let plan = plan(&Request {
+            provider: self.inbound.provider,
+            method: self.inbound.planned_method(),
+            path: self.inbound.provider_path(),
+            query: self.inbound.query.as_deref(),
+            body: body.as_ref().map_or(&[], |body| &body.bytes),
+        })?;
+        let upstream =
+            settings.upstream(self.inbound.provider).ok_or(Failure::ProviderNotConfigured(self.inbound.provider))?;
+
+        let ledgers = Ledgers(self.env.durable_object(ledgers::BINDING).map_err(|error| unavailable(entry, &error))?);
+        let reserve = Command::Reserve { claim: plan.claim, hold_ttl_seconds: settings.hold_ttl_seconds };
+        let reservation = match ledgers.send(&claims.grant_id, reserve).await {
+            Ok(Reply::Reserved(reservation)) => reservation,
+            Ok(Reply::Refused(refusal)) => return Err(Failure::Refused(refusal)),
+            Ok(other) => return Err(unavailable(entry, &format_args!("unexpected reply {other:?}"))),
+            Err(error) => return Err(unavailable(entry, &error)),
+        };
+        let booking = Booking::new(ledgers, claims.grant_id, reservation.hold);
+
+        let timeout = settings.upstream_timeout_seconds;
+        let outcome =
+            upstream::call(&self.inbound, body.as_ref(), &plan.target, booking.grant_id(), upstream, timeout).await;
+        // 32 MiB that nobody needs while the answer streams.
+        drop(body);
+        match outcome {
+            Outcome::Answered(answer) => {
+                entry.upstream_request_id =
+                    ["x-request-id", "request-id"].iter().find_map(|name| answer.headers().get(name).ok().flatten());
+                self.pass_on(answer, plan.response, &reservation, booking, upstream).await
+            }
+            Outcome::Unreachable(reason) => {
+                entry.detail = Some(log::cut(&upstream::without_key(&reason, upstream)));
+                booking.release().await;
+                Err(Failure::UpstreamUnreachable(self.inbound.provider))
+            }
+            Outcome::TimedOut | Outcome::Abandoned => {
+                booking.settle().await;
+                Err(Failure::UpstreamTimeout(self.inbound.provider))
+            }
+        }
+    }
+}
+
+fn unavailable(entry: &mut log::Entry, reason: &dyn core::fmt::Display) -> Failure {
+    entry.detail = Some(log::cut(&reason.to_string()));
+    Failure::BrokerUnavailable
+}

@@ -1,0 +1,118 @@
+//! What goes back: heads by allow-list, bodies as the platform has them, refusals in the provider's own shape.
+
+use js_sys::Uint8Array;
+use wasm_bindgen::JsValue;
+use web_sys::{Headers, ReadableStream, Response, ResponseInit};
+
+use super::inbound::Inbound;
+use crate::{
+    domain::permission::Provider,
+    gateway::{Failure, dialect, headers},
+};
+
+/// How long a browser may remember a preflight, in seconds.
+const PREFLIGHT_SECONDS: &str = "86400";
+/// The challenge of a 401 (RFC 6750 §3).
+const CHALLENGE: &str = "Bearer realm=\"aipassport\", error=\"invalid_token\"";
+
+/// The head of an answer.
+#[derive(Debug)]
+pub struct Head {
+    status: u16,
+    headers: Headers,
+}
+
+impl Head {
+    /// A head with what every answer of the data plane carries.
+    ///
+    /// # Errors
+    /// A status or header that the platform doesn't take.
+    pub fn new(status: u16, request_id: &str) -> Result<Self, JsValue> {
+        let headers = Headers::new()?;
+        headers.set("access-control-allow-origin", "*")?;
+        headers.set("access-control-expose-headers", headers::EXPOSED)?;
+        headers.set("cache-control", "no-store")?;
+        headers.set("x-content-type-options", "nosniff")?;
+        headers.set(headers::REQUEST_ID, request_id)?;
+        Ok(Self { status, headers })
+    }
+
+    /// The head of a provider's answer: only what is on the list comes through.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_upstream(upstream: &Response, request_id: &str, remaining: Option<u64>) -> Result<Self, JsValue> {
+        let head = Self::new(upstream.status(), request_id)?;
+        let received = upstream.headers();
+        for name in headers::RESPONSE_HEADERS {
+            if let Some(value) = received.get(name)? {
+                head.headers.set(name, &value)?;
+            }
+        }
+        if let Some(remaining) = remaining {
+            head.headers.set(headers::REQUESTS_REMAINING, &remaining.to_string())?;
+        }
+        Ok(head)
+    }
+
+    fn init(&self) -> ResponseInit {
+        let init = ResponseInit::new();
+        init.set_status(self.status);
+        init.set_headers(&self.headers);
+        init
+    }
+
+    /// With a stream for a body, or none.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_stream(&self, body: Option<&ReadableStream>) -> Result<Response, JsValue> {
+        Response::new_with_opt_readable_stream_and_init(body, &self.init())
+    }
+
+    /// With bytes for a body.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_bytes(&self, body: &[u8]) -> Result<Response, JsValue> {
+        Response::new_with_opt_js_u8_array_and_init(Some(&Uint8Array::from(body)), &self.init())
+    }
+}
+
+/// Answers a browser that asks whether its app may call (the Fetch standard's CORS preflight). Tokens are all that counts here, so
+/// every origin may.
+///
+/// # Errors
+/// As [`Head::new`].
+pub fn preflight(inbound: &Inbound, request_id: &str) -> Result<Response, JsValue> {
+    let head = Head::new(204, request_id)?;
+    head.headers.set("access-control-allow-methods", "GET, POST, OPTIONS")?;
+    if let Some(asked) = inbound.header("access-control-request-headers") {
+        head.headers.set("access-control-allow-headers", &asked)?;
+    }
+    head.headers.set("access-control-max-age", PREFLIGHT_SECONDS)?;
+    head.headers.set("vary", "access-control-request-headers")?;
+    head.with_stream(None)
+}
+
+/// A refusal, so that the provider's SDK raises the exception that it knows.
+///
+/// # Errors
+/// As [`Head::new`].
+pub fn refusal(failure: &Failure, provider: Provider, request_id: &str) -> Result<Response, JsValue> {
+    let code = failure.code();
+    let head = Head::new(code.status(), request_id)?;
+    head.headers.set("content-type", "application/json")?;
+    head.headers.set(headers::ERROR, code.as_str())?;
+    if code.status() == 401 {
+        head.headers.set("www-authenticate", CHALLENGE)?;
+    }
+    if let Some(seconds) = failure.retry_after_seconds() {
+        head.headers.set("retry-after", &seconds.to_string())?;
+    }
+    if failure.is_hopeless() {
+        head.headers.set("x-should-retry", "false")?;
+    }
+    let body = (dialect(provider).error_body)(failure, request_id);
+    head.with_bytes(body.to_string().as_bytes())
+}

@@ -1,0 +1,120 @@
+//! The call to the provider: the one place where its real key leaves the broker's memory.
+
+use core::{future::Future, pin::pin, task::Poll, time::Duration};
+use std::future::poll_fn;
+
+use secrecy::ExposeSecret;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, AbortSignal, Headers, RequestInit, RequestRedirect, Response};
+
+use super::inbound::{Body, Inbound};
+use crate::{
+    domain::id::GrantId,
+    edge::{js, settings::Upstream},
+    gateway::{dialect, headers},
+};
+
+/// What became of the call.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The provider answers.
+    Answered(Response),
+    /// It was not reached, or hung up before it answered. For the log.
+    Unreachable(String),
+    /// It did not begin to answer in time; what it did with the request is not known.
+    TimedOut,
+    /// The client went away; what the provider did with the request is not known.
+    Abandoned,
+}
+
+/// Makes the call and waits for the head of its answer.
+pub async fn call(
+    inbound: &Inbound,
+    body: Option<&Body>,
+    target: &str,
+    grant_id: &GrantId,
+    upstream: &Upstream,
+    timeout_seconds: u64,
+) -> Outcome {
+    let client = inbound.raw.signal();
+    match begin(inbound, body, target, grant_id, upstream, &client) {
+        Err(error) => Outcome::Unreachable(js::message(&error)),
+        Ok((answer, give_up)) => {
+            let timeout = worker::Delay::from(Duration::from_secs(timeout_seconds));
+            match first(JsFuture::from(answer), timeout).await {
+                None => {
+                    give_up.abort();
+                    Outcome::TimedOut
+                }
+                Some(Ok(answer)) => answer
+                    .dyn_into()
+                    .map_or_else(|_| Outcome::Unreachable("not a response".to_owned()), Outcome::Answered),
+                Some(Err(_)) if client.aborted() => Outcome::Abandoned,
+                Some(Err(error)) => Outcome::Unreachable(js::message(&error)),
+            }
+        }
+    }
+}
+
+fn begin(
+    inbound: &Inbound,
+    body: Option<&Body>,
+    target: &str,
+    grant_id: &GrantId,
+    upstream: &Upstream,
+    client: &AbortSignal,
+) -> Result<(js_sys::Promise, AbortController), JsValue> {
+    let give_up = AbortController::new()?;
+    let init = RequestInit::new();
+    init.set_method(&inbound.method);
+    init.set_headers(request_headers(inbound, grant_id, upstream)?.as_ref());
+    // A redirect would carry the key to another host: the platform strips only `Authorization`.
+    init.set_redirect(RequestRedirect::Manual);
+    init.set_signal(Some(&AbortSignal::any(&js_sys::Array::of2(client, &give_up.signal()))));
+    if let Some(body) = body {
+        init.set_body(&body.raw);
+    }
+    Ok((js::fetch(&format!("{}{target}", upstream.base_url), &init), give_up))
+}
+
+fn request_headers(inbound: &Inbound, grant_id: &GrantId, upstream: &Upstream) -> Result<Headers, JsValue> {
+    let dialect = dialect(inbound.provider);
+    let sent = Headers::new()?;
+    for (name, value) in dialect.default_headers {
+        sent.set(name, value)?;
+    }
+    for (name, value) in worker::Headers(inbound.raw.headers()).entries() {
+        if headers::passes_upstream(&name) {
+            sent.set(&name, &value)?;
+        }
+    }
+    if let Some(key) = inbound.header(headers::IDEMPOTENCY_KEY)
+        && key.len() <= headers::MAX_IDEMPOTENCY_KEY_BYTES
+    {
+        sent.set(headers::IDEMPOTENCY_KEY, &format!("{grant_id}-{key}"))?;
+    }
+    // What comes back is forwarded as it is, and searched where it is an error.
+    sent.set("accept-encoding", "identity")?;
+    let (name, prefix) = dialect.key_header;
+    sent.set(name, &format!("{prefix}{}", upstream.key.expose_secret()))?;
+    Ok(sent)
+}
+
+/// The text of an error answer, without the key should the provider repeat it.
+#[must_use]
+pub fn without_key(text: &str, upstream: &Upstream) -> String {
+    text.replace(upstream.key.expose_secret(), "[redacted]")
+}
+
+/// `None`: the timeout came first.
+async fn first<T>(answer: impl Future<Output = T>, timeout: impl Future<Output = ()>) -> Option<T> {
+    let (mut answer, mut timeout) = (pin!(answer), pin!(timeout));
+    poll_fn(|context| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+            return Poll::Ready(Some(answer));
+        }
+        timeout.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}

@@ -1,0 +1,44 @@
+//! What the platform offers and neither `worker` nor `web-sys` gives the type that is needed here: bodies that pass natively.
+
+use js_sys::Promise;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use web_sys::{ReadableStream, RequestInit, WritableStream};
+
+#[wasm_bindgen]
+extern "C" {
+    /// `fetch` of the global scope.
+    #[wasm_bindgen(js_name = fetch)]
+    pub fn fetch(url: &str, init: &RequestInit) -> Promise;
+
+    /// A stream that passes bytes on without any script in between.
+    pub type IdentityTransformStream;
+
+    /// New and empty.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> IdentityTransformStream;
+
+    /// Where bytes come out.
+    #[wasm_bindgen(method, getter)]
+    pub fn readable(this: &IdentityTransformStream) -> ReadableStream;
+
+    /// Where they go in.
+    #[wasm_bindgen(method, getter)]
+    pub fn writable(this: &IdentityTransformStream) -> WritableStream;
+
+    /// The same for a body whose length is known: the answer keeps its `content-length`.
+    #[wasm_bindgen(extends = IdentityTransformStream)]
+    pub type FixedLengthStream;
+
+    /// For `length` bytes; fewer or more are an error.
+    #[wasm_bindgen(constructor)]
+    pub fn with_length(length: f64) -> FixedLengthStream;
+}
+
+/// What a script error says.
+#[must_use]
+pub fn message(error: &JsValue) -> String {
+    js_sys::Reflect::get(error, &"message".into())
+        .ok()
+        .and_then(|message| message.as_string())
+        .unwrap_or_else(|| format!("{error:?}"))
+}

@@ -1,0 +1,70 @@
+//! The control plane's ports over the platform: D1, the ledgers, entropy.
+
+use std::sync::Arc;
+
+use worker::{Env, send::SendFuture};
+
+use super::{
+    d1::Database,
+    entropy,
+    ledgers::{self, Ledgers},
+};
+use crate::{
+    domain::{
+        id::GrantId,
+        ledger::{Command, Reply, Snapshot},
+    },
+    web::ports::{self, StoreError},
+};
+
+/// Everything that [`ports::Ports`] asks for.
+#[derive(Clone, Debug)]
+pub struct EdgePorts {
+    pub(super) database: Arc<Database>,
+    ledgers: Ledgers,
+}
+
+impl EdgePorts {
+    /// From the bindings.
+    ///
+    /// # Errors
+    /// A binding that `wrangler.toml` should have and doesn't.
+    pub fn new(env: &Env) -> worker::Result<Self> {
+        Ok(Self { database: Arc::new(Database::new(env)?), ledgers: Ledgers(env.durable_object(ledgers::BINDING)?) })
+    }
+
+    async fn read(&self, id: &GrantId) -> Result<Snapshot, StoreError> {
+        match self.ledgers.send(id, Command::Read).await {
+            Ok(Reply::Snapshot(snapshot)) => Ok(snapshot),
+            Ok(other) => Err(StoreError(format!("unexpected reply {other:?}"))),
+            Err(error) => Err(StoreError(error.to_string())),
+        }
+    }
+}
+
+impl ports::Ledgers for EdgePorts {
+    async fn revoke_ledger(&self, id: &GrantId) -> Result<(), StoreError> {
+        SendFuture::new(async {
+            match self.ledgers.send(id, Command::Revoke).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(StoreError(error.to_string())),
+            }
+        })
+        .await
+    }
+
+    async fn read_ledgers(&self, ids: &[GrantId]) -> Vec<Result<Snapshot, StoreError>> {
+        // The platform allows six requests at once; more wait their turn there.
+        SendFuture::new(futures_util::future::join_all(ids.iter().map(|id| self.read(id)))).await
+    }
+}
+
+impl ports::Entropy for EdgePorts {
+    fn entropy32(&self) -> [u8; 32] {
+        entropy::bytes()
+    }
+
+    fn entropy16(&self) -> [u8; 16] {
+        entropy::bytes()
+    }
+}

@@ -1,0 +1,233 @@
+//! Secrets and variables, read once per isolate.
+//!
+//! | name | | |
+//! |---|---|---|
+//! | `SIGNING_KEYS` | secret | JWK set of private Ed25519 keys, newest first |
+//! | `COOKIE_KEY`, `SIGN_IN_KEY` | secret | 32 random bytes each, base64url |
+//! | `OPENAI_API_KEY`, `ANTHROPIC_API_KEY` | secret | a provider without its key is shown as not configured |
+//! | `ISSUER` | variable | the broker's origin; without it, the origin that the request came to |
+//! | `OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL` | variable | where the provider's API is, when it isn't its own |
+//! | `UPSTREAM_TIMEOUT_SECONDS` | variable | until a provider begins to answer; 600 |
+//! | `HOLD_TTL_SECONDS` | variable | until a call that nobody settled is booked at its bound; 900 |
+
+use std::{cell::OnceCell, collections::BTreeMap, rc::Rc, sync::Arc};
+
+use secrecy::SecretString;
+use url::Url;
+use worker::Env;
+
+use crate::{
+    domain::{
+        access_token::{KeySetError, SigningKeys},
+        oauth::mac::MacKey,
+        permission::Provider,
+    },
+    gateway::dialect,
+    web,
+};
+
+const DEFAULT_UPSTREAM_TIMEOUT_SECONDS: u64 = 600;
+const DEFAULT_HOLD_TTL_SECONDS: u64 = 900;
+/// Room for the longest answer a provider gives; beyond it a mistyped number would keep holds for years.
+const MAX_SECONDS: u64 = 24 * 3600;
+
+/// What the operator configured. `Debug` shows no key.
+#[derive(Debug)]
+pub struct Settings {
+    /// The broker's origin, when it is configured.
+    issuer: Option<String>,
+    cookie_key: MacKey,
+    sign_in_key: MacKey,
+    /// For access tokens.
+    pub signing_keys: Arc<SigningKeys>,
+    upstreams: BTreeMap<Provider, Upstream>,
+    /// Seconds until a provider begins to answer.
+    pub upstream_timeout_seconds: u64,
+    /// Seconds until a hold is booked at its bound.
+    pub hold_ttl_seconds: u64,
+}
+
+/// A provider that has a key.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Where its API is, without a trailing slash.
+    pub base_url: String,
+    /// The real key.
+    pub key: SecretString,
+}
+
+/// Why the broker can't work. For the log alone; repeats no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A secret isn't there.
+    #[error("the secret {0} is missing; `npm run secrets` makes one")]
+    Missing(&'static str),
+    /// `SIGNING_KEYS` can't be used.
+    #[error(transparent)]
+    SigningKeys(#[from] KeySetError),
+    /// A key of another length.
+    #[error("the secret {0} is not 32 bytes in base64url; `npm run secrets` makes one")]
+    NotAKey(&'static str),
+    /// A variable isn't an http or https address.
+    #[error("{0} is not an http or https address without query")]
+    NotAnAddress(&'static str),
+    /// A variable isn't a number of seconds.
+    #[error("{0} is not a number of seconds from 1 to {MAX_SECONDS}")]
+    NotSeconds(&'static str),
+}
+
+thread_local! {
+    static SETTINGS: OnceCell<Rc<Settings>> = const { OnceCell::new() };
+}
+
+impl Settings {
+    /// The settings of this deployment. They can't change while the isolate lives.
+    ///
+    /// # Errors
+    /// [`SettingsError`]; asked again at the next request.
+    pub fn get(env: &Env) -> Result<Rc<Self>, SettingsError> {
+        SETTINGS.with(|cell| {
+            if let Some(settings) = cell.get() {
+                return Ok(Rc::clone(settings));
+            }
+            let read = |name: &str| env.secret(name).ok().map(|value| value.to_string());
+            let settings = Rc::new(Self::read(read)?);
+            Ok(Rc::clone(cell.get_or_init(|| settings)))
+        })
+    }
+
+    fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let get = |name: &str| get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let signing_keys = get("SIGNING_KEYS").ok_or(SettingsError::Missing("SIGNING_KEYS"))?;
+        let mac_key = |name| {
+            let text = get(name).ok_or(SettingsError::Missing(name))?;
+            MacKey::from_secret(&text).ok_or(SettingsError::NotAKey(name))
+        };
+        let seconds = |name, default| match get(name) {
+            None => Ok(default),
+            Some(text) => match text.parse() {
+                Ok(seconds @ 1..=MAX_SECONDS) => Ok(seconds),
+                _ => Err(SettingsError::NotSeconds(name)),
+            },
+        };
+        let address = |name| get(name).map(|text| address(&text).ok_or(SettingsError::NotAnAddress(name))).transpose();
+        let mut upstreams = BTreeMap::new();
+        for provider in Provider::ALL {
+            let (key, base_url) = match provider {
+                Provider::OpenAi => ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
+                Provider::Anthropic => ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
+            };
+            let base_url = address(base_url)?.unwrap_or_else(|| dialect(provider).origin.to_owned());
+            if let Some(key) = get(key) {
+                upstreams.insert(provider, Upstream { base_url, key: key.into() });
+            }
+        }
+        Ok(Self {
+            issuer: address("ISSUER")?,
+            cookie_key: mac_key("COOKIE_KEY")?,
+            sign_in_key: mac_key("SIGN_IN_KEY")?,
+            signing_keys: Arc::new(SigningKeys::from_jwk_set(&signing_keys)?),
+            upstreams,
+            upstream_timeout_seconds: seconds("UPSTREAM_TIMEOUT_SECONDS", DEFAULT_UPSTREAM_TIMEOUT_SECONDS)?,
+            hold_ttl_seconds: seconds("HOLD_TTL_SECONDS", DEFAULT_HOLD_TTL_SECONDS)?,
+        })
+    }
+
+    /// The broker's origin, for a request that came to `request_origin`.
+    #[must_use]
+    pub fn issuer<'a>(&'a self, request_origin: &'a str) -> &'a str {
+        self.issuer.as_deref().unwrap_or(request_origin)
+    }
+
+    /// A provider, if it has a key.
+    #[must_use]
+    pub fn upstream(&self, provider: Provider) -> Option<&Upstream> {
+        self.upstreams.get(&provider)
+    }
+
+    /// What the control plane gets to know.
+    #[must_use]
+    pub fn for_web(&self, request_origin: &str) -> web::Config {
+        web::Config {
+            issuer: self.issuer(request_origin).to_owned(),
+            cookie_key: self.cookie_key.clone(),
+            sign_in_key: self.sign_in_key.clone(),
+            signing_keys: Arc::clone(&self.signing_keys),
+            providers: self.upstreams.keys().copied().collect(),
+        }
+    }
+}
+
+fn address(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    plain.then(|| text.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete(name: &str) -> Option<String> {
+        let key = "A".repeat(43);
+        match name {
+            "SIGNING_KEYS" => Some(format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"k","d":"{key}"}}]}}"#)),
+            "COOKIE_KEY" | "SIGN_IN_KEY" => Some(key),
+            "OPENAI_API_KEY" => Some("sk-real".into()),
+            _ => None,
+        }
+    }
+
+    fn with(changed: &'static str, value: Option<&'static str>) -> Result<Settings, SettingsError> {
+        Settings::read(|name| if name == changed { value.map(str::to_owned) } else { complete(name) })
+    }
+
+    #[test]
+    fn a_missing_secret_is_named() {
+        for name in ["SIGNING_KEYS", "COOKIE_KEY", "SIGN_IN_KEY"] {
+            assert_eq!(with(name, None).err(), Some(SettingsError::Missing(name)));
+            assert_eq!(with(name, Some(" ")).err(), Some(SettingsError::Missing(name)));
+        }
+    }
+
+    #[test]
+    fn an_unusable_secret_is_named_and_not_repeated() {
+        for name in ["SIGNING_KEYS", "COOKIE_KEY", "SIGN_IN_KEY"] {
+            let error = with(name, Some("nonsense")).unwrap_err().to_string();
+            assert!(error.contains(name) && !error.contains("nonsense"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_provider_without_a_key_is_not_configured() {
+        let settings = with("", None).unwrap();
+        assert_eq!(settings.upstream(Provider::OpenAi).unwrap().base_url, "https://api.openai.com");
+        assert!(settings.upstream(Provider::Anthropic).is_none());
+    }
+
+    #[test]
+    fn a_base_url_loses_its_trailing_slash() {
+        let settings = with("OPENAI_BASE_URL", Some("http://127.0.0.1:8789/")).unwrap();
+        assert_eq!(settings.upstream(Provider::OpenAi).unwrap().base_url, "http://127.0.0.1:8789");
+    }
+
+    #[test]
+    fn a_variable_that_can_not_be_used_is_named() {
+        assert_eq!(with("ISSUER", Some("localhost")).err(), Some(SettingsError::NotAnAddress("ISSUER")));
+        for seconds in ["0", "-1", "soon", "1e9", "99999999999"] {
+            let error = with("HOLD_TTL_SECONDS", Some(seconds)).err();
+            assert_eq!(error, Some(SettingsError::NotSeconds("HOLD_TTL_SECONDS")));
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_no_key() {
+        let text = format!("{:?}", with("", None).unwrap());
+        assert!(!text.contains("sk-real") && !text.contains("AAAA"), "{text}");
+    }
+}
