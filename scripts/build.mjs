@@ -54,6 +54,9 @@ export async function build({ features = process.env.AIPASSPORT_FEATURES ?? "", 
       log: `build-${treeId}`,
       noise: PROGRESS,
     });
+    // A fifth of the file is names of functions, which worker-build always keeps; a panic says its file and line without them.
+    const wasm = inRoot(out, "index_bg.wasm");
+    await step("drop names", env.WASM_OPT_BIN, ["--strip-debug", wasm, "-o", wasm], { cwd: root });
     writeFileSync(stamp, wanted);
     return true;
   });

@@ -24,14 +24,6 @@ extern "C" {
     /// Where they go in.
     #[wasm_bindgen(method, getter)]
     pub fn writable(this: &IdentityTransformStream) -> WritableStream;
-
-    /// The same for a body whose length is known: the answer keeps its `content-length`.
-    #[wasm_bindgen(extends = IdentityTransformStream)]
-    pub type FixedLengthStream;
-
-    /// For `length` bytes; fewer or more are an error.
-    #[wasm_bindgen(constructor)]
-    pub fn with_length(length: f64) -> FixedLengthStream;
 }
 
 /// What a script error says.

@@ -62,8 +62,8 @@ impl Call {
         }
     }
 
-    /// The body passes from stream to stream inside the platform; no code of ours sees it. The pipe's end is the call's end: when the
-    /// client goes away it breaks, and the platform hangs up on the provider.
+    /// The body passes inside the platform; no code of ours sees a chunk of it. When the client goes away the platform hangs up on the
+    /// provider.
     fn stream(
         &self,
         answer: &Response,
@@ -71,40 +71,28 @@ impl Call {
         reservation: &Reservation,
         booking: Booking,
     ) -> Result<Response, JsValue> {
-        let Some(body) = answer.body() else {
+        let body = answer.body();
+        let (true, Some(body)) = (reservation.concurrency_limited, &body) else {
+            // The call is made and counted; nothing depends on when its answer ends.
             self.context.wait_until(booking.settle());
-            return head.with_stream(None);
+            return head.with_stream(body.as_ref());
         };
-        // Where calls in flight are limited, the answer ends when the call is settled. With its length announced, or the pipe closing
-        // by itself, it would end before.
-        let settle_first = reservation.concurrency_limited;
-        let pipe = match content_length(answer) {
-            Some(length) if !settle_first => js::FixedLengthStream::with_length(length).into(),
-            _ => js::IdentityTransformStream::new(),
-        };
+        // Here the call is in flight until its answer ends, and the answer ends when the call is settled.
+        let pipe = js::IdentityTransformStream::new();
         let options = StreamPipeOptions::new();
-        options.set_prevent_close(settle_first);
+        options.set_prevent_close(true);
         let writable = pipe.writable();
         let piped = JsFuture::from(body.pipe_to_with_options(&writable, &options));
         self.context.wait_until(async move {
             let ended = piped.await;
             booking.settle().await;
-            if settle_first && ended.is_ok() {
+            if ended.is_ok() {
                 // It fails only when the client is gone.
                 let _ = JsFuture::from(writable.close()).await;
             }
         });
         head.with_stream(Some(&pipe.readable()))
     }
-}
-
-/// Of a body that comes as it is; one that the platform unpacks has another length.
-fn content_length(answer: &Response) -> Option<f64> {
-    let header = |name: &str| answer.headers().get(name).ok().flatten();
-    if header("content-encoding").is_some() {
-        return None;
-    }
-    header("content-length")?.parse::<u32>().ok().map(f64::from)
 }
 
 /// Lets the provider's connection go.
