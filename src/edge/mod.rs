@@ -43,12 +43,7 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker:
     let answer = async {
         let url = Url::parse(&request.url()).map_err(|error| JsValue::from_str(&error.to_string()))?;
         #[cfg(feature = "fault-injection")]
-        if url.path() == "/__fault/panic" {
-            #[expect(clippy::panic, reason = "it is what this route is for")]
-            {
-                panic!("on purpose");
-            }
-        }
+        assert_ne!(url.path(), "/__fault/panic", "a panic on purpose");
         match data_plane::provider_of(url.path()) {
             Some(provider) => {
                 data_plane::serve(data_plane::Inbound::new(request, &url, provider), env, Rc::new(context)).await

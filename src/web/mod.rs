@@ -1,6 +1,88 @@
-//! Control plane.
+//! Control plane: hosted pages and OAuth endpoints, over the ports of [`ports`].
+//!
+//! | route | what it does | answers |
+//! |---|---|---|
+//! | `GET /` | landing page; a signed-in person goes on to `/grants` | 200, 303 |
+//! | `GET, POST /sign-in` | one-time link: shown, used | 200, 303; 400 |
+//! | `POST /sign-out` | ends the session | 303; 401, 403 |
+//! | `GET /grants`, `POST /grants/{grant_id}/revoke` | what each app may do; take it back | 200, 303; 401, 403, 404 |
+//! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
+//! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
+//! | `POST /token`, `POST /revoke` | RFC 6749 §3.2, RFC 7009 | 200; 400, 401, 413 |
+//! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
+//! | `GET /health` | liveness | 200 |
+//!
+//! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405.
 
+mod apps;
+mod authorize;
+mod consent_form;
+mod format;
+mod grants;
+mod home;
+mod metadata;
+mod oauth_response;
+mod page;
 pub mod ports;
+mod revoke;
+mod session;
+mod sign_in;
 mod state;
+mod token;
 
+use axum::{
+    Router,
+    body::Body,
+    http::Response,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{get, post},
+};
+
+use ports::Ports;
 pub use state::{AppState, Config, LogDetail};
+
+/// Longest request body of the control plane. A consent form with every box that can be asked for stays below.
+const MAX_BODY_BYTES: usize = 512 * 1024;
+
+/// Every route, for one request.
+pub fn router<P: Ports>(state: AppState<P>) -> Router {
+    let pages = Router::new()
+        .route("/", get(home::show::<P>))
+        .route("/sign-in", get(sign_in::show::<P>).post(sign_in::sign_in::<P>))
+        .route("/sign-out", post(sign_in::sign_out::<P>))
+        .route("/grants", get(grants::list::<P>))
+        .route("/grants/{grant_id}/revoke", post(grants::revoke::<P>))
+        .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
+        .route("/apps/{client_id}/delete", post(apps::delete::<P>))
+        .route("/authorize", get(authorize::show::<P>).post(authorize::decide::<P>))
+        .method_not_allowed_fallback(page::method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), session::load::<P>))
+        .layer(from_fn(page::private));
+    let endpoints = Router::new()
+        .route("/token", post(token::serve::<P>).options(oauth_response::preflight))
+        .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(metadata::authorization_server::<P>).options(oauth_response::preflight),
+        )
+        .route("/jwks.json", get(metadata::jwks::<P>).options(oauth_response::preflight))
+        .layer(from_fn(oauth_response::readable_from_any_origin));
+    Router::new()
+        .merge(pages)
+        .merge(endpoints)
+        .route("/health", get(metadata::health))
+        .fallback(page::not_found)
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(state)
+}
+
+/// The answer for `path` when the broker can't even build its state: a secret or a binding is missing.
+#[must_use]
+pub fn unavailable(path: &str) -> Response<Body> {
+    match path {
+        "/token" | "/revoke" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health" => {
+            oauth_response::unavailable(None)
+        }
+        _ => page::unavailable(None),
+    }
+}

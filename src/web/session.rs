@@ -1,0 +1,234 @@
+//! Who is at the browser: the session cookie, and the proof that a form is ours.
+//!
+//! A session is 256 random bits in a `__Host-` cookie, stored as its hash. It ends twelve hours after its last use. Every form
+//! carries a token derived from the session, and its `Origin` must be the broker's own: either check alone would do.
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Request, State},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::IntoResponse,
+};
+
+use super::{
+    MAX_BODY_BYTES,
+    oauth_response::is_form,
+    page::Trouble,
+    ports::{Ports, User, Write},
+    sign_in,
+    state::{AppState, Config},
+};
+use crate::domain::{
+    oauth::{csrf, params::Params},
+    secret::{Secret, SecretHash, Session},
+    time::Timestamp,
+};
+
+/// The session.
+pub const SESSION_COOKIE: &str = "__Host-aip-session";
+/// Life of a session after its last use.
+pub const SESSION_SECONDS: u64 = 12 * 3600;
+/// A use moves the end only when it is at least this much closer: one write an hour, not one a page.
+const EXTEND_AFTER_SECONDS: u64 = 3600;
+
+/// A signed-in person.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// Their session.
+    pub session: SecretHash<Session>,
+    /// Who they are.
+    pub user: User,
+    /// What their forms carry.
+    pub csrf: String,
+}
+
+/// The value of a cookie. Of several with one name the first counts, as browsers send the most specific one first.
+#[must_use]
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .find_map(|line| line.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('=')))
+}
+
+/// A `Set-Cookie` line; `max_age_seconds` of 0 takes the cookie away.
+#[must_use]
+pub fn set_cookie(name: &str, value: &str, max_age_seconds: u64) -> Option<HeaderValue> {
+    let line = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={max_age_seconds}");
+    HeaderValue::from_str(&line).ok()
+}
+
+/// Finds out who is there, keeps their session alive, and hands the [`Visitor`] to the handlers as an extension.
+pub async fn load<P: Ports>(State(state): State<AppState<P>>, mut request: Request, next: Next) -> Response<Body> {
+    let presented = cookie(request.headers(), SESSION_COOKIE);
+    let Some(secret) = presented.and_then(|text| Secret::<Session>::parse(text).ok()) else {
+        return next.run(request).await;
+    };
+    let found = match find(&state, &secret).await {
+        Ok(found) => found,
+        Err(trouble) => return trouble.into_response(),
+    };
+    let renewed = found.as_ref().is_some_and(|(_, renewed)| *renewed);
+    if let Some((visitor, _)) = found {
+        request.extensions_mut().insert(visitor);
+    }
+    let mut response = next.run(request).await;
+    // Unless the handler had its own word about the cookie, such as signing out.
+    if renewed
+        && !response.headers().contains_key(header::SET_COOKIE)
+        && let Some(line) = set_cookie(SESSION_COOKIE, secret.expose_secret(), SESSION_SECONDS)
+    {
+        response.headers_mut().append(header::SET_COOKIE, line);
+    }
+    response
+}
+
+async fn find<P: Ports>(state: &AppState<P>, secret: &Secret<Session>) -> Result<Option<(Visitor, bool)>, Trouble> {
+    let session = secret.hash();
+    let Some(signed_in) = state.ports.find_session(&session, state.now).await? else { return Ok(None) };
+    let until = state.now.plus_seconds(SESSION_SECONDS);
+    let due = signed_in.expires_at.plus_seconds(EXTEND_AFTER_SECONDS) <= until;
+    let renewed = due && state.ports.extend_session(&session, until, state.now).await? == Write::Won;
+    let csrf = csrf::csrf_token(&state.config.cookie_key, &session);
+    Ok(Some((Visitor { session, user: signed_in.user, csrf }, renewed)))
+}
+
+/// Whoever is there, signed in or not.
+#[derive(Debug)]
+pub struct Guest(pub Option<Visitor>);
+
+impl<S: Sync> FromRequestParts<S> for Guest {
+    type Rejection = core::convert::Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.extensions.get::<Visitor>().cloned()))
+    }
+}
+
+/// Somebody signed in. Anybody else gets the page that says how to sign in.
+#[derive(Debug)]
+pub struct SignedIn(pub Visitor);
+
+impl<S: Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = Response<Body>;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        match parts.extensions.get::<Visitor>() {
+            Some(visitor) => Ok(Self(visitor.clone())),
+            None => Err(sign_in::ask(StatusCode::OK, sign_in::Why::PageNeedsIt)),
+        }
+    }
+}
+
+/// A form that a page of ours showed to this very session.
+#[derive(Debug)]
+pub struct OwnForm {
+    /// Who sent it.
+    pub visitor: Visitor,
+    /// Its fields.
+    pub params: Params,
+}
+
+impl<P: Ports> FromRequest<AppState<P>> for OwnForm {
+    type Rejection = Response<Body>;
+
+    async fn from_request(request: Request, state: &AppState<P>) -> Result<Self, Self::Rejection> {
+        let visitor = request.extensions().get::<Visitor>().cloned();
+        let params = form_of_own_origin(request, &state.config).await.map_err(IntoResponse::into_response)?;
+        let Some(visitor) = visitor else {
+            return Err(sign_in::ask(StatusCode::UNAUTHORIZED, sign_in::Why::SessionEnded));
+        };
+        if !csrf::is_csrf_token(&state.config.cookie_key, &visitor.session, params.field("csrf")) {
+            return Err(Trouble::forged(&state.config).with_detail("csrf token").into_response());
+        }
+        Ok(Self { visitor, params })
+    }
+}
+
+/// The fields of a form whose `Origin` is the broker's own. For the one form that is sent before there is a session.
+///
+/// # Errors
+/// Another origin, or something that is no form.
+pub async fn form_of_own_origin(request: Request, config: &Config) -> Result<Params, Trouble> {
+    let (parts, body) = request.into_parts();
+    if !is_own_origin(&parts.headers, &config.issuer) {
+        return Err(Trouble::forged(config).with_detail("origin"));
+    }
+    if !is_form(&parts.headers) {
+        return Err(Trouble::new(
+            StatusCode::BAD_REQUEST,
+            "That can not be read",
+            "This address takes a form, and nothing else.",
+        ));
+    }
+    let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
+        Trouble::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "That is too long",
+            "The form is longer than any that this broker shows.",
+        )
+    })?;
+    Ok(Params::parse(&body))
+}
+
+/// Browsers send `Origin` with every POST; where one is too old for that, `Sec-Fetch-Site` must vouch for it.
+fn is_own_origin(headers: &HeaderMap, issuer: &str) -> bool {
+    let value = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    match value("origin") {
+        Some(origin) => origin == issuer.as_bytes(),
+        None => value("sec-fetch-site") == Some(b"same-origin"),
+    }
+}
+
+/// What a new session is stored with.
+#[must_use]
+pub const fn first_end(now: Timestamp) -> Timestamp {
+    now.plus_seconds(SESSION_SECONDS)
+}
+
+/// Adds a cookie to an answer.
+#[must_use]
+pub fn with_cookie(mut response: Response<Body>, cookie: Option<HeaderValue>) -> Response<Body> {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        let sent =
+            headers(&[("cookie", "a=1; x__Host-aip-session=no; __Host-aip-session=yes; __Host-aip-session2=no")]);
+        assert_eq!(cookie(&sent, SESSION_COOKIE), Some("yes"));
+        assert_eq!(cookie(&sent, "missing"), None);
+    }
+
+    #[test]
+    fn the_own_origin_is_the_whole_origin() {
+        let issuer = "https://broker.example";
+        assert!(is_own_origin(&headers(&[("origin", "https://broker.example")]), issuer));
+        for origin in
+            ["https://broker.example.evil.example", "http://broker.example", "https://broker.example:8443", "null", ""]
+        {
+            let sent = headers(&[("origin", origin), ("sec-fetch-site", "same-origin")]);
+            assert!(!is_own_origin(&sent, issuer), "{origin}");
+        }
+    }
+
+    #[test]
+    fn without_an_origin_only_the_browser_itself_can_vouch() {
+        assert!(is_own_origin(&headers(&[("sec-fetch-site", "same-origin")]), "https://broker.example"));
+        for site in ["same-site", "cross-site", "none"] {
+            assert!(!is_own_origin(&headers(&[("sec-fetch-site", site)]), "https://broker.example"), "{site}");
+        }
+        assert!(!is_own_origin(&HeaderMap::new(), "https://broker.example"));
+    }
+}

@@ -1,0 +1,195 @@
+//! `/sign-in` and `/sign-out`: the operator's one-time link.
+//!
+//! Opening the link shows a page and uses nothing up, because previews and scanners open links too; the button on it does. Whoever
+//! came from an app finds the way back to its request in a cookie: the link is opened from a terminal or a mail, in a new tab.
+
+use askama::Template;
+use axum::{
+    body::Body,
+    extract::{RawQuery, Request, State},
+    http::{HeaderMap, Response, StatusCode},
+    response::IntoResponse,
+};
+
+use super::{
+    page::{Trouble, html, see_other},
+    ports::{NewSignIn, Ports, Write},
+    session::{self, Guest, OwnForm, SESSION_COOKIE, SESSION_SECONDS, Visitor, cookie, set_cookie, with_cookie},
+    state::AppState,
+};
+use crate::domain::{
+    encoding::{base64url, from_base64url},
+    id::UserId,
+    oauth::{
+        params::Params,
+        sign_in_link::{self, SignInLinkError},
+    },
+    secret::Secret,
+};
+
+/// The way back to an app's request.
+const RETURN_COOKIE: &str = "__Host-aip-return";
+/// As long as a sign-in link lives.
+const RETURN_SECONDS: u64 = sign_in_link::TTL_SECONDS;
+/// Browsers keep cookies of 4 KiB. A longer request waits in its own tab.
+const MAX_RETURN_BYTES: usize = 3 * 1024;
+/// The only place to return to: an app's request. Everything else begins on `/grants`.
+const RETURNABLE: &str = "/authorize?";
+const HOME: &str = "/grants";
+
+/// Why somebody is asked to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// They asked for a page of their own.
+    PageNeedsIt,
+    /// They sent a form without a session.
+    SessionEnded,
+    /// An app sent them.
+    AppAsks,
+    /// They came by themselves.
+    Visit,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct AskPage {
+    visitor: Option<Visitor>,
+    why: Why,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in_link.html")]
+struct LinkPage<'a> {
+    visitor: Option<Visitor>,
+    token: &'a str,
+}
+
+/// The page that says how to sign in.
+#[must_use]
+pub fn ask(status: StatusCode, why: Why) -> Response<Body> {
+    html(status, &AskPage { visitor: None, why })
+}
+
+/// The same for somebody whom an app sent; `target` is its request, path and query, to come back to.
+#[must_use]
+pub fn ask_for_app(target: &str) -> Response<Body> {
+    let fits = target.len() <= MAX_RETURN_BYTES;
+    let way_back = fits.then(|| set_cookie(RETURN_COOKIE, &base64url(target.as_bytes()), RETURN_SECONDS)).flatten();
+    with_cookie(ask(StatusCode::OK, Why::AppAsks), way_back)
+}
+
+/// `GET /sign-in`, with or without the token of a link.
+pub async fn show<P: Ports>(
+    State(state): State<AppState<P>>,
+    Guest(visitor): Guest,
+    RawQuery(query): RawQuery,
+) -> Response<Body> {
+    let params = Params::parse(query.unwrap_or_default().as_bytes());
+    let token = params.field("token");
+    if token.is_empty() {
+        return html(StatusCode::OK, &AskPage { visitor, why: Why::Visit });
+    }
+    match sign_in_link::verify(&state.config.sign_in_key, token, state.now) {
+        Ok(_) => html(StatusCode::OK, &LinkPage { visitor, token }),
+        Err(error) => refused(error).into_response(),
+    }
+}
+
+/// `POST /sign-in`: uses the link up.
+///
+/// # Errors
+/// A page: the link is damaged, expired or used, the form isn't ours, or the store can't answer.
+pub async fn sign_in<P: Ports>(
+    State(state): State<AppState<P>>,
+    Guest(visitor): Guest,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response<Body>, Trouble> {
+    let params = session::form_of_own_origin(request, &state.config).await?;
+    let nonce_hash =
+        sign_in_link::verify(&state.config.sign_in_key, params.field("token"), state.now).map_err(refused)?;
+    let secret = Secret::from_entropy(&state.ports.entropy32());
+    let new = NewSignIn {
+        nonce_hash,
+        candidate: UserId::from_entropy(state.ports.entropy16()),
+        session_hash: secret.hash(),
+        session_expires_at: session::first_end(state.now),
+    };
+    if state.ports.sign_in(&new, state.now).await? == Write::Lost {
+        return Err(link_trouble("This sign-in link was used already; each works once."));
+    }
+    if let Some(former) = visitor {
+        state.ports.delete_session(&former.session).await?;
+    }
+    let response = see_other(&way_back(&headers).unwrap_or_else(|| HOME.to_owned()));
+    let response = with_cookie(response, set_cookie(SESSION_COOKIE, secret.expose_secret(), SESSION_SECONDS));
+    Ok(with_cookie(response, set_cookie(RETURN_COOKIE, "", 0)))
+}
+
+/// `POST /sign-out`.
+///
+/// # Errors
+/// A page, when the store can't answer: then the session lives on.
+pub async fn sign_out<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+    state.ports.delete_session(&form.visitor.session).await?;
+    Ok(with_cookie(see_other("/"), set_cookie(SESSION_COOKIE, "", 0)))
+}
+
+fn refused(error: SignInLinkError) -> Trouble {
+    let text = match error {
+        SignInLinkError::Invalid => "This sign-in link is damaged, or was made for another broker.",
+        SignInLinkError::Expired => "This sign-in link has expired; each works for ten minutes.",
+    };
+    link_trouble(text)
+}
+
+fn link_trouble(text: &str) -> Trouble {
+    Trouble::new(StatusCode::BAD_REQUEST, "This link does not sign in", text)
+        .with_way_on("/sign-in", "How to get a new one")
+}
+
+/// The app's request that was interrupted. Whatever else the cookie says counts for nothing (CWE-601).
+fn way_back(headers: &HeaderMap) -> Option<String> {
+    let decoded = from_base64url(cookie(headers, RETURN_COOKIE)?)?;
+    let target = String::from_utf8(decoded).ok()?;
+    is_returnable(&target).then_some(target)
+}
+
+fn is_returnable(target: &str) -> bool {
+    target.starts_with(RETURNABLE)
+        && target.len() <= MAX_RETURN_BYTES
+        && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn returns(value: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert("cookie", format!("{RETURN_COOKIE}={value}").parse().unwrap());
+        way_back(&headers)
+    }
+
+    #[test]
+    fn an_apps_request_is_returned_to() {
+        let target = "/authorize?client_id=a&state=%20";
+        assert_eq!(returns(&base64url(target.as_bytes())).as_deref(), Some(target));
+    }
+
+    #[test]
+    fn nothing_else_is_returned_to() {
+        for target in [
+            "//evil.example/authorize?",
+            "https://evil.example/authorize?",
+            "/authorize",
+            "/authorized?x",
+            "/authorize?\r\nset-cookie: a=b",
+            "/authorize?\\evil.example",
+            "/sign-out",
+            "",
+        ] {
+            assert_eq!(returns(&base64url(target.as_bytes())), None, "{target:?}");
+        }
+    }
+}
