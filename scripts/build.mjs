@@ -3,7 +3,7 @@
 //   node scripts/build.mjs [--features fault-injection] [--out build-faults] [--max-kb 500]
 
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -57,6 +57,9 @@ export async function build({ features = process.env.AIPASSPORT_FEATURES ?? "", 
     // A fifth of the file is names of functions, which worker-build always keeps; a panic says its file and line without them.
     const wasm = inRoot(out, "index_bg.wasm");
     await step("drop names", env.WASM_OPT_BIN, ["--strip-debug", wasm, "-o", wasm], { cwd: root });
+    // What worker-build wrote stands behind our own first script.
+    renameSync(inRoot(out, "index.js"), inRoot(out, "broker.js"));
+    copyFileSync(inRoot("src", "edge", "entry.mjs"), inRoot(out, "index.js"));
     writeFileSync(stamp, wanted);
     return true;
   });
@@ -64,7 +67,7 @@ export async function build({ features = process.env.AIPASSPORT_FEATURES ?? "", 
 
 /** The size that counts at Cloudflare: everything uploaded, compressed. */
 export const compressedBytes = (out = "build") =>
-  ["index.js", "index_bg.wasm"].reduce((sum, name) => sum + gzipSync(readFileSync(inRoot(out, name)), { level: 9 }).length, 0);
+  ["index.js", "broker.js", "index_bg.wasm"].reduce((sum, name) => sum + gzipSync(readFileSync(inRoot(out, name)), { level: 9 }).length, 0);
 
 if (isMain(import.meta.url)) {
   await runScript(async () => {

@@ -10,6 +10,10 @@ extern "C" {
     #[wasm_bindgen(js_name = fetch)]
     pub fn fetch(url: &str, init: &RequestInit) -> Promise;
 
+    /// Tells `entry.mjs` that this instance answers nobody any more.
+    #[wasm_bindgen(catch, js_namespace = globalThis, js_name = aipassportInstanceDied)]
+    pub fn instance_died() -> Result<(), JsValue>;
+
     /// A stream that passes bytes on without any script in between.
     pub type IdentityTransformStream;
 

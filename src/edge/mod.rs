@@ -2,6 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `entry.mjs` | the Worker's first script; sees to it that nobody waits for a dead wasm instance |
 //! | [`data_plane`] | the life of a call |
 //! | [`control_plane`] | pages and OAuth endpoints, over to axum |
 //! | [`ledger_object`] | the Durable Object around the ledger |
@@ -34,6 +35,8 @@ fn start() {
     std::panic::set_hook(Box::new(move |info| {
         console_error_panic_hook::hook(info);
         previous(info);
+        // It can't fail where `entry.mjs` runs, and there is nobody left to tell.
+        let _ = js::instance_died();
     }));
 }
 

@@ -275,11 +275,17 @@ test("no file holds a provider key, and none holds a token, a code, a session or
   for (const file of ledgers) {
     const database = new DatabaseSync(file, { readOnly: true });
     for (const { name } of database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all()) {
-      const rows = database.prepare(`SELECT * FROM "${name}"`).all();
+      const statement = database.prepare(`SELECT * FROM "${name}"`);
+      // The platform's own table holds nanoseconds.
+      statement.setReadBigInts(true);
+      const rows = statement.all();
       places.push({
         what: `ledger table ${name}`,
         bytes: Buffer.from(
-          JSON.stringify(rows, (_, value) => (value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : value)),
+          JSON.stringify(rows, (_, value) => {
+            if (typeof value === "bigint") return String(value);
+            return value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : value;
+          }),
           "latin1",
         ),
       });

@@ -4,9 +4,8 @@
 // so that a test can kill exactly that, and hands over every line that workerd logs, so that a test can search them.
 
 import assert from "node:assert/strict";
-import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
+import { createHash, generateKeyPairSync, randomBytes, randomInt } from "node:crypto";
 import diagnosticsChannel from "node:diagnostics_channel";
-import { once } from "node:events";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -40,13 +39,20 @@ export function newSecrets() {
   };
 }
 
+/**
+ * A port that nothing listens on. Below the range that the system gives to outgoing connections: one of those could take it
+ * between a test's asking and its using it, or while a broker restarts.
+ */
 export async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = randomInt(20_000, 32_000);
+    const server = createServer();
+    const isFree = await new Promise((done) => {
+      server.once("error", () => done(false));
+      server.listen({ port, host: "127.0.0.1" }, () => server.close(() => done(true)));
+    });
+    if (isFree) return port;
+  }
 }
 
 /** Date and flags as deployed: read from wrangler.toml, so that the tests run what is shipped. */

@@ -147,7 +147,7 @@ fn is_deceptive(c: char) -> bool {
 }
 
 fn parse_home_page(text: &str) -> Result<String, &'static str> {
-    const WRONG: &str = "write the whole address, such as https://app.example";
+    const WRONG: &str = "write the whole address in ASCII, such as https://app.example";
     let text = text.trim();
     if text.len() > MAX_HOME_PAGE_BYTES {
         return Err("an address has at most 512 bytes");
