@@ -60,7 +60,7 @@ pub async fn show<P: Ports>(
         Ok(request) => request,
         Err(error) => return Ok(leave_for(&error.location(&state.config.issuer))),
     };
-    let Some(visitor) = visitor else { return Ok(sign_in::ask_for_app(&format!("/authorize?{query}"))) };
+    let Some(visitor) = visitor else { return Ok(sign_in::ask_for_app(&state.config, &format!("/authorize?{query}"))) };
 
     let handle = Secret::from_entropy(&state.ports.entropy32());
     let pending = pending(&state, &visitor, request);

@@ -57,10 +57,12 @@ fn relative(at: Timestamp, now: Timestamp) -> String {
     if seconds < 60 {
         return if past { "just now".to_owned() } else { "in less than a minute".to_owned() };
     }
-    let (count, unit) = match seconds {
-        ..3600 => (seconds / 60, "minute"),
-        3600..86_400 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
+    // To the nearest: what was allowed for a week a minute ago ends in 7 days.
+    let (minutes, hours, days) = ((seconds + 30) / 60, (seconds + 1800) / 3600, (seconds + 43_200) / 86_400);
+    let (count, unit) = match (minutes, hours) {
+        (..60, _) => (minutes, "minute"),
+        (_, ..24) => (hours, "hour"),
+        _ => (days, "day"),
     };
     let plural = if count == 1 { "" } else { "s" };
     if past { format!("{count} {unit}{plural} ago") } else { format!("in {count} {unit}{plural}") }
@@ -175,6 +177,15 @@ mod tests {
         assert_eq!(moment.human, "1 Dec 2026, 00:01 UTC");
         assert_eq!(moment.relative, "in 7 days");
         assert_eq!(Moment::new(Timestamp::from_seconds(951_782_400), now).machine, "2000-02-29T00:00:00Z");
+    }
+
+    #[test]
+    fn a_week_that_began_a_minute_ago_ends_in_seven_days() {
+        let end = |seconds| relative(Timestamp::from_seconds(seconds), Timestamp::from_seconds(0));
+        assert_eq!(end(7 * 86_400 - 60), "in 7 days");
+        assert_eq!(end(3_599), "in 1 hour");
+        assert_eq!(end(86_399), "in 1 day");
+        assert_eq!(end(90), "in 2 minutes");
     }
 
     #[test]

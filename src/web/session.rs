@@ -110,12 +110,12 @@ impl<S: Sync> FromRequestParts<S> for Guest {
 #[derive(Debug)]
 pub struct SignedIn(pub Visitor);
 
-impl<S: Sync> FromRequestParts<S> for SignedIn {
+impl<P: Ports> FromRequestParts<AppState<P>> for SignedIn {
     type Rejection = Response<Body>;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState<P>) -> Result<Self, Self::Rejection> {
         match parts.extensions.get::<Visitor>() {
             Some(visitor) => Ok(Self(visitor.clone())),
-            None => Err(sign_in::ask(StatusCode::OK, sign_in::Why::PageNeedsIt)),
+            None => Err(sign_in::ask(&state.config, StatusCode::OK, sign_in::Why::PageNeedsIt)),
         }
     }
 }
@@ -136,7 +136,7 @@ impl<P: Ports> FromRequest<AppState<P>> for OwnForm {
         let visitor = request.extensions().get::<Visitor>().cloned();
         let params = form_of_own_origin(request, &state.config).await.map_err(IntoResponse::into_response)?;
         let Some(visitor) = visitor else {
-            return Err(sign_in::ask(StatusCode::UNAUTHORIZED, sign_in::Why::SessionEnded));
+            return Err(sign_in::ask(&state.config, StatusCode::UNAUTHORIZED, sign_in::Why::SessionEnded));
         };
         if !csrf::is_csrf_token(&state.config.cookie_key, &visitor.session, params.field("csrf")) {
             return Err(Trouble::forged(&state.config).with_detail("csrf token").into_response());

@@ -15,7 +15,7 @@ use super::{
     page::{Trouble, html, see_other},
     ports::{NewSignIn, Ports, Write},
     session::{self, Guest, OwnForm, SESSION_COOKIE, SESSION_SECONDS, Visitor, cookie, set_cookie, with_cookie},
-    state::AppState,
+    state::{AppState, Config},
 };
 use crate::domain::{
     encoding::{base64url, from_base64url},
@@ -52,9 +52,18 @@ pub enum Why {
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
-struct AskPage {
+struct AskPage<'a> {
     visitor: Option<Visitor>,
     why: Why,
+    issuer: &'a str,
+    /// Whether this is somebody's `npm run dev`.
+    is_local: bool,
+}
+
+impl<'a> AskPage<'a> {
+    fn new(config: &'a Config, visitor: Option<Visitor>, why: Why) -> Self {
+        Self { visitor, why, issuer: &config.issuer, is_local: !config.is_https() }
+    }
 }
 
 #[derive(Template)]
@@ -66,16 +75,16 @@ struct LinkPage<'a> {
 
 /// The page that says how to sign in.
 #[must_use]
-pub fn ask(status: StatusCode, why: Why) -> Response<Body> {
-    html(status, &AskPage { visitor: None, why })
+pub fn ask(config: &Config, status: StatusCode, why: Why) -> Response<Body> {
+    html(status, &AskPage::new(config, None, why))
 }
 
 /// The same for somebody whom an app sent; `target` is its request, path and query, to come back to.
 #[must_use]
-pub fn ask_for_app(target: &str) -> Response<Body> {
+pub fn ask_for_app(config: &Config, target: &str) -> Response<Body> {
     let fits = target.len() <= MAX_RETURN_BYTES;
     let way_back = fits.then(|| set_cookie(RETURN_COOKIE, &base64url(target.as_bytes()), RETURN_SECONDS)).flatten();
-    with_cookie(ask(StatusCode::OK, Why::AppAsks), way_back)
+    with_cookie(ask(config, StatusCode::OK, Why::AppAsks), way_back)
 }
 
 /// `GET /sign-in`, with or without the token of a link.
@@ -87,7 +96,7 @@ pub async fn show<P: Ports>(
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     let token = params.field("token");
     if token.is_empty() {
-        return html(StatusCode::OK, &AskPage { visitor, why: Why::Visit });
+        return html(StatusCode::OK, &AskPage::new(&state.config, visitor, Why::Visit));
     }
     match sign_in_link::verify(&state.config.sign_in_key, token, state.now) {
         Ok(_) => html(StatusCode::OK, &LinkPage { visitor, token }),

@@ -119,13 +119,27 @@ async function sendChunked(path, buffer) {
   };
 }
 
+/**
+ * An answer that comes before the body was read. Bare workerd closes the connection behind it, and what the client has not read by
+ * then can be lost in the reset (at Cloudflare the edge stands in between and reads on), so it is asked again.
+ */
+async function early(send) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await send();
+    } catch (error) {
+      if (attempt === 10 || !["EPIPE", "ECONNRESET", "UND_ERR_SOCKET"].includes(error.cause?.code)) throw error;
+    }
+  }
+}
+
 test("a body of 33 MiB is 413", async () => {
-  await refused(CHAT, bodyOf(33 * MIB), 413, "body_too_large");
+  await early(() => refused(CHAT, bodyOf(33 * MIB), 413, "body_too_large"));
 });
 
 test("a chunked body of 33 MiB, without a content-length, is 413", async () => {
   const before = standin.requests.length;
-  assertOpenAiError(await sendChunked(CHAT, bodyOf(33 * MIB)), 413, "body_too_large");
+  assertOpenAiError(await early(() => sendChunked(CHAT, bodyOf(33 * MIB))), 413, "body_too_large");
   assert.equal(standin.requests.length, before);
 });
 
@@ -137,11 +151,11 @@ test("a body of exactly 32 MiB passes, chunked or not", async () => {
 });
 
 test("one byte more than 32 MiB does not", async () => {
-  await refused(CHAT, bodyOf(32 * MIB + 1), 413, "body_too_large");
+  await early(() => refused(CHAT, bodyOf(32 * MIB + 1), 413, "body_too_large"));
 });
 
 test("a large body without a token is refused without being read", async () => {
-  const answer = await call(broker, null, CHAT, { body: bodyOf(20 * MIB) });
+  const answer = await early(() => call(broker, null, CHAT, { body: bodyOf(20 * MIB) }));
   assertOpenAiError(answer, 401, "invalid_token");
 });
 
