@@ -71,6 +71,9 @@ pub enum SettingsError {
     /// A variable isn't an http or https address.
     #[error("{0} is not an http or https address without query")]
     NotAnAddress(&'static str),
+    /// `ISSUER` isn't an origin.
+    #[error("ISSUER is not an origin, such as https://broker.example")]
+    NotAnOrigin,
     /// A variable isn't a number of seconds.
     #[error("{0} is not a number of seconds from 1 to {MAX_SECONDS}")]
     NotSeconds(&'static str),
@@ -123,7 +126,7 @@ impl Settings {
             }
         }
         Ok(Self {
-            issuer: address("ISSUER")?,
+            issuer: get("ISSUER").map(|text| origin(&text).ok_or(SettingsError::NotAnOrigin)).transpose()?,
             cookie_key: mac_key("COOKIE_KEY")?,
             sign_in_key: mac_key("SIGN_IN_KEY")?,
             signing_keys: Arc::new(SigningKeys::from_jwk_set(&signing_keys)?),
@@ -156,6 +159,12 @@ impl Settings {
             providers: self.upstreams.keys().copied().collect(),
         }
     }
+}
+
+/// As browsers write it, since their `Origin` is compared with it: lower case, no default port, no slash.
+fn origin(text: &str) -> Option<String> {
+    let url = Url::parse(&address(text)?).ok()?;
+    (url.path() == "/").then(|| url.origin().ascii_serialization())
 }
 
 fn address(text: &str) -> Option<String> {
@@ -217,8 +226,17 @@ mod tests {
     }
 
     #[test]
+    fn the_issuer_is_an_origin_as_browsers_write_it() {
+        let settings = with("ISSUER", Some("HTTPS://Broker.Example:443/")).unwrap();
+        assert_eq!(settings.issuer("http://other.example"), "https://broker.example");
+    }
+
+    #[test]
     fn a_variable_that_can_not_be_used_is_named() {
-        assert_eq!(with("ISSUER", Some("localhost")).err(), Some(SettingsError::NotAnAddress("ISSUER")));
+        for issuer in ["localhost", "https://broker.example/path", "https://broker.example?x", "ftp://broker.example"] {
+            assert_eq!(with("ISSUER", Some(issuer)).err(), Some(SettingsError::NotAnOrigin), "{issuer}");
+        }
+        assert_eq!(with("OPENAI_BASE_URL", Some("x")).err(), Some(SettingsError::NotAnAddress("OPENAI_BASE_URL")));
         for seconds in ["0", "-1", "soon", "1e9", "99999999999"] {
             let error = with("HOLD_TTL_SECONDS", Some(seconds)).err();
             assert_eq!(error, Some(SettingsError::NotSeconds("HOLD_TTL_SECONDS")));

@@ -3,9 +3,8 @@
 use crate::domain::permission::Capability;
 
 use super::{
-    dialect::{Dialect, Endpoint, Kind, STORED_ELSEWHERE, no_tool},
+    dialect::{Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
     failure::{Failure, FailureCode},
-    plan::Method,
     survey::Rules,
 };
 

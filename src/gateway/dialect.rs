@@ -1,8 +1,8 @@
 //! What the broker has to know about one provider's API. `openai` and `anthropic` each fill one in.
 
-use crate::domain::permission::{Capability, Provider};
+use crate::domain::permission::Capability;
 
-use super::{anthropic, failure::Failure, openai, plan::Method, survey::Rules};
+use super::{failure::Failure, survey::Rules};
 
 /// A provider's API.
 #[derive(Debug)]
@@ -19,6 +19,15 @@ pub struct Dialect {
     pub(super) query: &'static [&'static str],
     /// The body of a failure in this provider's shape, for the request of this id.
     pub error_body: fn(&Failure, request_id: &str) -> serde_json::Value,
+}
+
+/// The methods that the endpoints use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
 }
 
 /// One endpoint.
@@ -48,15 +57,6 @@ pub(super) enum Kind {
     },
     /// Lists models, or shows one.
     Models,
-}
-
-/// The dialect of a provider.
-#[must_use]
-pub const fn dialect(provider: Provider) -> &'static Dialect {
-    match provider {
-        Provider::OpenAi => &openai::DIALECT,
-        Provider::Anthropic => &anthropic::DIALECT,
-    }
 }
 
 pub(super) const fn no_tool(_: &str) -> bool {

@@ -11,6 +11,17 @@ mod openai;
 mod plan;
 mod survey;
 
-pub use dialect::{Dialect, dialect};
+pub use dialect::{Dialect, Method};
 pub use failure::{Failure, FailureCode, Hint};
-pub use plan::{MAX_BODY_BYTES, Method, Plan, Request, Response, filter_models, plan};
+pub use plan::{MAX_BODY_BYTES, Plan, Request, Response, filter_models, plan};
+
+use crate::domain::permission::Provider;
+
+/// The dialect of a provider.
+#[must_use]
+pub const fn dialect(provider: Provider) -> &'static Dialect {
+    match provider {
+        Provider::OpenAi => &openai::DIALECT,
+        Provider::Anthropic => &anthropic::DIALECT,
+    }
+}

@@ -8,7 +8,8 @@ use crate::domain::{
 };
 
 use super::{
-    dialect::{Dialect, Kind, STORED_ELSEWHERE, dialect},
+    dialect,
+    dialect::{Dialect, Kind, Method, STORED_ELSEWHERE},
     failure::Failure,
     survey::survey,
 };
@@ -17,15 +18,6 @@ use super::{
 pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// Longest `{model}` in a path, in bytes.
 const MAX_PATH_MODEL_BYTES: usize = 128;
-
-/// The methods that the endpoints use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// GET.
-    Get,
-    /// POST.
-    Post,
-}
 
 /// What the plan is made of.
 #[derive(Clone, Copy, Debug)]

@@ -12,8 +12,9 @@ use super::{
     page::{Trouble, html, see_other},
     ports::{Ports, Role, Write},
     revoke::end_grant,
-    session::{OwnForm, SignedIn, Visitor},
+    session::{OwnForm, SignedIn},
     state::AppState,
+    visitor::Visitor,
 };
 use crate::domain::{
     id::ClientId,

@@ -15,9 +15,10 @@ use super::{
     consent_form::{self, ConsentView, DestinationView},
     page::{Trouble, html, leave_for, policy_with_form_action},
     ports::{Decided, Ports},
-    session::{Guest, OwnForm, Visitor},
+    session::OwnForm,
     sign_in,
     state::AppState,
+    visitor::{Guest, Visitor},
 };
 use crate::domain::{
     grant::{Grant, Terms},

@@ -14,8 +14,9 @@ use super::{
     page::{Trouble, html, see_other},
     ports::{Ports, StoreError},
     revoke::end_grant,
-    session::{OwnForm, SignedIn, Visitor},
+    session::{OwnForm, SignedIn},
     state::AppState,
+    visitor::Visitor,
 };
 use crate::domain::{
     grant::Grant,

@@ -6,8 +6,8 @@ use axum::{body::Body, extract::State, http::Response, http::StatusCode};
 use super::{
     page::{html, see_other},
     ports::Ports,
-    session::{Guest, Visitor},
     state::AppState,
+    visitor::{Guest, Visitor},
 };
 
 #[derive(Template)]

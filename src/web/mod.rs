@@ -16,6 +16,7 @@
 
 mod apps;
 mod authorize;
+mod client_auth;
 mod consent_form;
 mod format;
 mod grants;
@@ -27,8 +28,10 @@ pub mod ports;
 mod revoke;
 mod session;
 mod sign_in;
+mod sign_in_prompt;
 mod state;
 mod token;
+mod visitor;
 
 use axum::{
     Router,

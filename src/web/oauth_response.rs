@@ -60,17 +60,6 @@ impl From<TokenError> for EndpointError {
     }
 }
 
-impl EndpointError {
-    /// The caller authenticated, or tried to, with the `Authorization` header if `used_header`.
-    #[must_use]
-    pub fn with_challenge_if(self, used_header: bool) -> Self {
-        match self {
-            Self::Refused(error) if used_header => Self::RefusedWithChallenge(error),
-            other => other,
-        }
-    }
-}
-
 impl IntoResponse for EndpointError {
     fn into_response(self) -> Response<Body> {
         match self {

@@ -11,8 +11,8 @@ use axum::{
 
 use super::{
     ports::StoreError,
-    session::Visitor,
     state::{Config, LogDetail},
+    visitor::Visitor,
 };
 
 /// Nothing but our own style sheet and pictures; nothing may frame a page. `form-action` stands last: the consent page adds to it.
@@ -131,8 +131,7 @@ impl Trouble {
 
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
-        let text =
-            "The broker can not reach its database at the moment. Nothing was changed; wait a moment and try again.";
+        let text = "The broker can not reach its database at the moment. Wait a moment, then try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not available right now", text).with_detail(error.0)
     }
 }

@@ -8,10 +8,10 @@ use axum::{
 };
 
 use super::{
+    client_auth::authenticated_form,
     oauth_response::EndpointError,
     ports::{Ports, StoreError},
     state::AppState,
-    token::authenticated_form,
 };
 use crate::domain::{
     id::{ClientId, GrantId},
@@ -38,18 +38,13 @@ pub async fn serve<P: Ports>(
     State(state): State<AppState<P>>,
     request: Request,
 ) -> Result<Response<Body>, EndpointError> {
-    let used_header = request.headers().contains_key(header::AUTHORIZATION);
-    answer(&state, request).await.map_err(|error| error.with_challenge_if(used_header))
-}
-
-async fn answer<P: Ports>(state: &AppState<P>, request: Request) -> Result<Response<Body>, EndpointError> {
-    let (client, params) = authenticated_form(state, request).await?;
+    let (client, params) = authenticated_form(&state, request).await?;
     let token = params.get("token").map_err(TokenError::from)?.ok_or(TokenError::Missing("token"))?;
-    if let Some((owner, grant_id)) = find(state, token).await? {
+    if let Some((owner, grant_id)) = find(&state, token).await? {
         if owner != client.id {
             return Err(TokenError::TokenOfAnotherClient.into());
         }
-        end_grant(state, &grant_id).await?;
+        end_grant(&state, &grant_id).await?;
     }
     Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]).into_response())
 }

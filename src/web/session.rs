@@ -15,13 +15,14 @@ use super::{
     MAX_BODY_BYTES,
     oauth_response::is_form,
     page::Trouble,
-    ports::{Ports, User, Write},
-    sign_in,
+    ports::{Ports, Write},
+    sign_in_prompt::{Why, ask},
     state::{AppState, Config},
+    visitor::Visitor,
 };
 use crate::domain::{
     oauth::{csrf, params::Params},
-    secret::{Secret, SecretHash, Session},
+    secret::{Secret, Session},
     time::Timestamp,
 };
 
@@ -31,17 +32,6 @@ pub const SESSION_COOKIE: &str = "__Host-aip-session";
 pub const SESSION_SECONDS: u64 = 12 * 3600;
 /// A use moves the end only when it is at least this much closer: one write an hour, not one a page.
 const EXTEND_AFTER_SECONDS: u64 = 3600;
-
-/// A signed-in person.
-#[derive(Clone, Debug)]
-pub struct Visitor {
-    /// Their session.
-    pub session: SecretHash<Session>,
-    /// Who they are.
-    pub user: User,
-    /// What their forms carry.
-    pub csrf: String,
-}
 
 /// The value of a cookie. Of several with one name the first counts, as browsers send the most specific one first.
 #[must_use]
@@ -95,17 +85,6 @@ async fn find<P: Ports>(state: &AppState<P>, secret: &Secret<Session>) -> Result
     Ok(Some((Visitor { session, user: signed_in.user, csrf }, renewed)))
 }
 
-/// Whoever is there, signed in or not.
-#[derive(Debug)]
-pub struct Guest(pub Option<Visitor>);
-
-impl<S: Sync> FromRequestParts<S> for Guest {
-    type Rejection = core::convert::Infallible;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.get::<Visitor>().cloned()))
-    }
-}
-
 /// Somebody signed in. Anybody else gets the page that says how to sign in.
 #[derive(Debug)]
 pub struct SignedIn(pub Visitor);
@@ -115,7 +94,7 @@ impl<P: Ports> FromRequestParts<AppState<P>> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, state: &AppState<P>) -> Result<Self, Self::Rejection> {
         match parts.extensions.get::<Visitor>() {
             Some(visitor) => Ok(Self(visitor.clone())),
-            None => Err(sign_in::ask(&state.config, StatusCode::OK, sign_in::Why::PageNeedsIt)),
+            None => Err(ask(&state.config, StatusCode::OK, Why::PageNeedsIt)),
         }
     }
 }
@@ -136,7 +115,7 @@ impl<P: Ports> FromRequest<AppState<P>> for OwnForm {
         let visitor = request.extensions().get::<Visitor>().cloned();
         let params = form_of_own_origin(request, &state.config).await.map_err(IntoResponse::into_response)?;
         let Some(visitor) = visitor else {
-            return Err(sign_in::ask(&state.config, StatusCode::UNAUTHORIZED, sign_in::Why::SessionEnded));
+            return Err(ask(&state.config, StatusCode::UNAUTHORIZED, Why::SessionEnded));
         };
         if !csrf::is_csrf_token(&state.config.cookie_key, &visitor.session, params.field("csrf")) {
             return Err(Trouble::forged(&state.config).with_detail("csrf token").into_response());

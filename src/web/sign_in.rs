@@ -14,8 +14,10 @@ use axum::{
 use super::{
     page::{Trouble, html, see_other},
     ports::{NewSignIn, Ports, Write},
-    session::{self, Guest, OwnForm, SESSION_COOKIE, SESSION_SECONDS, Visitor, cookie, set_cookie, with_cookie},
+    session::{self, OwnForm, SESSION_COOKIE, SESSION_SECONDS, cookie, set_cookie, with_cookie},
+    sign_in_prompt::{Why, ask, prompt},
     state::{AppState, Config},
+    visitor::{Guest, Visitor},
 };
 use crate::domain::{
     encoding::{base64url, from_base64url},
@@ -37,35 +39,6 @@ const MAX_RETURN_BYTES: usize = 3 * 1024;
 const RETURNABLE: &str = "/authorize?";
 const HOME: &str = "/grants";
 
-/// Why somebody is asked to sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// They asked for a page of their own.
-    PageNeedsIt,
-    /// They sent a form without a session.
-    SessionEnded,
-    /// An app sent them.
-    AppAsks,
-    /// They came by themselves.
-    Visit,
-}
-
-#[derive(Template)]
-#[template(path = "sign_in.html")]
-struct AskPage<'a> {
-    visitor: Option<Visitor>,
-    why: Why,
-    issuer: &'a str,
-    /// Whether this is somebody's `npm run dev`.
-    is_local: bool,
-}
-
-impl<'a> AskPage<'a> {
-    fn new(config: &'a Config, visitor: Option<Visitor>, why: Why) -> Self {
-        Self { visitor, why, issuer: &config.issuer, is_local: !config.is_https() }
-    }
-}
-
 #[derive(Template)]
 #[template(path = "sign_in_link.html")]
 struct LinkPage<'a> {
@@ -73,13 +46,7 @@ struct LinkPage<'a> {
     token: &'a str,
 }
 
-/// The page that says how to sign in.
-#[must_use]
-pub fn ask(config: &Config, status: StatusCode, why: Why) -> Response<Body> {
-    html(status, &AskPage::new(config, None, why))
-}
-
-/// The same for somebody whom an app sent; `target` is its request, path and query, to come back to.
+/// The page that says how to sign in, for somebody whom an app sent; `target` is its request, path and query, to come back to.
 #[must_use]
 pub fn ask_for_app(config: &Config, target: &str) -> Response<Body> {
     let fits = target.len() <= MAX_RETURN_BYTES;
@@ -96,7 +63,7 @@ pub async fn show<P: Ports>(
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     let token = params.field("token");
     if token.is_empty() {
-        return html(StatusCode::OK, &AskPage::new(&state.config, visitor, Why::Visit));
+        return prompt(&state.config, StatusCode::OK, visitor, Why::Visit);
     }
     match sign_in_link::verify(&state.config.sign_in_key, token, state.now) {
         Ok(_) => html(StatusCode::OK, &LinkPage { visitor, token }),

@@ -6,12 +6,13 @@
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{Response, header},
+    http::Response,
 };
 use serde::Serialize;
 
 use super::{
-    oauth_response::{EndpointError, form, no_store},
+    client_auth::authenticated_form,
+    oauth_response::{EndpointError, no_store},
     ports::{Ports, Write},
     revoke::end_grant,
     state::AppState,
@@ -26,9 +27,8 @@ use crate::domain::{
         client::Client,
         code::RefreshTokenRow,
         error::TokenError,
-        params::Params,
         pkce::CodeVerifier,
-        token_request::{Credentials, TokenRequest, granted_scope, keeps_scope},
+        token_request::{TokenRequest, granted_scope, keeps_scope},
     },
     secret::{AuthorizationCode, RefreshToken, Secret},
     time::Timestamp,
@@ -54,33 +54,13 @@ pub async fn serve<P: Ports>(
     State(state): State<AppState<P>>,
     request: Request,
 ) -> Result<Response<Body>, EndpointError> {
-    let used_header = request.headers().contains_key(header::AUTHORIZATION);
-    answer(&state, request).await.map_err(|error| error.with_challenge_if(used_header))
-}
-
-async fn answer<P: Ports>(state: &AppState<P>, request: Request) -> Result<Response<Body>, EndpointError> {
-    let (client, params) = authenticated_form(state, request).await?;
+    let (client, params) = authenticated_form(&state, request).await?;
     match TokenRequest::parse(&params)? {
         TokenRequest::AuthorizationCode { code, redirect_uri, verifier } => {
-            redeem(state, &client, &code, &redirect_uri, &verifier).await
+            redeem(&state, &client, &code, &redirect_uri, &verifier).await
         }
-        TokenRequest::RefreshToken { token, scope } => refresh(state, &client, &token, scope.as_deref()).await,
+        TokenRequest::RefreshToken { token, scope } => refresh(&state, &client, &token, scope.as_deref()).await,
     }
-}
-
-/// The form of a request to `/token` or `/revoke`, and the client that proved that it sent it.
-///
-/// # Errors
-/// [`EndpointError`].
-pub async fn authenticated_form<P: Ports>(
-    state: &AppState<P>,
-    request: Request,
-) -> Result<(Client, Params), EndpointError> {
-    let (headers, params) = form(request).await?;
-    let authorization = headers.get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
-    let credentials = Credentials::from_request(authorization, &params)?;
-    let client = credentials.authenticate(state.ports.find_client(&credentials.client_id).await?)?;
-    Ok((client, params))
 }
 
 async fn redeem<P: Ports>(
