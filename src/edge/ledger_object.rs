@@ -129,13 +129,14 @@ impl Ledger {
     /// The first use of a grant. `false`: there is no such grant.
     async fn load_from_grant(&self, grant_id: &GrantId, command: &Command) -> worker::Result<bool> {
         let found = match d1::Database::new(&self.env)?.terms_of(grant_id).await {
-            Ok(found) => found,
-            // A revocation must not need D1: a note that outweighs everything is as good.
-            Err(_) if *command == Command::Revoke => {
+            Ok(Some(found)) => Some(found),
+            // A revocation must not need D1, nor the grant's row: a note that outweighs everything is as good.
+            Ok(None) | Err(_) if *command == Command::Revoke => {
                 self.write(&BTreeMap::from([(REVOKED.to_owned(), Some("true".to_owned()))]))?;
                 self.memory.replace(Some(Memory::Revoked));
                 return Ok(true);
             }
+            Ok(None) => None,
             Err(error) => return Err(error.0.into()),
         };
         // Another command may have loaded it while this one waited for D1.

@@ -27,6 +27,8 @@ use url::Url;
 use wasm_bindgen::JsValue;
 use worker::{Context, Env, event};
 
+use crate::domain::oauth::redirect_uri::is_loopback;
+
 /// Runs once per wasm instance.
 #[event(start)]
 fn start() {
@@ -40,6 +42,26 @@ fn start() {
     }));
 }
 
+/// Whether anybody on the way can read along. Nothing is on the way to the own machine.
+fn is_in_clear(url: &Url) -> bool {
+    url.scheme() == "http" && !is_loopback(url)
+}
+
+/// A page is asked for again over https. A call is refused, since an SDK that is sent on would send its token in clear each time.
+fn use_https(request: &web_sys::Request, mut url: Url) -> Result<web_sys::Response, JsValue> {
+    let is_page = request.method() == "GET" && data_plane::provider_of(url.path()).is_none();
+    if is_page && url.set_scheme("https").is_ok() && url.set_port(None).is_ok() {
+        return web_sys::Response::redirect_with_status(url.as_str(), 308);
+    }
+    plain_text(403, "use https: a token or a secret must not travel in clear\n")
+}
+
+fn plain_text(status: u16, text: &str) -> Result<web_sys::Response, JsValue> {
+    let init = web_sys::ResponseInit::new();
+    init.set_status(status);
+    web_sys::Response::new_with_opt_str_and_init(Some(text), &init)
+}
+
 /// Every request. The data plane's route is taken here, before axum: its bodies never enter Rust streams.
 #[event(fetch)]
 async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
@@ -48,6 +70,7 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker:
         #[cfg(feature = "fault-injection")]
         assert_ne!(url.path(), "/__fault/panic", "a panic on purpose");
         match data_plane::provider_of(url.path()) {
+            _ if is_in_clear(&url) => use_https(&request, url),
             Some(provider) => {
                 data_plane::serve(data_plane::Inbound::new(request, &url, provider), env, Rc::new(context)).await
             }
@@ -56,10 +79,6 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker:
     };
     answer.await.or_else(|error: JsValue| {
         log::failure("request", &js::message(&error));
-        Ok(web_sys::Response::new_with_opt_str_and_init(Some("the broker failed\n"), &{
-            let init = web_sys::ResponseInit::new();
-            init.set_status(500);
-            init
-        })?)
+        Ok(plain_text(500, "the broker failed\n")?)
     })
 }

@@ -19,7 +19,7 @@ use worker::Env;
 use crate::{
     domain::{
         access_token::{KeySetError, SigningKeys},
-        oauth::mac::MacKey,
+        oauth::{mac::MacKey, redirect_uri::is_loopback},
         permission::Provider,
     },
     gateway::dialect,
@@ -71,8 +71,8 @@ pub enum SettingsError {
     /// A variable isn't an http or https address.
     #[error("{0} is not an http or https address without query")]
     NotAnAddress(&'static str),
-    /// `ISSUER` isn't an origin.
-    #[error("ISSUER is not an origin, such as https://broker.example")]
+    /// `ISSUER` isn't an origin, or not one that a browser reaches in secret.
+    #[error("ISSUER is not an https origin, such as https://broker.example")]
     NotAnOrigin,
     /// A variable isn't a number of seconds.
     #[error("{0} is not a number of seconds from 1 to {MAX_SECONDS}")]
@@ -164,7 +164,8 @@ impl Settings {
 /// As browsers write it, since their `Origin` is compared with it: lower case, no default port, no slash.
 fn origin(text: &str) -> Option<String> {
     let url = Url::parse(&address(text)?).ok()?;
-    (url.path() == "/").then(|| url.origin().ascii_serialization())
+    let is_secret = url.scheme() == "https" || is_loopback(&url);
+    (url.path() == "/" && is_secret).then(|| url.origin().ascii_serialization())
 }
 
 fn address(text: &str) -> Option<String> {
@@ -233,7 +234,13 @@ mod tests {
 
     #[test]
     fn a_variable_that_can_not_be_used_is_named() {
-        for issuer in ["localhost", "https://broker.example/path", "https://broker.example?x", "ftp://broker.example"] {
+        for issuer in [
+            "localhost",
+            "https://broker.example/path",
+            "https://broker.example?x",
+            "ftp://broker.example",
+            "http://broker.example",
+        ] {
             assert_eq!(with("ISSUER", Some(issuer)).err(), Some(SettingsError::NotAnOrigin), "{issuer}");
         }
         assert_eq!(with("OPENAI_BASE_URL", Some("x")).err(), Some(SettingsError::NotAnAddress("OPENAI_BASE_URL")));

@@ -5,7 +5,7 @@ use crate::domain::permission::Capability;
 use super::{
     dialect::{Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
     failure::{Failure, FailureCode},
-    survey::Rules,
+    survey::{Rules, ToolNeeds},
 };
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -19,7 +19,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         Endpoint { method: Method::Get, path: "/v1/models", kind: Kind::Models },
         Endpoint { method: Method::Get, path: "/v1/models/{model}", kind: Kind::Models },
     ],
-    // `beta=true` is what the SDK's beta namespace sends; the rest pages through the list of models.
+    // `beta=true` is what older SDKs' beta namespace sends; the rest pages through the list of models.
     query: &["beta", "limit", "after_id", "before_id"],
     error_body,
 };
@@ -29,21 +29,30 @@ const MESSAGES: Kind = Kind::Call {
     rules: &Rules {
         // `input` is what a model passed to a tool, sent back by the caller.
         opaque: &["input", "input_schema", "input_examples", "schema", "metadata", "citations"],
-        references: &["file_id"],
+        own_ids: &["tool_use_id", "tool_id", "tab_id", "document_ids", "download_id"],
+        text_references: &[],
         reference_types: &[],
-        refused: &[("container", STORED_ELSEWHERE), ("fallback_credit_token", STORED_ELSEWHERE)],
-        noted: &["mcp_servers"],
+        bare_ids: false,
+        refused: &[
+            ("container", STORED_ELSEWHERE),
+            ("thread", STORED_ELSEWHERE),
+            ("fallback_credit_token", STORED_ELSEWHERE),
+        ],
+        lists: &[("fallbacks", "the provider would choose a model that nobody allowed; list the models")],
+        noted: &[("mcp_servers", Capability::ServerTools)],
+        // A tool that is added in the middle of a conversation.
+        tool_keys: &["definition"],
+        tool_needs,
     },
     default_model: None,
-    is_client_tool,
-    noted: &[("mcp_servers", Capability::ServerTools)],
     model_brings_tool: no_tool,
 };
 
-/// Tools that the model only asks for. Every other one runs at Anthropic, or is too new to know: it takes `server_tools`.
-fn is_client_tool(kind: &str) -> bool {
+/// Tools that the model only asks for need nothing. Every other one runs at Anthropic, or is too new to know.
+fn tool_needs(kind: &str) -> ToolNeeds {
     const CLIENT: [&str; 4] = ["bash_20", "text_editor_20", "computer_20", "memory_20"];
-    matches!(kind, "" | "custom") || CLIENT.iter().any(|prefix| kind.starts_with(prefix))
+    let is_client_tool = matches!(kind, "" | "custom") || CLIENT.iter().any(|prefix| kind.starts_with(prefix));
+    if is_client_tool { ToolNeeds::NOTHING } else { ToolNeeds::SERVER }
 }
 
 /// `{"type":"error","error":{"type","message"},"request_id"}`, with what a program can use under `error.aipassport`.

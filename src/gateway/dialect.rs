@@ -48,10 +48,6 @@ pub(super) enum Kind {
         rules: &'static Rules,
         /// The model that the provider takes when the body names none, where it documents one.
         default_model: Option<&'static str>,
-        /// Whether a tool of this `type` is run by the caller, and so costs nothing beyond tokens.
-        is_client_tool: fn(&str) -> bool,
-        /// Capabilities that keys of [`Rules::noted`] need.
-        noted: &'static [(&'static str, Capability)],
         /// Whether the model itself brings a server tool along.
         model_brings_tool: fn(&str) -> bool,
     },

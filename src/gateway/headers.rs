@@ -1,13 +1,13 @@
 //! Which headers pass. Everything that isn't named here stays where it is: the caller's token and cookies never go upstream, the
 //! provider's account details never come back.
 
-/// Request headers that go upstream as the client sent them.
-pub const REQUEST_HEADERS: [&str; 9] = [
+/// Request headers that go upstream as the client sent them. Not `content-type`: a body is JSON in UTF-8, since that is how it was
+/// read, whatever its sender says.
+pub const REQUEST_HEADERS: [&str; 8] = [
     "accept",
     "anthropic-beta",
     "anthropic-dangerous-direct-browser-access",
     "anthropic-version",
-    "content-type",
     "openai-beta",
     "user-agent",
     "x-client-request-id",

@@ -9,11 +9,13 @@ mod failure;
 pub mod headers;
 mod openai;
 mod plan;
+mod redact;
 mod survey;
 
 pub use dialect::{Dialect, Method};
 pub use failure::{Failure, FailureCode, Hint};
-pub use plan::{MAX_BODY_BYTES, Plan, Request, Response, filter_models, plan};
+pub use plan::{MAX_BODY_BYTES, Plan, Request, Response, check_endpoint, filter_models, plan};
+pub use redact::without_account_names;
 
 use crate::domain::permission::Provider;
 

@@ -5,7 +5,7 @@ use crate::domain::permission::Capability;
 use super::{
     dialect::{Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
     failure::{Failure, FailureCode},
-    survey::Rules,
+    survey::{Rules, ToolNeeds},
 };
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -32,65 +32,80 @@ const CHAT: Kind = Kind::Call {
     capability: Capability::Chat,
     rules: &Rules {
         opaque: &["parameters", "schema", "metadata", "logit_bias", "annotations"],
-        references: &["file_id"],
-        reference_types: &[],
-        refused: &[("store", STORED)],
-        noted: &["web_search_options", "audio"],
+        own_ids: &["tool_call_id"],
+        refused: &[("store", NOT_STORED)],
+        noted: &[("web_search_options", Capability::ServerTools), ("audio", Capability::Audio)],
+        ..RULES
     },
     default_model: None,
-    is_client_tool,
-    noted: &[("web_search_options", Capability::ServerTools), ("audio", Capability::Audio)],
     model_brings_tool,
 };
 
 const RESPONSES: Kind = Kind::Call {
     capability: Capability::Chat,
     rules: &Rules {
-        opaque: &["parameters", "schema", "metadata", "annotations"],
-        references: &["file_id", "file_ids", "vector_store_ids", "container_id"],
+        // The checks are named by ids of this very conversation.
+        opaque: &[
+            "parameters",
+            "schema",
+            "metadata",
+            "annotations",
+            "pending_safety_checks",
+            "acknowledged_safety_checks",
+        ],
+        // A connector is a kind of service, such as `connector_dropbox`.
+        own_ids: &["call_id", "caller_id", "item_id", "approval_request_id", "connector_id"],
         reference_types: &["item_reference", "container_reference", "skill_reference"],
         refused: &[
-            ("store", STORED),
+            ("store", "what is stored at the provider can not be kept apart between apps; send false"),
             ("background", "the answer could only be fetched from the provider later, where apps are not kept apart"),
-            ("previous_response_id", STORED_ELSEWHERE),
             ("conversation", STORED_ELSEWHERE),
             ("prompt", STORED_ELSEWHERE),
         ],
-        noted: &[],
+        ..RULES
     },
     default_model: None,
-    is_client_tool,
-    noted: &[],
     model_brings_tool,
 };
 
-const STORED: &str = "what is stored at the provider can not be kept apart between apps; leave it out or send false";
+const NOT_STORED: &str =
+    "what is stored at the provider can not be kept apart between apps; leave it out or send false";
 
-const PLAIN: Rules =
-    Rules { opaque: &["metadata"], references: &["file_id"], reference_types: &[], refused: &[], noted: &[] };
+/// What holds at every endpoint.
+const RULES: Rules = Rules {
+    opaque: &["metadata"],
+    own_ids: &[],
+    // A code interpreter's container: text is the name of one that is there already.
+    text_references: &["container"],
+    reference_types: &[],
+    // `type` may be left out of an item reference; spoken answers are referred to by their id alone.
+    bare_ids: true,
+    refused: &[],
+    lists: &[],
+    noted: &[],
+    tool_keys: &[],
+    tool_needs,
+};
 
 const fn call(capability: Capability, default_model: Option<&'static str>) -> Kind {
-    Kind::Call {
-        capability,
-        rules: &PLAIN,
-        default_model,
-        is_client_tool: no_tool,
-        noted: &[],
-        model_brings_tool: no_tool,
-    }
+    Kind::Call { capability, rules: &RULES, default_model, model_brings_tool: no_tool }
 }
 
-/// Tools that the model only asks for. Every other one runs at OpenAI, or is too new to know: it takes `server_tools`.
-fn is_client_tool(kind: &str) -> bool {
-    matches!(
-        kind,
-        "function" | "custom" | "namespace" | "local_shell" | "apply_patch" | "computer" | "computer_use_preview"
-    )
+/// Tools that the model only asks for need nothing. Every other one runs at OpenAI, or is too new to know.
+fn tool_needs(kind: &str) -> ToolNeeds {
+    match kind {
+        "function" | "custom" | "namespace" | "local_shell" | "apply_patch" | "computer" | "computer_use_preview" => {
+            ToolNeeds::NOTHING
+        }
+        // Without a model it runs one that nobody allowed.
+        "image_generation" => ToolNeeds { capabilities: &[Capability::ServerTools, Capability::Images], model: true },
+        _ => ToolNeeds::SERVER,
+    }
 }
 
 /// Search models search the web with every answer.
 fn model_brings_tool(model: &str) -> bool {
-    model.contains("-search-") || model.contains("deep-research")
+    model.contains("-search") || model.contains("deep-research")
 }
 
 /// `{"error":{"message","type","param","code"}}`, with what a program can use under `aipassport`.

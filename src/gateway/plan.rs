@@ -9,7 +9,7 @@ use crate::domain::{
 
 use super::{
     dialect,
-    dialect::{Dialect, Kind, Method, STORED_ELSEWHERE},
+    dialect::{Dialect, Kind, Method},
     failure::Failure,
     survey::survey,
 };
@@ -54,6 +54,15 @@ pub struct Plan {
     pub response: Response,
     /// Whether the answer was asked for as a stream.
     pub stream: bool,
+}
+
+/// Whether a grant can cover this endpoint at all: asked before a body is read.
+///
+/// # Errors
+/// [`Failure::EndpointNotGranted`].
+pub fn check_endpoint(provider: Provider, method: Option<Method>, path: &str) -> Result<(), Failure> {
+    let request = Request { provider, method, path, query: None, body: b"" };
+    route(dialect(provider), &request).map(drop).ok_or(Failure::EndpointNotGranted)
 }
 
 /// Makes the plan of a call.
@@ -112,30 +121,22 @@ fn target(dialect: &Dialect, request: &Request<'_>) -> Result<String, Failure> {
 }
 
 fn call_need(kind: &Kind, body: &[u8]) -> Result<(Need, bool), Failure> {
-    let Kind::Call { capability, rules, default_model, is_client_tool, noted, model_brings_tool } = kind else {
+    let Kind::Call { capability, rules, default_model, model_brings_tool } = kind else {
         return Err(Failure::EndpointNotGranted);
     };
     let found = survey(body, rules).map_err(Failure::InvalidRequest)?;
     if let Some((field, reason)) = found.refused {
-        return Err(Failure::FieldNotAllowed { field: field.to_owned(), reason });
-    }
-    if let Some(field) = found.reference {
-        return Err(Failure::FieldNotAllowed { field, reason: STORED_ELSEWHERE });
+        return Err(Failure::FieldNotAllowed { field, reason });
     }
     let model = found.model.or_else(|| default_model.map(str::to_owned)).ok_or_else(|| {
         Failure::InvalidRequest("model is missing; name the model, it decides whether the call is covered".to_owned())
     })?;
     let mut capabilities = vec![*capability];
-    let mut need = |capability: Capability| {
-        if !capabilities.contains(&capability) {
-            capabilities.push(capability);
+    let brought = if model_brings_tool(&model) { &[Capability::ServerTools][..] } else { &[] };
+    for needed in brought.iter().chain(&found.capabilities) {
+        if !capabilities.contains(needed) {
+            capabilities.push(*needed);
         }
-    };
-    if model_brings_tool(&model) || found.tools.iter().any(|tool| !is_client_tool(tool)) {
-        need(Capability::ServerTools);
-    }
-    for (_, capability) in noted.iter().filter(|(key, _)| found.noted.contains(key)) {
-        need(*capability);
     }
     let mut models = vec![model];
     models.extend(found.nested_models);
@@ -228,6 +229,10 @@ mod tests {
             chat(r#"{"model":"gpt-4o-search-preview"}"#),
             messages(r#"{"model":"m","tools":[{"type":"web_search_20260318","name":"web_search"}]}"#),
             messages(r#"{"model":"m","mcp_servers":[{"url":"https://x.example"}]}"#),
+            messages(
+                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"tool_addition","tool":{"type":"tool_definition","definition":{"type":"web_search_20260318","name":"web_search"}}}]}]}"#,
+            ),
+            chat(r#"{"model":"gpt-6-search"}"#),
         ] {
             assert!(need(plan).1.contains(&Capability::ServerTools));
         }
@@ -260,8 +265,56 @@ mod tests {
                 r#"{"model":"m","messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}]}"#,
             ),
             messages(r#"{"model":"m","container":"container_1"}"#),
+            messages(r#"{"model":"m","thread":{"type":"continue","previous_message_id":"msg_1"}}"#),
+            messages(r#"{"model":"m","thread":{"type":"create"}}"#),
+            messages(r#"{"model":"m","diagnostics":{"previous_message_id":"msg_1"}}"#),
+            responses(r#"{"model":"m","input":[{"id":"msg_1"}]}"#),
+            responses(r#"{"model":"m","input":[{"id":"msg_1","type":null}]}"#),
+            responses(r#"{"model":"m","tools":[{"type":"code_interpreter","container":"cntr_1"}]}"#),
+            responses(r#"{"model":"m","tools":[{"type":"mcp","tunnel_id":"t"}]}"#),
+            responses(r#"{"model":"m","prompt_cache_options":{"comparison_response_id":"resp_1"}}"#),
+            chat(r#"{"model":"m","messages":[{"role":"assistant","audio":{"id":"audio_1"}}]}"#),
         ] {
             assert!(matches!(plan, Err(Failure::FieldNotAllowed { .. })), "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_the_provider_would_choose_is_refused() {
+        for plan in [
+            messages(r#"{"model":"m","fallbacks":"default"}"#),
+            responses(r#"{"model":"m","tools":[{"type":"image_generation"}]}"#),
+        ] {
+            assert!(matches!(plan, Err(Failure::FieldNotAllowed { .. })), "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_tool_that_makes_images_takes_images_and_its_model() {
+        let plan = responses(r#"{"model":"m","tools":[{"type":"image_generation","model":"gpt-image-1"}]}"#);
+        let (models, capabilities) = need(plan);
+        assert_eq!(models, ["m", "gpt-image-1"]);
+        assert_eq!(capabilities, [Capability::Chat, Capability::ServerTools, Capability::Images]);
+    }
+
+    #[test]
+    fn what_a_conversation_says_of_itself_is_allowed() {
+        for plan in [
+            responses(
+                r#"{"model":"m","input":[{"type":"function_call","id":"fc_1","call_id":"c","name":"f","arguments":"{}"},
+                {"type":"function_call_output","call_id":"c","output":"x"},{"id":"msg_1","role":"user","content":"x"},
+                {"type":"computer_call_output","call_id":"c","acknowledged_safety_checks":[{"id":"sc_1"}],"output":{"type":"computer_screenshot"}}]}"#,
+            ),
+            chat(
+                r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f"}}]},
+                {"role":"tool","tool_call_id":"c","content":"x"}]}"#,
+            ),
+            messages(
+                r#"{"model":"m","metadata":{"user_id":"u"},"messages":[{"role":"user","content":[{"type":"tool_result",
+                "tool_use_id":"t","content":"x"}]}]}"#,
+            ),
+        ] {
+            assert!(plan.is_ok(), "{plan:?}");
         }
     }
 

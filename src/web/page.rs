@@ -20,11 +20,13 @@ const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
 /// Headers of every answer that a person gets.
-const PRIVATE: [(HeaderName, &str); 5] = [
+const PRIVATE: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
+    // Browsers heed it over https alone.
+    (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     // Not `no-referrer`: with that a browser sends `Origin: null` with our own forms.
     (header::REFERRER_POLICY, "same-origin"),
 ];

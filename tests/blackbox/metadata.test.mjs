@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, createPublicKey, verify } from "node:crypto";
+import { once } from "node:events";
+import http from "node:http";
 import { test } from "node:test";
 import * as oauth from "oauth4webapi";
 import { base64url } from "../support/broker.mjs";
@@ -12,6 +14,28 @@ const get = async (path, init) => {
   return { status: response.status, headers: response.headers, text, body: text.startsWith("{") ? JSON.parse(text) : null };
 };
 const METADATA = "/.well-known/oauth-authorization-server";
+
+/** A request for another host, as the platform hands it over where a zone has no redirect to https of its own. */
+async function inClear(path, method = "GET") {
+  const { hostname, port } = new URL(broker.url);
+  const request = http.request({ hostname, port, path, method, headers: { host: "broker.example", authorization: "Bearer x" } });
+  request.end();
+  const [response] = await once(request, "response");
+  response.resume();
+  return { status: response.statusCode, location: response.headers.location };
+}
+
+test("RFC 6749 §1.6: nothing is served in clear beyond this machine: pages go to https, calls are refused", async () => {
+  assert.deepEqual(await inClear("/grants?a=1"), { status: 308, location: "https://broker.example/grants?a=1" });
+  for (const [path, method] of [
+    ["/token", "POST"],
+    ["/sign-in", "POST"],
+    ["/openai/v1/models", "GET"],
+    ["/openai/v1/chat/completions", "POST"],
+  ]) {
+    assert.deepEqual(await inClear(path, method), { status: 403, location: undefined }, path);
+  }
+});
 
 test("health answers ok", async () => {
   const { status, body } = await get("/health");

@@ -137,6 +137,28 @@ test("an idempotency key is made unique to the grant", async () => {
   assert.notEqual(mine.headers["idempotency-key"], theirs.headers["idempotency-key"]);
 });
 
+test("the body is said to be what it was read as", async () => {
+  for (const type of ["application/json; charset=shift_jis", "application/x-www-form-urlencoded", "text/plain"]) {
+    const { upstream } = await arrived(CHAT, { "content-type": type });
+    assert.equal(upstream.headers["content-type"], "application/json");
+  }
+});
+
+test("bytes that are no UTF-8 are refused, also where only the provider would look", async () => {
+  const body = Buffer.concat([
+    Buffer.from('{"model":"gpt-5-mini","messages":[],"metadata":{"a":"'),
+    Buffer.from([0xc0, 0xa2]),
+    Buffer.from('"}}'),
+  ]);
+  assertOpenAiError(await call(broker, token, CHAT, { body }), 400, "invalid_request");
+});
+
+test("a tool list of millions costs no memory", async () => {
+  const body = `{"model":"gpt-5-mini","tools":[${"0,".repeat(4_000_000)}0]}`;
+  const answer = await call(broker, token, CHAT, { body });
+  assert.deepEqual([answer.status, answer.code], [403, "capability_not_granted"]);
+});
+
 test("the body goes along byte for byte, with fields that nobody knows", async () => {
   const body =
     '{ "model":"gpt-5-mini",\n "messages":[{"role":"user","content":"gr\\u00fc\\u00dfe \u{1f680} ü"}], "unknown_field":{"a":[1,2.50,1e3]}, "seed": 12345678901234567890 }';
@@ -186,6 +208,12 @@ test("the provider's own errors come back as they are", async () => {
   }
   const answer = await messages(broker, token, "standin:status=529");
   assert.deepEqual([answer.status, answer.body.type], [529, "error"]);
+});
+
+test("an error of the provider does not say whose account it is", async () => {
+  const answer = await chat(broker, token, "standin:status=429");
+  assert.match(answer.body.error.message, /organization/);
+  assert.doesNotMatch(answer.text, /org-[A-Za-z0-9]{8}|proj_[A-Za-z0-9]{8}/);
 });
 
 test("the provider's Retry-After comes back", async () => {
@@ -394,7 +422,15 @@ const REFUSED_FIELDS = [
   ["/openai/v1/responses", { prompt: { id: "pmpt_1" } }],
   ["/openai/v1/responses", { input: [{ role: "user", content: [{ type: "input_file", file_id: "file-1" }] }] }],
   [CHAT, { messages: [{ role: "user", content: [{ type: "file", file: { file_id: "file-1" } }] }] }],
+  [CHAT, { messages: [{ role: "assistant", audio: { id: "audio_1" } }] }],
+  ["/openai/v1/responses", { input: [{ id: "msg_1" }] }],
+  ["/openai/v1/responses", { tools: [{ type: "code_interpreter", container: "cntr_1" }] }],
+  ["/openai/v1/responses", { tools: [{ type: "image_generation" }] }],
+  ["/openai/v1/responses", { not_known_yet_id: "x" }],
   [MESSAGES, { container: "c" }],
+  [MESSAGES, { thread: { type: "create" } }],
+  [MESSAGES, { diagnostics: { previous_message_id: "msg_1" } }],
+  [MESSAGES, { fallbacks: "default" }],
   [MESSAGES, { messages: [{ role: "user", content: [{ type: "document", source: { type: "file", file_id: "f" } }] }] }],
 ];
 for (const [path, fields] of REFUSED_FIELDS) {
@@ -418,6 +454,22 @@ const SERVER_TOOLS = [
   ],
   [CHAT, chatBody("x", { web_search_options: {} })],
   [MESSAGES, messagesBody("x", { tools: [{ type: "web_search_20250305", name: "web_search" }] })],
+  [
+    MESSAGES,
+    messagesBody("x", {
+      messages: [
+        {
+          role: "user",
+          content: [
+            {
+              type: "tool_addition",
+              tool: { type: "tool_definition", definition: { type: "web_search_20260318", name: "web_search" } },
+            },
+          ],
+        },
+      ],
+    }),
+  ],
   [MESSAGES, messagesBody("x", { mcp_servers: [{ type: "url", url: "https://x.example", name: "x" }] })],
 ];
 for (const [path, body] of SERVER_TOOLS) {
@@ -440,6 +492,8 @@ test("the model that is dispatched is the one that is checked, wherever it stand
     [CHAT, { ...chatBody(), model: "GPT-5-MINI" }],
     [CHAT, { ...chatBody(), model: "gpt-5-mini\u0000" }],
     [CHAT, { ...chatBody(), model: "gpt-5-minimal" }],
+    [CHAT, { ...chatBody(), Model: "gpt-5-pro" }],
+    [CHAT, { ...chatBody(), metadata: { x: 1 }, messages: [{ role: "user", content: "x", MODEL: "gpt-5-pro" }] }],
   ]) {
     const { status } = await call(broker, narrow, path, { body });
     assert.ok(status === 400 || status === 403, `${status} ${JSON.stringify(body)}`);

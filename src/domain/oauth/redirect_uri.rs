@@ -175,6 +175,8 @@ impl Destination {
 pub fn csp_source(redirect_uri: &str) -> Option<String> {
     let url = Url::parse(redirect_uri).ok()?;
     match url.scheme() {
+        // A policy has no way to write an IPv6 address; http goes to this very machine in any case.
+        "http" if matches!(url.host(), Some(Host::Ipv6(_))) => Some("http:".to_owned()),
         "http" | "https" => Some(url.origin().ascii_serialization()),
         scheme => Some(format!("{scheme}:")),
     }
@@ -197,7 +199,9 @@ fn authority_of(text: &str) -> &str {
     after_scheme.split(['/', '?']).next().unwrap_or("")
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether an address is on the machine that asks.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         // The two addresses that RFC 8252 §7.3 names; the rest of 127/8 has no reason to appear.
@@ -320,6 +324,14 @@ mod tests {
     #[test]
     fn a_csp_source_is_an_origin_or_a_scheme() {
         assert_eq!(csp_source("http://localhost:8788/cb?x").as_deref(), Some("http://localhost:8788"));
+        assert_eq!(csp_source("com.example.app:/cb").as_deref(), Some("com.example.app:"));
+    }
+
+    #[test]
+    fn the_policy_of_the_consent_page_names_the_origin_or_scheme() {
+        assert_eq!(csp_source("https://app.example:8443/cb?x").as_deref(), Some("https://app.example:8443"));
+        assert_eq!(csp_source("http://127.0.0.1:4711/cb").as_deref(), Some("http://127.0.0.1:4711"));
+        assert_eq!(csp_source("http://[::1]:4711/cb").as_deref(), Some("http:"));
         assert_eq!(csp_source("com.example.app:/cb").as_deref(), Some("com.example.app:"));
     }
 

@@ -51,7 +51,7 @@ impl Call {
                     booking.settle().await;
                 }
                 let head = Head::of_upstream(&answer, &self.request_id, None).map_err(failure)?;
-                head.with_bytes(upstream::without_key(&body, upstream).as_bytes()).map_err(failure)
+                head.with_bytes(upstream::redacted(&body, upstream).as_bytes()).map_err(failure)
             }
             // Nothing that a provider answers to these calls; following a redirect would carry the key elsewhere.
             _ => {

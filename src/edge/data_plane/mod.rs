@@ -91,16 +91,17 @@ impl Call {
         entry.grant_id = Some(claims.grant_id.clone());
         entry.client_id = Some(claims.client_id.clone());
 
+        let provider = self.inbound.provider;
+        gateway::check_endpoint(provider, self.inbound.planned_method(), self.inbound.provider_path())?;
         let body = self.inbound.body().await?;
         let plan = plan(&Request {
-            provider: self.inbound.provider,
+            provider,
             method: self.inbound.planned_method(),
             path: self.inbound.provider_path(),
             query: self.inbound.query.as_deref(),
             body: body.as_ref().map_or(&[], |body| &body.bytes),
         })?;
-        let upstream =
-            settings.upstream(self.inbound.provider).ok_or(Failure::ProviderNotConfigured(self.inbound.provider))?;
+        let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
 
         let ledgers = Ledgers(self.env.durable_object(ledgers::BINDING).map_err(|error| unavailable(entry, &error))?);
         let reserve = Command::Reserve { claim: plan.claim, hold_ttl_seconds: settings.hold_ttl_seconds };
@@ -124,13 +125,13 @@ impl Call {
                 self.pass_on(answer, plan.response, &reservation, booking, upstream).await
             }
             Outcome::Unreachable(reason) => {
-                entry.detail = Some(log::cut(&upstream::without_key(&reason, upstream)));
+                entry.detail = Some(log::cut(&upstream::redacted(&reason, upstream)));
                 booking.release().await;
-                Err(Failure::UpstreamUnreachable(self.inbound.provider))
+                Err(Failure::UpstreamUnreachable(provider))
             }
             Outcome::TimedOut | Outcome::Abandoned => {
                 booking.settle().await;
-                Err(Failure::UpstreamTimeout(self.inbound.provider))
+                Err(Failure::UpstreamTimeout(provider))
             }
         }
     }

@@ -12,7 +12,7 @@ use super::inbound::{Body, Inbound};
 use crate::{
     domain::id::GrantId,
     edge::{js, settings::Upstream},
-    gateway::{dialect, headers},
+    gateway::{dialect, headers, without_account_names},
 };
 
 /// What became of the call.
@@ -68,11 +68,13 @@ fn begin(
     let give_up = AbortController::new()?;
     let init = RequestInit::new();
     init.set_method(&inbound.method);
-    init.set_headers(request_headers(inbound, grant_id, upstream)?.as_ref());
+    let headers = request_headers(inbound, grant_id, upstream)?;
+    init.set_headers(headers.as_ref());
     // A redirect would carry the key to another host: the platform strips only `Authorization`.
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&AbortSignal::any(&js_sys::Array::of2(client, &give_up.signal()))));
     if let Some(body) = body {
+        headers.set("content-type", "application/json")?;
         init.set_body(&body.raw);
     }
     Ok((js::fetch(&format!("{}{target}", upstream.base_url), &init), give_up))
@@ -101,10 +103,10 @@ fn request_headers(inbound: &Inbound, grant_id: &GrantId, upstream: &Upstream) -
     Ok(sent)
 }
 
-/// The text of an error answer, without the key should the provider repeat it.
+/// The text of an error answer, without the key, should the provider repeat it, and without the operator's account.
 #[must_use]
-pub fn without_key(text: &str, upstream: &Upstream) -> String {
-    text.replace(upstream.key.expose_secret(), "[redacted]")
+pub fn redacted(text: &str, upstream: &Upstream) -> String {
+    without_account_names(&text.replace(upstream.key.expose_secret(), "[redacted]"))
 }
 
 /// `None`: the timeout came first.
