@@ -3,7 +3,7 @@
 const HIDDEN: &str = "[redacted]";
 /// Names of OpenAI's organizations, projects and users begin so.
 const PREFIXES: [&str; 3] = ["org-", "proj_", "user-"];
-/// Shorter words with such a beginning are words.
+/// Shorter ones with such a beginning are words; so is what has no digit or capital.
 const MIN_NAME_BYTES: usize = 12;
 
 /// `text` without the names of accounts: `org-…`, `proj_…`, `user-…`, and what follows `org:`, which is how Anthropic says it.
@@ -17,6 +17,7 @@ pub fn without_account_names(text: &str) -> String {
         let (word, after) = from.split_at(from.find(|c| !is_word(c)).unwrap_or(from.len()));
         shown.push_str(before);
         let is_name = word.len() >= MIN_NAME_BYTES
+            && word.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
             && (PREFIXES.iter().any(|prefix| word.starts_with(prefix)) || shown.ends_with("org: "));
         shown.push_str(if is_name { HIDDEN } else { word });
         rest = after;
@@ -33,7 +34,7 @@ mod tests {
 
     #[test]
     fn names_of_accounts_are_hidden() {
-        let text = "limit in organization org-AbCdEf123456 (proj_0123456789) on requests, user-abcdefghijk";
+        let text = "limit in organization org-AbCdEf123456 (proj_0123456789) on requests, user-abcdefghiJk";
         let shown = "limit in organization [redacted] ([redacted]) on requests, [redacted]";
         assert_eq!(without_account_names(text), shown);
         let text = "your organization's rate limit (org: 0b2f7c5e-1111-2222-3333-444455556666, model: claude-opus-5)";

@@ -1,0 +1,160 @@
+//! One pass over a request body that finds what decides about a call, and nothing else.
+//!
+//! The body itself is forwarded byte for byte; this only looks. It reads the JSON the way the providers do (unescaped keys, one
+//! value per key) and refuses what two parsers could read differently: a key that matters and stands twice, or in another case, and
+//! bytes that are no UTF-8. Whatever names a model, a tool or somebody's stored data is found at any depth; only subtrees that are
+//! the caller's own data (schemas, metadata) are passed over. A key that names a thing by its id (`…_id`, `…_ids`) is taken for a
+//! reference to stored data unless it is known to be the caller's own, so that the next one a provider thinks of is refused rather
+//! than overlooked. Other new fields pass: what they mean nobody here can know.
+
+mod rules;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+
+pub(super) use rules::{Rules, ToolNeeds};
+use value::{Key, MAX_MODEL_BYTES, Said, Value};
+
+use super::dialect::STORED_ELSEWHERE;
+use crate::domain::permission::Capability;
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// `model` at the top.
+    pub(super) model: Option<String>,
+    /// `model` anywhere below.
+    pub(super) nested_models: Vec<String>,
+    /// `stream` at the top.
+    pub(super) stream: bool,
+    /// What its tools and fields need, each once.
+    pub(super) capabilities: Vec<Capability>,
+    /// The first field that can't be granted, and why.
+    pub(super) refused: Option<(String, &'static str)>,
+}
+
+impl Survey {
+    fn refuse(&mut self, field: &str, reason: &'static str) {
+        self.refused.get_or_insert_with(|| (field.to_owned(), reason));
+    }
+
+    fn need(&mut self, capabilities: &[Capability]) {
+        for capability in capabilities {
+            if !self.capabilities.contains(capability) {
+                self.capabilities.push(*capability);
+            }
+        }
+    }
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// What is wrong with the JSON, for the caller: it is not an object, a key that matters stands twice or has the wrong type.
+pub(super) fn survey(body: &[u8], rules: &Rules) -> Result<Survey, String> {
+    // The parser doesn't look into texts that nobody asks for.
+    let text = core::str::from_utf8(body).map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to()))?;
+    let mut survey = Survey::default();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    Top { rules, survey: &mut survey }.deserialize(&mut deserializer).map_err(|error| error.to_string())?;
+    deserializer.end().map_err(|error| error.to_string())?;
+    Ok(survey)
+}
+
+/// The whole body: must be an object.
+struct Top<'a> {
+    rules: &'a Rules,
+    survey: &'a mut Survey,
+}
+
+impl<'de> DeserializeSeed<'de> for Top<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Top<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { rules, survey } = self;
+        let mut seen: Vec<&'static str> = Vec::new();
+        let mut once = |name: &'static str| {
+            if seen.contains(&name) {
+                return Err(A::Error::duplicate_field(name));
+            }
+            seen.push(name);
+            Ok(())
+        };
+        while let Some(key) = map.next_key::<Key<'de>>()? {
+            let key = key.0.as_ref();
+            if rules.is_decisive_in_another_case(key, true) {
+                return Err(A::Error::custom(format_args!("{key} is written in another case")));
+            }
+            match key {
+                "model" => {
+                    once("model")?;
+                    survey.model = Some(map.next_value_seed(ModelId)?);
+                }
+                "stream" => {
+                    once("stream")?;
+                    survey.stream = map.next_value::<Option<bool>>()?.unwrap_or(false);
+                }
+                _ => {
+                    let refused = rules.refused.iter().find(|(name, _)| *name == key);
+                    let list = rules.lists.iter().find(|(name, _)| *name == key);
+                    let noted = rules.noted.iter().find(|(name, _)| *name == key);
+                    if let Some(name) = refused.or(list).map(|(name, _)| name).or(noted.map(|(name, _)| name)) {
+                        once(name)?;
+                    }
+                    let said = map.next_value_seed(Value::under(key, rules, survey))?;
+                    if said == Said::Nothing {
+                        continue;
+                    }
+                    if let Some((name, reason)) = refused.or(list.filter(|_| said != Said::List)) {
+                        survey.refuse(name, reason);
+                    }
+                    if let Some((_, capability)) = noted {
+                        survey.need(&[*capability]);
+                    }
+                    if rules.is_reference(key, said) {
+                        survey.refuse(key, STORED_ELSEWHERE);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A model id.
+struct ModelId;
+
+impl<'de> DeserializeSeed<'de> for ModelId {
+    type Value = String;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for ModelId {
+    type Value = String;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a model id of at most {MAX_MODEL_BYTES} bytes")
+    }
+    fn visit_str<E: serde::de::Error>(self, model: &str) -> Result<String, E> {
+        if model.is_empty() || model.len() > MAX_MODEL_BYTES {
+            return Err(E::invalid_value(serde::de::Unexpected::Other("a string of another length"), &self));
+        }
+        Ok(model.to_owned())
+    }
+}

@@ -1,0 +1,67 @@
+//! What a dialect says about the fields of its bodies.
+
+use super::value::Said;
+use crate::domain::permission::Capability;
+
+/// Keys that decide at any depth.
+const DECISIVE: [&str; 3] = ["model", "tools", "type"];
+
+/// What to look for; each dialect has its own.
+#[derive(Debug)]
+pub(in super::super) struct Rules {
+    /// Keys whose values are the caller's own data.
+    pub(in super::super) opaque: &'static [&'static str],
+    /// Keys that end in `_id` or `_ids` and name the caller's own things.
+    pub(in super::super) own_ids: &'static [&'static str],
+    /// Keys, at any depth, that point at stored data when their value is a text.
+    pub(in super::super) text_references: &'static [&'static str],
+    /// Values of `type`, at any depth, that do the same.
+    pub(in super::super) reference_types: &'static [&'static str],
+    /// Whether an object with an `id` and neither `type` nor `role` is one, too.
+    pub(in super::super) bare_ids: bool,
+    /// Keys, at the top, that this broker refuses; with the reason.
+    pub(in super::super) refused: &'static [(&'static str, &'static str)],
+    /// Keys, at the top, that are a list or nothing; with the reason.
+    pub(in super::super) lists: &'static [(&'static str, &'static str)],
+    /// Keys, at the top, that need a capability of their own.
+    pub(in super::super) noted: &'static [(&'static str, Capability)],
+    /// Keys, at any depth, behind which one tool is defined; `tools` holds several and is known.
+    pub(in super::super) tool_keys: &'static [&'static str],
+    /// What a tool of this `type` needs; a tool without one has the type `""`.
+    pub(in super::super) tool_needs: fn(&str) -> ToolNeeds,
+}
+
+/// What a tool needs beyond the endpoint's own capability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct ToolNeeds {
+    pub(in super::super) capabilities: &'static [Capability],
+    /// Whether it runs a model of its own, which it then has to name.
+    pub(in super::super) model: bool,
+}
+
+impl ToolNeeds {
+    /// The caller runs it.
+    pub(in super::super) const NOTHING: Self = Self { capabilities: &[], model: false };
+    /// It runs at the provider.
+    pub(in super::super) const SERVER: Self = Self { capabilities: &[Capability::ServerTools], model: false };
+}
+
+impl Rules {
+    /// A key that one parser takes for one that decides and another doesn't.
+    pub(super) fn is_decisive_in_another_case(&self, key: &str, at_the_top: bool) -> bool {
+        let differs = |name: &str| key != name && key.eq_ignore_ascii_case(name);
+        DECISIVE.iter().chain(self.tool_keys).chain(self.text_references).any(|name| differs(name))
+            || at_the_top
+                && (differs("stream")
+                    || self.refused.iter().chain(self.lists).any(|(name, _)| differs(name))
+                    || self.noted.iter().any(|(name, _)| differs(name)))
+    }
+
+    pub(super) fn is_reference(&self, key: &str, said: Said) -> bool {
+        if self.text_references.contains(&key) {
+            return said == Said::Text;
+        }
+        let lower = key.to_ascii_lowercase();
+        said != Said::Nothing && (lower.ends_with("_id") || lower.ends_with("_ids")) && !self.own_ids.contains(&key)
+    }
+}

@@ -1,0 +1,212 @@
+//! The values below the top of a body, and the keys before them.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{Rules, STORED_ELSEWHERE, Survey, ToolNeeds};
+
+/// Most models that one body may name.
+const MAX_NAMED_MODELS: usize = 16;
+/// Longest model id that is looked at, in bytes.
+pub(super) const MAX_MODEL_BYTES: usize = 256;
+
+/// A key, borrowed where the JSON has no escapes in it.
+pub(super) struct Key<'de>(pub(super) Cow<'de, str>);
+
+impl<'de> serde::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Anywhere.
+    Plain,
+    /// Behind a key `tools`.
+    Tools,
+    /// An entry of a `tools` list, or behind one of [`Rules::tool_keys`].
+    Tool,
+    /// Behind one of [`Rules::opaque`].
+    Opaque,
+    /// Behind a key `model`.
+    Model,
+    /// Behind a key `type`.
+    Type,
+}
+
+/// What a value says: `null`, `false`, an empty text and an empty list say nothing. An empty object does say something:
+/// `"web_search_options": {}` is how web search is switched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Nothing,
+    Text,
+    List,
+    Other,
+}
+
+/// Any value below the top.
+pub(super) struct Value<'a> {
+    rules: &'a Rules,
+    survey: &'a mut Survey,
+    place: Place,
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn under(key: &str, rules: &'a Rules, survey: &'a mut Survey) -> Self {
+        let place = match key {
+            "tools" => Place::Tools,
+            "model" => Place::Model,
+            "type" => Place::Type,
+            _ if rules.tool_keys.contains(&key) => Place::Tool,
+            _ if rules.opaque.contains(&key) => Place::Opaque,
+            _ => Place::Plain,
+        };
+        Self { rules, survey, place }
+    }
+
+    /// Anything but an object or list.
+    fn scalar(mut self, said: Said) -> Said {
+        if said != Said::Nothing {
+            self.not_a_tool_that_is_known();
+        }
+        said
+    }
+
+    /// What stands where a tool should and isn't an object could be anything to the provider.
+    fn not_a_tool_that_is_known(&mut self) {
+        if self.place == Place::Tool {
+            self.survey.need(ToolNeeds::SERVER.capabilities);
+        }
+    }
+
+    fn need_of_tool(&mut self, kind: &str, names_a_model: bool) {
+        let needs = (self.rules.tool_needs)(kind);
+        self.survey.need(needs.capabilities);
+        if needs.model && !names_a_model {
+            self.survey.refuse("a tool without a model", "it runs a model of its own, so it has to name the model");
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = Said;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Said, D::Error> {
+        if self.place == Place::Opaque {
+            deserializer.deserialize_ignored_any(IgnoredAny).map(|_| Said::Other)
+        } else {
+            deserializer.deserialize_any(self)
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = Said;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Said, E> {
+        Ok(Said::Nothing)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Said, E> {
+        Ok(self.scalar(if value { Said::Other } else { Said::Nothing }))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Said, E> {
+        Ok(self.scalar(Said::Other))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Said, E> {
+        Ok(self.scalar(Said::Other))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Said, E> {
+        Ok(self.scalar(Said::Other))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Said, E> {
+        match self.place {
+            Place::Model if !text.is_empty() => {
+                let models = &mut self.survey.nested_models;
+                if !models.iter().any(|known| known == text) {
+                    if models.len() >= MAX_NAMED_MODELS || text.len() > MAX_MODEL_BYTES {
+                        return Err(E::custom(format_args!(
+                            "more than {MAX_NAMED_MODELS} models are named, or a very long one"
+                        )));
+                    }
+                    models.push(text.to_owned());
+                }
+            }
+            Place::Type if self.rules.reference_types.contains(&text) => self.survey.refuse(text, STORED_ELSEWHERE),
+            _ => {}
+        }
+        Ok(self.scalar(if text.is_empty() { Said::Nothing } else { Said::Text }))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Said, A::Error> {
+        self.not_a_tool_that_is_known();
+        let Self { rules, survey, place } = self;
+        let place = if place == Place::Tools { Place::Tool } else { Place::Plain };
+        let mut said = Said::Nothing;
+        while seq.next_element_seed(Value { rules, survey, place })?.is_some() {
+            said = Said::List;
+        }
+        Ok(said)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Said, A::Error> {
+        let mut tool_type: Option<Cow<'de, str>> = None;
+        let (mut id, mut kind, mut role, mut model) = (false, false, false, false);
+        while let Some(key) = map.next_key::<Key<'de>>()? {
+            let key = key.0.as_ref();
+            if self.rules.is_decisive_in_another_case(key, false) {
+                return Err(A::Error::custom(format_args!("{key} is written in another case")));
+            }
+            if self.place == Place::Tool && key == "type" {
+                if tool_type.is_some() {
+                    return Err(A::Error::duplicate_field("type"));
+                }
+                let text = map.next_value::<Option<Key<'de>>>()?.map_or(Cow::Borrowed(""), |text| text.0);
+                kind |= !text.is_empty();
+                tool_type = Some(text);
+                continue;
+            }
+            let said = map.next_value_seed(Value::under(key, self.rules, self.survey))?;
+            if self.rules.is_reference(key, said) {
+                self.survey.refuse(key, STORED_ELSEWHERE);
+            }
+            match key {
+                "id" => id |= said != Said::Nothing,
+                "type" => kind |= said == Said::Text,
+                "role" => role |= said == Said::Text,
+                "model" => model |= said == Said::Text,
+                _ => {}
+            }
+        }
+        if self.rules.bare_ids && id && !kind && !role {
+            self.survey.refuse("id", STORED_ELSEWHERE);
+        }
+        if self.place == Place::Tool {
+            self.need_of_tool(tool_type.as_deref().unwrap_or(""), model);
+        }
+        Ok(Said::Other)
+    }
+}
