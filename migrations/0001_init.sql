@@ -73,6 +73,7 @@ CREATE TABLE authorization_codes (
   expires_at INTEGER NOT NULL,
   redeemed_at INTEGER
 ) STRICT;
+CREATE INDEX authorization_codes_by_grant ON authorization_codes (grant_id);
 
 CREATE TABLE refresh_tokens (
   token_hash TEXT PRIMARY KEY,

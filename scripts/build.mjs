@@ -56,7 +56,7 @@ export async function build({ features = process.env.AIPASSPORT_FEATURES ?? "", 
     });
     // A fifth of the file is names of functions, which worker-build always keeps; a panic says its file and line without them.
     const wasm = inRoot(out, "index_bg.wasm");
-    await step("drop names", env.WASM_OPT_BIN, ["--strip-debug", wasm, "-o", wasm], { cwd: root });
+    await step("take the names out of the wasm", env.WASM_OPT_BIN, ["--strip-debug", wasm, "-o", wasm], { cwd: root });
     // What worker-build wrote stands behind our own first script.
     renameSync(inRoot(out, "index.js"), inRoot(out, "broker.js"));
     copyFileSync(inRoot("src", "edge", "entry.mjs"), inRoot(out, "index.js"));

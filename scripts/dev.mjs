@@ -9,20 +9,24 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { build } from "./build.mjs";
 import { ensureNode, ensureNpmPackages } from "./lib/node.mjs";
 import { prepareDatabase } from "./lib/local-database.mjs";
+import { holdState } from "./lib/lock.mjs";
 import { inRoot, root } from "./lib/paths.mjs";
 import { isTaken } from "./lib/ports.mjs";
-import { onSignal, runScript, say, SetupError, signalGroup, start } from "./lib/steps.mjs";
+import { end, onSignal, runScript, say, SetupError, start } from "./lib/steps.mjs";
 import { wrangler, wranglerOptions } from "./lib/wrangler.mjs";
 import { wranglerFilter } from "./lib/wrangler-output.mjs";
 
 const READY_WITHIN_MS = 60_000;
-const END_WITHIN_MS = 5_000;
 
 function port(name, otherwise) {
   const value = process.env[name] ? Number(process.env[name]) : otherwise;
-  if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new SetupError(`${name}=${process.env[name]} is no port.`);
+  if (!Number.isInteger(value) || value < 1 || value > 65_535) {
+    throw new SetupError(`${name}=${process.env[name] ?? otherwise} is no port; a port is a number from 1 to 65535.`);
+  }
   return value;
 }
+
+const another = (port) => (port + 1000 < 65_000 ? port + 1000 : port - 1000);
 
 async function choosePorts() {
   const broker = port("PORT", 8787);
@@ -33,7 +37,7 @@ async function choosePorts() {
     if (await isTaken(value)) {
       throw new SetupError(
         `Port ${value}, wanted for ${purpose[name]}, is taken by another program; nothing was started.\n` +
-          `End that program (is \`npm run dev\` already running?), or choose another port:  ${name}=${value + 1000} npm run dev`,
+          `End that program (is \`npm run dev\` already running?), or choose another port:  ${name}=${another(value)} npm run dev`,
       );
     }
   }
@@ -59,6 +63,7 @@ function planProviders(vars, standinUrl) {
 /** The programs that run together; the first that ends, ends all. */
 class Parts {
   #running = new Map();
+  #stopping = false;
   #log;
   #over = Promise.withResolvers();
 
@@ -83,7 +88,8 @@ class Parts {
         this.#log.write(`${name}: ${line}\n`);
         last.push(line);
         if (last.length > 20) last.shift();
-        const shown = show(line);
+        // What a part says about being ended is nothing to tell.
+        const shown = this.#stopping ? null : show(line);
         if (shown !== null) say(`${name} │ ${shown}`);
       });
     }
@@ -109,12 +115,8 @@ class Parts {
   }
 
   async stop() {
-    const all = [...this.#running.values()];
-    const closed = Promise.all(all.map((child) => new Promise((done) => child.once("close", done))));
-    for (const child of all) signalGroup(child, "SIGTERM");
-    await Promise.race([closed, sleep(END_WITHIN_MS, null, { ref: false })]);
-    // Also what a part may have left behind in its group.
-    for (const child of all) signalGroup(child, "SIGKILL");
+    this.#stopping = true;
+    await end([...this.#running.values()]);
     await new Promise((done) => this.#log.end(done));
   }
 }
@@ -157,6 +159,7 @@ await runScript(async () => {
   const vars = completeVars(inRoot(".dev.vars"));
   if (firstRun) say("  made .dev.vars with this machine's secrets (git ignores it)");
   await build();
+  const release = holdState(stateDir);
   await prepareDatabase(stateDir, demoUrl);
 
   const plan = planProviders(vars, standinUrl);
@@ -188,6 +191,7 @@ await runScript(async () => {
     say("\nEnding …");
   } finally {
     await parts.stop();
+    release();
   }
   process.exit(0);
 });

@@ -63,6 +63,8 @@ async function redeem() {
   history.replaceState(null, "", "./");
   const asked = JSON.parse(sessionStorage.getItem("asked"));
   sessionStorage.removeItem("asked");
+  // Back to the consent page and allowed once more: the first access is as good.
+  if (!asked && tokens()) return;
   if (!asked) throw new Error("This tab did not ask to be connected. Please connect from here.");
   const as = await server();
   // Checks `state` (this tab asked) and `iss` (this broker answered); throws if the person said no.
@@ -210,6 +212,7 @@ function showPass(details, stamp) {
   const connected = stamp === "Approved";
   const open = Math.min(left ?? Infinity, most("requests"));
 
+  $("access").hidden = false;
   $("pass-title").textContent = TITLES[stamp] ?? "This app would like to use";
   $("provider").textContent = "OpenAI";
   $("models").replaceChildren(...models.flatMap((name) => [element("code", name), " "]));

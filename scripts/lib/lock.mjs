@@ -1,9 +1,10 @@
 // One set-up at a time. The lock only saves double work: every step also renames its result into place in one go.
 
 import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inCache } from "./paths.mjs";
-import { say } from "./steps.mjs";
+import { say, SetupError } from "./steps.mjs";
 
 const BEAT_MS = 5_000;
 const STALE_AFTER_MS = 30_000;
@@ -61,4 +62,23 @@ export async function withLock(name, work) {
     process.off("exit", release);
     release();
   }
+}
+
+/** Takes a state folder for one broker: two on the same database would not see each other's ledgers. Returns how to let it go. */
+export function holdState(folder) {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, "dev.pid");
+  try {
+    const pid = Number(readFileSync(path, "utf8"));
+    if (pid > 0 && pid !== process.pid && isAlive(pid)) {
+      throw new SetupError(
+        `Another \`npm run dev\` (process ${pid}) uses the state in ${folder}.\n` +
+          "End that one, or give this one a state of its own:  STATE_DIR=.wrangler/other npm run dev",
+      );
+    }
+  } catch (error) {
+    if (error.code !== "ENOENT") throw error;
+  }
+  writeFileSync(path, String(process.pid));
+  return () => rmSync(path, { force: true });
 }

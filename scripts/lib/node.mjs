@@ -26,7 +26,7 @@ export async function ensureNpmPackages() {
     if (isFresh()) return;
     await step("npm packages", "npm", ["ci", "--no-fund", "--no-audit"], {
       cwd: inRoot(),
-      hint: "Check the network and the npm registry, then run the same command again.",
+      hint: "If it could not fetch something, check the network; then run the same command again.",
     });
     if (!isNewEnough && !existsSync(bin("node"))) {
       throw new SetupError(

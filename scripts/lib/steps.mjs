@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { createWriteStream, mkdirSync, realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { inCache } from "./paths.mjs";
 
@@ -25,7 +26,7 @@ export function start(command, args, options = {}) {
   return child;
 }
 
-export function signalGroup(child, signal) {
+function signalGroup(child, signal) {
   try {
     process.kill(-child.pid, signal);
   } catch (error) {
@@ -33,8 +34,25 @@ export function signalGroup(child, signal) {
   }
 }
 
-let atSignal = (signal) => {
-  for (const child of children) signalGroup(child, signal === "SIGINT" ? "SIGTERM" : signal);
+const END_WITHIN_MS = 3_000;
+
+/** Ends programs and what they started: first asked, then made to. Answers when they are gone. */
+export async function end(programs, signal = "SIGTERM") {
+  const running = programs.filter((child) => child.exitCode === null && child.signalCode === null);
+  const gone = Promise.all(running.map((child) => new Promise((done) => child.once("close", done))));
+  for (const child of running) signalGroup(child, signal);
+  await Promise.race([gone, sleep(END_WITHIN_MS, null, { ref: false })]);
+  // Also what a program may have left behind in its group. `npm` asks to be killed while it unpacks.
+  for (const child of programs) signalGroup(child, "SIGKILL");
+  await Promise.race([gone, sleep(END_WITHIN_MS, null, { ref: false })]);
+}
+
+let ending = false;
+// This process holds its locks until the others are gone: a next start that comes at once waits for them.
+let atSignal = async (signal) => {
+  if (ending) return;
+  ending = true;
+  await end([...children], signal === "SIGINT" ? "SIGTERM" : signal);
   process.exit(signal === "SIGINT" ? 130 : 143);
 };
 /** Replaces what Ctrl-C and SIGTERM do; without it they end every program started here and then this one. */
@@ -55,6 +73,8 @@ export async function runScript(main) {
   try {
     process.exitCode = (await main()) ?? process.exitCode;
   } catch (error) {
+    // A step that failed because it was ended is nothing to tell.
+    if (ending) return;
     say(error instanceof SetupError ? `\n${error.message}` : `\n${error.stack}`);
     process.exit(1);
   }

@@ -185,8 +185,8 @@ impl Requested {
                 TYPE_LIMITS => {
                     let mut entry: serde_json::Map<String, serde_json::Value> = parse(index, entry.get())?;
                     entry.remove("type");
-                    let asked: AskedLimits = serde_json::from_value(entry.into())
-                        .map_err(|error| DetailsError::Malformed { index, reason: shorten(&error.to_string()) })?;
+                    let asked: AskedLimits =
+                        serde_json::from_value(entry.into()).map_err(|error| malformed(index, &error))?;
                     limits = Some(asked.enforceable(index)?);
                 }
                 other => return Err(DetailsError::UnknownType { index, found: shorten(other) }),
@@ -253,7 +253,17 @@ fn access(index: usize, json: &str) -> Result<Permission, DetailsError> {
 }
 
 fn parse<'de, T: Deserialize<'de>>(index: usize, json: &'de str) -> Result<T, DetailsError> {
-    serde_json::from_str(json).map_err(|error| DetailsError::Malformed { index, reason: shorten(&error.to_string()) })
+    serde_json::from_str(json).map_err(|error| malformed(index, &error))
+}
+
+/// What the parser says, in words for somebody who doesn't know Rust.
+fn malformed(index: usize, error: &serde_json::Error) -> DetailsError {
+    let said = error.to_string();
+    // The position is that within the entry, which is no help.
+    let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(reason, _)| reason);
+    let said =
+        said.replace("a nonzero u64", "a whole number from 1 on").replace("a nonzero u32", "a whole number from 1 on");
+    DetailsError::Malformed { index, reason: shorten(&said.replace("unknown variant", "unknown value")) }
 }
 
 /// What a stranger sent, short enough to say back.
@@ -324,6 +334,21 @@ mod tests {
 
     fn refused(json: &str) -> DetailsError {
         Requested::from_authorization_details(json).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_words() {
+        let entry = |more: &str| {
+            format!(r#"[{{"type":"ai_access","provider":"openai","models":["m"],"capabilities":["chat"],{more}}}]"#)
+        };
+        let said = |json: &str| refused(json).to_string();
+        assert_eq!(
+            said(&entry(r#""limits":{"requests":0}"#)),
+            "entry 0: invalid value: integer `0`, expected a whole number from 1 on"
+        );
+        let google = r#"[{"type":"ai_access","provider":"google","models":["m"],"capabilities":["chat"]}]"#;
+        assert_eq!(said(google), "entry 0: unknown value `google`, expected `openai` or `anthropic`");
+        assert!(!said(&entry(r#""admin":true"#)).contains("line"));
     }
 
     #[test]

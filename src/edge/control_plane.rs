@@ -41,6 +41,11 @@ async fn respond(request: web_sys::Request, url: &Url, env: &Env) -> Result<Resp
     let settings: Rc<Settings> = Settings::get(env).map_err(|error| error.to_string())?;
     let ports = EdgePorts::new(env).map_err(|error| error.to_string())?;
     let config = Arc::new(settings.for_web(&url.origin().ascii_serialization()));
+    if request.method() == "GET"
+        && let Some(there) = web::same_page_at_home(&config, url)
+    {
+        return Ok(there);
+    }
     let request: Request<worker::Body> = match FromRequest::from_raw(request) {
         Ok(request) => request,
         Err(error) => {

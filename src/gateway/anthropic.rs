@@ -3,7 +3,7 @@
 use crate::domain::permission::Capability;
 
 use super::{
-    dialect::{Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
+    dialect::{Call, Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
     failure::{Failure, FailureCode},
     survey::{Rules, ToolNeeds},
 };
@@ -24,7 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     error_body,
 };
 
-const MESSAGES: Kind = Kind::Call {
+const MESSAGES: Kind = Kind::Call(Call {
     capability: Capability::Chat,
     rules: &Rules {
         // `input` is what a model passed to a tool, sent back by the caller.
@@ -46,7 +46,7 @@ const MESSAGES: Kind = Kind::Call {
     },
     default_model: None,
     model_brings_tool: no_tool,
-};
+});
 
 /// Tools that the model only asks for need nothing. Every other one runs at Anthropic, or is too new to know.
 fn tool_needs(kind: &str) -> ToolNeeds {

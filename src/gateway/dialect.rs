@@ -1,5 +1,7 @@
 //! What the broker has to know about one provider's API. `openai` and `anthropic` each fill one in.
 
+use std::fmt;
+
 use crate::domain::permission::Capability;
 
 use super::{failure::Failure, survey::Rules};
@@ -39,20 +41,36 @@ pub(super) struct Endpoint {
     pub(super) kind: Kind,
 }
 
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = match self.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        };
+        write!(f, "{method} {}", self.path)
+    }
+}
+
 /// What an endpoint does.
 #[derive(Debug)]
 pub(super) enum Kind {
     /// Runs a model that the body names.
-    Call {
-        capability: Capability,
-        rules: &'static Rules,
-        /// The model that the provider takes when the body names none, where it documents one.
-        default_model: Option<&'static str>,
-        /// Whether the model itself brings a server tool along.
-        model_brings_tool: fn(&str) -> bool,
-    },
+    Call(Call),
     /// Lists models, or shows one.
     Models,
+}
+
+/// An endpoint that runs a model.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// What it takes in any case.
+    pub(super) capability: Capability,
+    /// What in its body decides.
+    pub(super) rules: &'static Rules,
+    /// The model that the provider takes when the body names none, where it documents one.
+    pub(super) default_model: Option<&'static str>,
+    /// Whether the model itself brings a server tool along.
+    pub(super) model_brings_tool: fn(&str) -> bool,
 }
 
 pub(super) const fn no_tool(_: &str) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! One enum with a variant per reason, mapped to status, code and text in exhaustive matches. The dialects only choose the shape.
 
+use super::dialect;
 use crate::domain::{
     ledger::{Limit, Refusal, Scope},
     permission::Provider,
@@ -20,7 +21,7 @@ pub enum Failure {
     /// The ledger said no.
     Refused(Refusal),
     /// This path, with this method, isn't one that a grant can cover.
-    EndpointNotGranted,
+    EndpointNotGranted(Provider),
     /// A field that reaches beyond what a grant can cover.
     FieldNotAllowed {
         /// The field.
@@ -158,13 +159,13 @@ impl Failure {
                 FailureCode::InvalidToken
             }
             Self::Refused(Refusal::ProviderNotGranted) => FailureCode::ProviderNotGranted,
-            Self::Refused(Refusal::ModelNotGranted) => FailureCode::ModelNotGranted,
+            Self::Refused(Refusal::ModelNotGranted(_)) => FailureCode::ModelNotGranted,
             Self::Refused(Refusal::CapabilityNotGranted(_)) => FailureCode::CapabilityNotGranted,
             Self::Refused(Refusal::RequestsExhausted(_)) => FailureCode::RequestsExhausted,
             Self::Refused(Refusal::RequestsHeld(_)) => FailureCode::RequestsHeld,
             Self::Refused(Refusal::RateLimited { .. }) => FailureCode::RateLimited,
             Self::Refused(Refusal::ConcurrencyExceeded(_)) => FailureCode::ConcurrencyExceeded,
-            Self::EndpointNotGranted => FailureCode::EndpointNotGranted,
+            Self::EndpointNotGranted(_) => FailureCode::EndpointNotGranted,
             Self::FieldNotAllowed { .. } => FailureCode::FieldNotAllowed,
             Self::InvalidRequest(_) => FailureCode::InvalidRequest,
             Self::BodyTooLarge => FailureCode::BodyTooLarge,
@@ -184,9 +185,9 @@ impl Failure {
                 "this access token is missing, malformed, expired or revoked; connect again to get a new one".to_owned()
             }
             Self::Refused(Refusal::ProviderNotGranted) => "this grant does not cover this provider".to_owned(),
-            Self::Refused(Refusal::ModelNotGranted) => "this grant does not cover this model".to_owned(),
+            Self::Refused(Refusal::ModelNotGranted(model)) => format!("this grant does not cover the model {model}"),
             Self::Refused(Refusal::CapabilityNotGranted(capability)) => {
-                format!("this grant does not cover {capability} with this model")
+                format!("this grant does not cover the capability {capability} with this model")
             }
             Self::Refused(Refusal::RequestsExhausted(limit)) => {
                 format!("the {} requests of this {} are used up", limit.allowed, whose(limit))
@@ -206,8 +207,9 @@ impl Failure {
             Self::Refused(Refusal::ConcurrencyExceeded(limit)) => {
                 format!("the {} calls at a time of this {} are in flight", limit.allowed, whose(limit))
             }
-            Self::EndpointNotGranted => {
-                "this endpoint is not one that a grant can cover; see the documentation for those that are".to_owned()
+            Self::EndpointNotGranted(provider) => {
+                let covered: Vec<String> = dialect(*provider).endpoints.iter().map(ToString::to_string).collect();
+                format!("a grant can not cover this path and method; it can cover {}", covered.join(", "))
             }
             Self::FieldNotAllowed { field, reason } => format!("{field} can not be used here: {reason}"),
             Self::InvalidRequest(reason) => format!("the request can not be read: {reason}"),
@@ -237,11 +239,11 @@ impl Failure {
                 | Refusal::Revoked
                 | Refusal::Expired
                 | Refusal::ProviderNotGranted
-                | Refusal::ModelNotGranted
+                | Refusal::ModelNotGranted(_)
                 | Refusal::CapabilityNotGranted(_)
                 | Refusal::RequestsExhausted(_),
             )
-            | Self::EndpointNotGranted
+            | Self::EndpointNotGranted(_)
             | Self::FieldNotAllowed { .. }
             | Self::InvalidRequest(_)
             | Self::BodyTooLarge

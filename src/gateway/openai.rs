@@ -3,7 +3,7 @@
 use crate::domain::permission::Capability;
 
 use super::{
-    dialect::{Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
+    dialect::{Call, Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
     failure::{Failure, FailureCode},
     survey::{Rules, ToolNeeds},
 };
@@ -28,7 +28,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     error_body,
 };
 
-const CHAT: Kind = Kind::Call {
+const CHAT: Kind = Kind::Call(Call {
     capability: Capability::Chat,
     rules: &Rules {
         opaque: &["parameters", "schema", "metadata", "logit_bias", "annotations"],
@@ -39,9 +39,9 @@ const CHAT: Kind = Kind::Call {
     },
     default_model: None,
     model_brings_tool,
-};
+});
 
-const RESPONSES: Kind = Kind::Call {
+const RESPONSES: Kind = Kind::Call(Call {
     capability: Capability::Chat,
     rules: &Rules {
         // The checks are named by ids of this very conversation.
@@ -66,7 +66,7 @@ const RESPONSES: Kind = Kind::Call {
     },
     default_model: None,
     model_brings_tool,
-};
+});
 
 const NOT_STORED: &str =
     "what is stored at the provider can not be kept apart between apps; leave it out or send false";
@@ -88,7 +88,7 @@ const RULES: Rules = Rules {
 };
 
 const fn call(capability: Capability, default_model: Option<&'static str>) -> Kind {
-    Kind::Call { capability, rules: &RULES, default_model, model_brings_tool: no_tool }
+    Kind::Call(Call { capability, rules: &RULES, default_model, model_brings_tool: no_tool })
 }
 
 /// Tools that the model only asks for need nothing. Every other one runs at OpenAI, or is too new to know.

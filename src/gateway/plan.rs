@@ -9,7 +9,7 @@ use crate::domain::{
 
 use super::{
     dialect,
-    dialect::{Dialect, Kind, Method},
+    dialect::{Call, Dialect, Kind, Method},
     failure::Failure,
     survey::survey,
 };
@@ -62,7 +62,7 @@ pub struct Plan {
 /// [`Failure::EndpointNotGranted`].
 pub fn check_endpoint(provider: Provider, method: Option<Method>, path: &str) -> Result<(), Failure> {
     let request = Request { provider, method, path, query: None, body: b"" };
-    route(dialect(provider), &request).map(drop).ok_or(Failure::EndpointNotGranted)
+    route(dialect(provider), &request).map(drop).ok_or(Failure::EndpointNotGranted(provider))
 }
 
 /// Makes the plan of a call.
@@ -71,15 +71,15 @@ pub fn check_endpoint(provider: Provider, method: Option<Method>, path: &str) ->
 /// A [`Failure`] when the call isn't one that any grant could cover, or can't be read. Costs nothing and counts against nothing.
 pub fn plan(request: &Request<'_>) -> Result<Plan, Failure> {
     let dialect = dialect(request.provider);
-    let (kind, path_model) = route(dialect, request).ok_or(Failure::EndpointNotGranted)?;
+    let (kind, path_model) = route(dialect, request).ok_or(Failure::EndpointNotGranted(request.provider))?;
     let target = target(dialect, request)?;
     let (need, response, stream) = match kind {
         Kind::Models => {
             let response = if path_model.is_some() { Response::PassOn } else { Response::FilterModels };
             (Need::Models { model: path_model }, response, false)
         }
-        Kind::Call { .. } => {
-            let (need, stream) = call_need(kind, request.body)?;
+        Kind::Call(call) => {
+            let (need, stream) = call_need(call, request.body)?;
             (need, Response::PassOn, stream)
         }
     };
@@ -120,19 +120,16 @@ fn target(dialect: &Dialect, request: &Request<'_>) -> Result<String, Failure> {
     Ok(if query.is_empty() { request.path.to_owned() } else { format!("{}?{query}", request.path) })
 }
 
-fn call_need(kind: &Kind, body: &[u8]) -> Result<(Need, bool), Failure> {
-    let Kind::Call { capability, rules, default_model, model_brings_tool } = kind else {
-        return Err(Failure::EndpointNotGranted);
-    };
-    let found = survey(body, rules).map_err(Failure::InvalidRequest)?;
+fn call_need(call: &Call, body: &[u8]) -> Result<(Need, bool), Failure> {
+    let found = survey(body, call.rules).map_err(Failure::InvalidRequest)?;
     if let Some((field, reason)) = found.refused {
         return Err(Failure::FieldNotAllowed { field, reason });
     }
-    let model = found.model.or_else(|| default_model.map(str::to_owned)).ok_or_else(|| {
+    let model = found.model.or_else(|| call.default_model.map(str::to_owned)).ok_or_else(|| {
         Failure::InvalidRequest("model is missing; name the model, it decides whether the call is covered".to_owned())
     })?;
-    let mut capabilities = vec![*capability];
-    let brought = if model_brings_tool(&model) { &[Capability::ServerTools][..] } else { &[] };
+    let mut capabilities = vec![call.capability];
+    let brought = if (call.model_brings_tool)(&model) { &[Capability::ServerTools][..] } else { &[] };
     for needed in brought.iter().chain(&found.capabilities) {
         if !capabilities.contains(needed) {
             capabilities.push(*needed);
@@ -350,11 +347,15 @@ mod tests {
             "",
             "/",
         ] {
-            assert_eq!(post(Provider::OpenAi, path, "{}"), Err(Failure::EndpointNotGranted), "{path}");
-            assert_eq!(get(Provider::OpenAi, path, None), Err(Failure::EndpointNotGranted), "{path}");
+            assert_eq!(
+                post(Provider::OpenAi, path, "{}"),
+                Err(Failure::EndpointNotGranted(Provider::OpenAi)),
+                "{path}"
+            );
+            assert_eq!(get(Provider::OpenAi, path, None), Err(Failure::EndpointNotGranted(Provider::OpenAi)), "{path}");
         }
         let delete = Request { provider: Provider::OpenAi, method: None, path: "/v1/models/m", query: None, body: b"" };
-        assert_eq!(plan(&delete), Err(Failure::EndpointNotGranted));
+        assert_eq!(plan(&delete), Err(Failure::EndpointNotGranted(Provider::OpenAi)));
     }
 
     #[test]

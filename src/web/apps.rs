@@ -64,6 +64,13 @@ struct FormView {
     errors: RegistrationErrors,
 }
 
+impl FormView {
+    /// A form that is wrong stands first on the page, or its errors are below the fold.
+    fn is_refused(&self) -> bool {
+        self.errors != RegistrationErrors::default()
+    }
+}
+
 #[derive(Template)]
 #[template(path = "app_secret.html")]
 struct SecretPage<'a> {

@@ -95,7 +95,7 @@ pub async fn list<P: Ports>(
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
     let now = state.now;
-    let grants = state.ports.list_grants(&visitor.user.id, MAX_GRANTS).await?;
+    let grants = state.ports.list_grants(&visitor.user.id, now, MAX_GRANTS).await?;
     let (active, ended): (Vec<Grant>, Vec<Grant>) = grants.into_iter().partition(|grant| grant.is_active(now));
     let ids: Vec<GrantId> = active.iter().map(|grant| grant.id.clone()).collect();
     let snapshots = state.ports.read_ledgers(&ids).await;

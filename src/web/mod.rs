@@ -41,6 +41,9 @@ use axum::{
     routing::{get, post},
 };
 
+use url::Url;
+
+use crate::domain::oauth::redirect_uri::is_loopback;
 use ports::Ports;
 pub use state::{AppState, Config, LogDetail};
 
@@ -79,6 +82,19 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .with_state(state)
 }
 
+/// Another name of this machine isn't the name that cookies and forms go by: a page that is asked for as `127.0.0.1` is asked for
+/// again as `localhost`, or the other way about. Anywhere else a second name may be meant.
+#[must_use]
+pub fn same_page_at_home(config: &Config, url: &Url) -> Option<Response<Body>> {
+    let home = Url::parse(&config.issuer).ok()?;
+    let is_another_name = is_loopback(url) && is_loopback(&home) && home.origin() != url.origin();
+    if !is_another_name {
+        return None;
+    }
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Some(page::see_other(&format!("{}{}{query}", config.issuer, url.path())))
+}
+
 /// The answer for `path` when the broker can't even build its state: a secret or a binding is missing.
 #[must_use]
 pub fn unavailable(path: &str) -> Response<Body> {
@@ -87,5 +103,39 @@ pub fn unavailable(path: &str) -> Response<Body> {
             oauth_response::unavailable(None)
         }
         _ => page::unavailable(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{access_token::SigningKeys, oauth::mac::MacKey};
+
+    fn at_home(issuer: &str, asked: &str) -> Option<String> {
+        let key =
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","d":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
+        let config = Config {
+            issuer: issuer.to_owned(),
+            cookie_key: MacKey::new([0; 32]),
+            sign_in_key: MacKey::new([0; 32]),
+            signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
+            providers: std::collections::BTreeSet::new(),
+        };
+        let there = same_page_at_home(&config, &Url::parse(asked).unwrap())?;
+        Some(there.headers()["location"].to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_page_under_another_name_of_this_machine_is_asked_for_again_under_its_own() {
+        let there = at_home("http://localhost:8787", "http://127.0.0.1:8787/sign-in?token=x");
+        assert_eq!(there.as_deref(), Some("http://localhost:8787/sign-in?token=x"));
+        assert_eq!(at_home("http://localhost:8787", "http://localhost:8787/"), None);
+    }
+
+    #[test]
+    fn nobody_is_sent_to_this_machine_from_elsewhere_or_away_from_it() {
+        assert_eq!(at_home("https://broker.example", "https://other.example/"), None);
+        assert_eq!(at_home("http://localhost:8787", "https://broker.example/"), None);
+        assert_eq!(at_home("https://broker.example", "http://127.0.0.1:8787/"), None);
     }
 }

@@ -234,8 +234,14 @@ pub trait Grants {
     /// One grant, in any state.
     fn find_grant(&self, id: &GrantId) -> impl Future<Output = Result<Option<Grant>, StoreError>> + Send;
 
-    /// A user's grants in any state, newest first, at most `limit`.
-    fn list_grants(&self, user: &UserId, limit: u32) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
+    /// A user's grants in any state, newest first, at most `limit`; but not those whose code died before the app came for it: no
+    /// token of such a grant exists, nor ever will.
+    fn list_grants(
+        &self,
+        user: &UserId,
+        now: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
 
     /// Grants of one app that are neither revoked nor expired, whoever gave them, at most `limit`.
     fn list_active_grants_of_client(

@@ -83,6 +83,14 @@ test("an app needs a name and a home page", async () => {
   await isRefused({ home_page: "app" });
 });
 
+test("a form that is refused stands first on the page, with what is wrong", async () => {
+  await browser.register({ name: "Stands below" });
+  const page = await isRefused({ redirect_uris: "http://app.example/cb" });
+  const [wrong, below] = ["Not registered yet", "Stands below"].map((text) => page.text.indexOf(text));
+  assert.ok(wrong >= 0 && wrong < below, page.text.slice(0, 400));
+  assert.match(page.text, /use https/);
+});
+
 test("CWE-79: what was typed is shown as text, also next to an error", async () => {
   const name = '"><script>alert(1)</script><img src=x onerror=alert(1)>';
   const page = await isRefused({ name, redirect_uris: "x" });

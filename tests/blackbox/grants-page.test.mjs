@@ -31,6 +31,19 @@ test("a grant is shown: app, host, what it may do, limits, use, end", async () =
   assert.match(text, /7 days|in 6 days/);
 });
 
+test("a grant that no app came for is not shown: allowed twice by Back and Allow, there is one", async () => {
+  const name = "Twice allowed";
+  const twice = await browser.register({ name });
+  const times = async () => (await browser.get("/grants")).page.text.split(`the access of ${name}`).length - 1;
+  await browser.grant(twice);
+  const again = await browser.consent(twice);
+  await browser.submit(again.form.press("decision", "allow"));
+  assert.equal(await times(), 2, "its code may still be redeemed");
+  const now = Math.floor(Date.now() / 1000);
+  await broker.sql("UPDATE authorization_codes SET expires_at = ? WHERE redeemed_at IS NULL", now);
+  assert.equal(await times(), 1);
+});
+
 test("a refused call is not shown as use", async () => {
   const name = "Refused app";
   const refused = await browser.register({ name });

@@ -15,25 +15,32 @@ const get = async (path, init) => {
 };
 const METADATA = "/.well-known/oauth-authorization-server";
 
-/** A request for another host, as the platform hands it over where a zone has no redirect to https of its own. */
-async function inClear(path, method = "GET") {
+/** A request that names another host than the one it is sent to. */
+async function toHost(host, path, method = "GET") {
   const { hostname, port } = new URL(broker.url);
-  const request = http.request({ hostname, port, path, method, headers: { host: "broker.example", authorization: "Bearer x" } });
+  const request = http.request({ hostname, port, path, method, headers: { host, authorization: "Bearer x" } });
   request.end();
   const [response] = await once(request, "response");
   response.resume();
   return { status: response.statusCode, location: response.headers.location };
 }
 
+test("a page that is asked for under another name of this machine is asked for again under the issuer's", async () => {
+  const { port } = new URL(broker.url);
+  const { status, location } = await toHost(`127.0.0.1:${port}`, "/sign-in?token=x");
+  assert.deepEqual({ status, location }, { status: 303, location: `${broker.url}/sign-in?token=x` });
+});
+
+// As the platform hands it over where a zone has no redirect to https of its own.
 test("RFC 6749 §1.6: nothing is served in clear beyond this machine: pages go to https, calls are refused", async () => {
-  assert.deepEqual(await inClear("/grants?a=1"), { status: 308, location: "https://broker.example/grants?a=1" });
+  assert.deepEqual(await toHost("broker.example", "/grants?a=1"), { status: 308, location: "https://broker.example/grants?a=1" });
   for (const [path, method] of [
     ["/token", "POST"],
     ["/sign-in", "POST"],
     ["/openai/v1/models", "GET"],
     ["/openai/v1/chat/completions", "POST"],
   ]) {
-    assert.deepEqual(await inClear(path, method), { status: 403, location: undefined }, path);
+    assert.deepEqual(await toHost("broker.example", path, method), { status: 403, location: undefined }, path);
   }
 });
 

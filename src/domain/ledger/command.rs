@@ -120,8 +120,8 @@ pub enum Refusal {
     Expired,
     /// No permission names this provider.
     ProviderNotGranted,
-    /// No permission at this provider names this model.
-    ModelNotGranted,
+    /// No permission at this provider names this model; of several that the call names, the first such.
+    ModelNotGranted(String),
     /// The model is granted, but not for this.
     CapabilityNotGranted(Capability),
     /// `requests` is used up.

@@ -226,9 +226,9 @@ impl Ledger {
                 Need::Model { models, capabilities } => (models, capabilities),
                 Need::Models { model } => (model.as_slice(), &[]),
             };
-            if !models.iter().all(|model| permission.allows_model(model)) {
+            if let Some(model) = models.iter().find(|model| !permission.allows_model(model)) {
                 if nearest == Refusal::ProviderNotGranted {
-                    nearest = Refusal::ModelNotGranted;
+                    nearest = Refusal::ModelNotGranted(model.clone());
                 }
                 continue;
             }

@@ -166,7 +166,7 @@ fn the_reason_of_a_refusal_is_the_nearest_one() {
     let mut grant = Fixture::new("{}", "");
     let mut refusal = |claim| grant.reserve(claim).unwrap_err();
     assert_eq!(refusal(Claim { provider: Provider::Anthropic, ..chat() }), Refusal::ProviderNotGranted);
-    assert_eq!(refusal(claim("gpt-4", Capability::Chat)), Refusal::ModelNotGranted);
+    assert_eq!(refusal(claim("gpt-4", Capability::Chat)), Refusal::ModelNotGranted("gpt-4".into()));
     assert_eq!(refusal(claim("gpt-5", Capability::Embeddings)), Refusal::CapabilityNotGranted(Capability::Embeddings));
     assert_eq!(refusal(claim("embed", Capability::Chat)), Refusal::CapabilityNotGranted(Capability::Chat));
 }
@@ -184,7 +184,10 @@ fn capabilities_of_two_permissions_do_not_add_up() {
 fn every_model_that_a_call_can_dispatch_has_to_be_granted() {
     let mut grant = Fixture::new("{}", "");
     let need = Need::Model { models: vec!["gpt-5".into(), "gpt-4".into()], capabilities: vec![Capability::Chat] };
-    assert_eq!(grant.reserve(Claim { provider: Provider::OpenAi, need }), Err(Refusal::ModelNotGranted));
+    assert_eq!(
+        grant.reserve(Claim { provider: Provider::OpenAi, need }),
+        Err(Refusal::ModelNotGranted("gpt-4".into()))
+    );
 }
 
 #[test]

@@ -361,9 +361,15 @@ impl Grants for EdgePorts {
         Ok(self.database.grants("WHERE grant_id = ?", &[Value::Text(id.as_str())]).await?.pop())
     }
 
-    async fn list_grants(&self, user: &UserId, limit: u32) -> Result<Vec<Grant>, StoreError> {
-        let values = [Value::Text(user.as_str()), Value::Count(limit)];
-        self.database.grants("WHERE user_id = ? ORDER BY created_at DESC, grant_id LIMIT ?", &values).await
+    async fn list_grants(&self, user: &UserId, now: Timestamp, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        let values = [Value::Text(user.as_str()), Value::Time(now), Value::Count(limit)];
+        self.database
+            .grants(
+                "WHERE user_id = ? AND EXISTS (SELECT 1 FROM authorization_codes AS code WHERE code.grant_id = grants.grant_id \
+                 AND (code.redeemed_at IS NOT NULL OR code.expires_at > ?)) ORDER BY created_at DESC, grant_id LIMIT ?",
+                &values,
+            )
+            .await
     }
 
     async fn list_active_grants_of_client(
