@@ -1,6 +1,6 @@
 // One set-up at a time. The lock only saves double work: every step also renames its result into place in one go.
 
-import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inCache } from "./paths.mjs";
@@ -45,6 +45,16 @@ export async function withLock(name, work) {
     }
     await sleep(300);
   }
+  const release = keep(path);
+  try {
+    return await work();
+  } finally {
+    release();
+  }
+}
+
+/** Shows that the holder of a lock lives. Returns how to let it go; it goes with this process in any case. */
+function keep(path) {
   const beat = setInterval(() => {
     const now = new Date();
     try {
@@ -53,32 +63,25 @@ export async function withLock(name, work) {
       // Taken over after a long sleep of the machine; the work is safe to do twice.
     }
   }, BEAT_MS);
-  const release = () => rmSync(path, { force: true });
-  process.once("exit", release);
-  try {
-    return await work();
-  } finally {
+  const release = () => {
     clearInterval(beat);
     process.off("exit", release);
-    release();
-  }
+    rmSync(path, { force: true });
+  };
+  process.once("exit", release);
+  return release;
 }
 
 /** Takes a state folder for one broker: two on the same database would not see each other's ledgers. Returns how to let it go. */
 export function holdState(folder) {
   mkdirSync(folder, { recursive: true });
   const path = join(folder, "dev.pid");
-  try {
-    const pid = Number(readFileSync(path, "utf8"));
-    if (pid > 0 && pid !== process.pid && isAlive(pid)) {
-      throw new SetupError(
-        `Another \`npm run dev\` (process ${pid}) uses the state in ${folder}.\n` +
-          "End that one, or give this one a state of its own:  STATE_DIR=.wrangler/other npm run dev",
-      );
-    }
-  } catch (error) {
-    if (error.code !== "ENOENT") throw error;
+  if (existsSync(path) && !isStale(path)) {
+    throw new SetupError(
+      `Another \`npm run dev\` (process ${readFileSync(path, "utf8")}) uses the state in ${folder}.\n` +
+        "End that one, or give this one a state of its own:  STATE_DIR=.wrangler/other npm run dev",
+    );
   }
   writeFileSync(path, String(process.pid));
-  return () => rmSync(path, { force: true });
+  return keep(path);
 }

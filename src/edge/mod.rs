@@ -69,8 +69,10 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker:
         let url = Url::parse(&request.url()).map_err(|error| JsValue::from_str(&error.to_string()))?;
         #[cfg(feature = "fault-injection")]
         assert_ne!(url.path(), "/__fault/panic", "a panic on purpose");
+        if is_in_clear(&url) {
+            return use_https(&request, url);
+        }
         match data_plane::provider_of(url.path()) {
-            _ if is_in_clear(&url) => use_https(&request, url),
             Some(provider) => {
                 data_plane::serve(data_plane::Inbound::new(request, &url, provider), env, Rc::new(context)).await
             }

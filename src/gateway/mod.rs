@@ -14,7 +14,7 @@ mod survey;
 
 pub use dialect::{Dialect, Method};
 pub use failure::{Failure, FailureCode, Hint};
-pub use plan::{MAX_BODY_BYTES, Plan, Request, Response, check_endpoint, filter_models, plan};
+pub use plan::{MAX_BODY_BYTES, Plan, Request, Response, Route, filter_models};
 pub use redact::without_account_names;
 
 use crate::domain::permission::Provider;

@@ -19,7 +19,7 @@ pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// Longest `{model}` in a path, in bytes.
 const MAX_PATH_MODEL_BYTES: usize = 128;
 
-/// What the plan is made of.
+/// A call before its body is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// From the path's first segment.
@@ -30,8 +30,16 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// The query without `?`.
     pub query: Option<&'a str>,
-    /// Empty for GET.
-    pub body: &'a [u8],
+}
+
+/// A call to an endpoint that a grant can cover.
+#[derive(Debug)]
+pub struct Route {
+    provider: Provider,
+    kind: &'static Kind,
+    /// The model in the path.
+    model: Option<String>,
+    target: String,
 }
 
 /// What to do with the provider's answer.
@@ -56,68 +64,70 @@ pub struct Plan {
     pub stream: bool,
 }
 
-/// Whether a grant can cover this endpoint at all: asked before a body is read.
-///
-/// # Errors
-/// [`Failure::EndpointNotGranted`].
-pub fn check_endpoint(provider: Provider, method: Option<Method>, path: &str) -> Result<(), Failure> {
-    let request = Request { provider, method, path, query: None, body: b"" };
-    route(dialect(provider), &request).map(drop).ok_or(Failure::EndpointNotGranted(provider))
-}
+impl Request<'_> {
+    /// Finds the endpoint.
+    ///
+    /// # Errors
+    /// A [`Failure`] when no grant could cover it; then the body need not be read.
+    pub fn route(&self) -> Result<Route, Failure> {
+        let dialect = dialect(self.provider);
+        let (kind, model) = self.endpoint(dialect).ok_or(Failure::EndpointNotGranted(self.provider))?;
+        Ok(Route { provider: self.provider, kind, model, target: self.target(dialect)? })
+    }
 
-/// Makes the plan of a call.
-///
-/// # Errors
-/// A [`Failure`] when the call isn't one that any grant could cover, or can't be read. Costs nothing and counts against nothing.
-pub fn plan(request: &Request<'_>) -> Result<Plan, Failure> {
-    let dialect = dialect(request.provider);
-    let (kind, path_model) = route(dialect, request).ok_or(Failure::EndpointNotGranted(request.provider))?;
-    let target = target(dialect, request)?;
-    let (need, response, stream) = match kind {
-        Kind::Models => {
-            let response = if path_model.is_some() { Response::PassOn } else { Response::FilterModels };
-            (Need::Models { model: path_model }, response, false)
-        }
-        Kind::Call(call) => {
-            let (need, stream) = call_need(call, request.body)?;
-            (need, Response::PassOn, stream)
-        }
-    };
-    Ok(Plan { claim: Claim { provider: request.provider, need }, target, response, stream })
-}
-
-/// The endpoint of a request, and the model in its path. Paths are compared as they are: nothing is decoded or normalised, so
-/// there is no second reading of them.
-fn route(dialect: &'static Dialect, request: &Request<'_>) -> Option<(&'static Kind, Option<String>)> {
-    let method = request.method?;
-    dialect.endpoints.iter().filter(|endpoint| endpoint.method == method).find_map(|endpoint| {
-        match endpoint.path.strip_suffix("{model}") {
-            None => (endpoint.path == request.path).then_some((&endpoint.kind, None)),
-            Some(prefix) => {
-                let model = request.path.strip_prefix(prefix).filter(|model| is_plain_model(model))?;
-                Some((&endpoint.kind, Some(model.to_owned())))
+    /// The endpoint, and the model in its path. Paths are compared as they are: nothing is decoded or normalised, so there is no
+    /// second reading of them.
+    fn endpoint(&self, dialect: &'static Dialect) -> Option<(&'static Kind, Option<String>)> {
+        let method = self.method?;
+        dialect.endpoints.iter().filter(|endpoint| endpoint.method == method).find_map(|endpoint| {
+            match endpoint.path.strip_suffix("{model}") {
+                None => (endpoint.path == self.path).then_some((&endpoint.kind, None)),
+                Some(prefix) => {
+                    let model = self.path.strip_prefix(prefix).filter(|model| is_plain_model(model))?;
+                    Some((&endpoint.kind, Some(model.to_owned())))
+                }
             }
+        })
+    }
+
+    fn target(&self, dialect: &Dialect) -> Result<String, Failure> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in form_urlencoded::parse(self.query.unwrap_or_default().as_bytes()) {
+            if !dialect.query.contains(&name.as_ref()) {
+                let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+                return Err(Failure::InvalidRequest(format!("unknown query parameter {name:?}")));
+            }
+            query.append_pair(&name, &value);
         }
-    })
+        let query = query.finish();
+        Ok(if query.is_empty() { self.path.to_owned() } else { format!("{}?{query}", self.path) })
+    }
+}
+
+impl Route {
+    /// Makes the plan of a call with this body; empty for GET.
+    ///
+    /// # Errors
+    /// A [`Failure`] when the body can't be read, or asks for what no grant could cover. Costs nothing and counts against nothing.
+    pub fn plan(self, body: &[u8]) -> Result<Plan, Failure> {
+        let (need, response, stream) = match self.kind {
+            Kind::Models => {
+                let response = if self.model.is_some() { Response::PassOn } else { Response::FilterModels };
+                (Need::Models { model: self.model }, response, false)
+            }
+            Kind::Call(call) => {
+                let (need, stream) = call_need(call, body)?;
+                (need, Response::PassOn, stream)
+            }
+        };
+        Ok(Plan { claim: Claim { provider: self.provider, need }, target: self.target, response, stream })
+    }
 }
 
 fn is_plain_model(model: &str) -> bool {
     (1..=MAX_PATH_MODEL_BYTES).contains(&model.len())
         && model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
         && !model.bytes().all(|byte| byte == b'.')
-}
-
-fn target(dialect: &Dialect, request: &Request<'_>) -> Result<String, Failure> {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in form_urlencoded::parse(request.query.unwrap_or_default().as_bytes()) {
-        if !dialect.query.contains(&name.as_ref()) {
-            let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
-            return Err(Failure::InvalidRequest(format!("unknown query parameter {name:?}")));
-        }
-        query.append_pair(&name, &value);
-    }
-    let query = query.finish();
-    Ok(if query.is_empty() { request.path.to_owned() } else { format!("{}?{query}", request.path) })
 }
 
 fn call_need(call: &Call, body: &[u8]) -> Result<(Need, bool), Failure> {
@@ -128,16 +138,17 @@ fn call_need(call: &Call, body: &[u8]) -> Result<(Need, bool), Failure> {
     let model = found.model.or_else(|| call.default_model.map(str::to_owned)).ok_or_else(|| {
         Failure::InvalidRequest("model is missing; name the model, it decides whether the call is covered".to_owned())
     })?;
+    let mut models = vec![model];
+    models.extend(found.nested_models);
+    models.dedup();
     let mut capabilities = vec![call.capability];
-    let brought = if (call.model_brings_tool)(&model) { &[Capability::ServerTools][..] } else { &[] };
+    let brings_tool = models.iter().any(|model| (call.model_brings_tool)(model));
+    let brought = if brings_tool { &[Capability::ServerTools][..] } else { &[] };
     for needed in brought.iter().chain(&found.capabilities) {
         if !capabilities.contains(needed) {
             capabilities.push(*needed);
         }
     }
-    let mut models = vec![model];
-    models.extend(found.nested_models);
-    models.dedup();
     Ok((Need::Model { models, capabilities }, found.stream))
 }
 
@@ -160,11 +171,11 @@ mod tests {
     use super::*;
 
     fn post(provider: Provider, path: &str, body: &str) -> Result<Plan, Failure> {
-        plan(&Request { provider, method: Some(Method::Post), path, query: None, body: body.as_bytes() })
+        Request { provider, method: Some(Method::Post), path, query: None }.route()?.plan(body.as_bytes())
     }
 
     fn get(provider: Provider, path: &str, query: Option<&str>) -> Result<Plan, Failure> {
-        plan(&Request { provider, method: Some(Method::Get), path, query, body: b"" })
+        Request { provider, method: Some(Method::Get), path, query }.route()?.plan(b"")
     }
 
     fn chat(body: &str) -> Result<Plan, Failure> {
@@ -354,8 +365,8 @@ mod tests {
             );
             assert_eq!(get(Provider::OpenAi, path, None), Err(Failure::EndpointNotGranted(Provider::OpenAi)), "{path}");
         }
-        let delete = Request { provider: Provider::OpenAi, method: None, path: "/v1/models/m", query: None, body: b"" };
-        assert_eq!(plan(&delete), Err(Failure::EndpointNotGranted(Provider::OpenAi)));
+        let delete = Request { provider: Provider::OpenAi, method: None, path: "/v1/models/m", query: None };
+        assert_eq!(delete.route().err(), Some(Failure::EndpointNotGranted(Provider::OpenAi)));
     }
 
     #[test]

@@ -159,9 +159,15 @@ async fn allow<P: Ports>(
         Decided::Won => Ok(leave_for(&pending.success_location(code.expose_secret(), issuer))),
         Decided::AlreadyDecided { grant_id: None } => Ok(leave_for(&pending.denied_location(issuer))),
         Decided::AlreadyDecided { grant_id: Some(_) } => {
+            let row = state.ports.find_code(&code.hash()).await?.ok_or_else(gone)?;
             // A code that was used already would look like a stolen one to the token endpoint, and end the grant.
-            let open = state.ports.find_code(&code.hash()).await?.is_some_and(|row| row.redeemed_at.is_none());
-            if open { Ok(leave_for(&pending.success_location(code.expose_secret(), issuer))) } else { Err(decided()) }
+            if row.redeemed_at.is_some() {
+                return Err(decided());
+            }
+            if state.now >= row.expires_at {
+                return Err(gone());
+            }
+            Ok(leave_for(&pending.success_location(code.expose_secret(), issuer)))
         }
         Decided::Gone => Err(gone()),
     }
@@ -189,8 +195,8 @@ fn unproven(error: LocalError) -> Trouble {
 }
 
 fn gone() -> Trouble {
-    let text = "It was open for more than ten minutes, or belongs to another sign-in. Nothing was allowed. Go back to the app and \
-                connect again.";
+    let text = "It was open for more than ten minutes, belongs to another sign-in, or the app did not come for its answer. Go back \
+                to the app and connect again.";
     Trouble::new(StatusCode::BAD_REQUEST, "This request is no longer open", text)
 }
 

@@ -40,15 +40,12 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
-
 use url::Url;
 
-use crate::domain::oauth::redirect_uri::is_loopback;
 use ports::Ports;
 pub use state::{AppState, Config, LogDetail};
 
-/// Longest request body of the control plane. A consent form with every box that can be asked for stays below.
-const MAX_BODY_BYTES: usize = 512 * 1024;
+use crate::domain::oauth::redirect_uri::is_loopback;
 
 /// Every route, for one request.
 pub fn router<P: Ports>(state: AppState<P>) -> Router {
@@ -78,7 +75,6 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .merge(endpoints)
         .route("/health", get(metadata::health))
         .fallback(page::not_found)
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(state)
 }
 
@@ -88,7 +84,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
 pub fn same_page_at_home(config: &Config, url: &Url) -> Option<Response<Body>> {
     let home = Url::parse(&config.issuer).ok()?;
     let is_another_name = is_loopback(url) && is_loopback(&home) && home.origin() != url.origin();
-    if !is_another_name {
+    if !is_another_name || is_for_programs(url.path()) {
         return None;
     }
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -98,12 +94,11 @@ pub fn same_page_at_home(config: &Config, url: &Url) -> Option<Response<Body>> {
 /// The answer for `path` when the broker can't even build its state: a secret or a binding is missing.
 #[must_use]
 pub fn unavailable(path: &str) -> Response<Body> {
-    match path {
-        "/token" | "/revoke" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health" => {
-            oauth_response::unavailable(None)
-        }
-        _ => page::unavailable(None),
-    }
+    if is_for_programs(path) { oauth_response::unavailable(None) } else { page::unavailable(None) }
+}
+
+fn is_for_programs(path: &str) -> bool {
+    matches!(path, "/token" | "/revoke" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health")
 }
 
 #[cfg(test)]
@@ -130,6 +125,7 @@ mod tests {
         let there = at_home("http://localhost:8787", "http://127.0.0.1:8787/sign-in?token=x");
         assert_eq!(there.as_deref(), Some("http://localhost:8787/sign-in?token=x"));
         assert_eq!(at_home("http://localhost:8787", "http://localhost:8787/"), None);
+        assert_eq!(at_home("http://localhost:8787", "http://127.0.0.1:8787/health"), None, "not a page");
     }
 
     #[test]

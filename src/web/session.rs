@@ -12,7 +12,6 @@ use axum::{
 };
 
 use super::{
-    MAX_BODY_BYTES,
     oauth_response::is_form,
     page::Trouble,
     ports::{Ports, Write},
@@ -30,6 +29,8 @@ use crate::domain::{
 pub const SESSION_COOKIE: &str = "__Host-aip-session";
 /// Life of a session after its last use.
 pub const SESSION_SECONDS: u64 = 12 * 3600;
+/// Longest form. One of a consent page with every box that can be asked for stays below.
+const MAX_FORM_BYTES: usize = 512 * 1024;
 /// A use moves the end only when it is at least this much closer: one write an hour, not one a page.
 const EXTEND_AFTER_SECONDS: u64 = 3600;
 
@@ -140,7 +141,7 @@ pub async fn form_of_own_origin(request: Request, config: &Config) -> Result<Par
             "This address takes a form, and nothing else.",
         ));
     }
-    let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
+    let body = axum::body::to_bytes(body, MAX_FORM_BYTES).await.map_err(|_| {
         Trouble::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "That is too long",

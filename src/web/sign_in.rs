@@ -16,7 +16,7 @@ use super::{
     ports::{NewSignIn, Ports, Write},
     session::{self, OwnForm, SESSION_COOKIE, SESSION_SECONDS, cookie, set_cookie, with_cookie},
     sign_in_prompt::{Why, ask, prompt},
-    state::{AppState, Config},
+    state::{AppState, Config, LogDetail},
     visitor::{Guest, Visitor},
 };
 use crate::domain::{
@@ -94,10 +94,13 @@ pub async fn sign_in<P: Ports>(
     if state.ports.sign_in(&new, state.now).await? == Write::Lost {
         return Err(link_trouble("This sign-in link was used already; each works once."));
     }
-    if let Some(former) = visitor {
-        state.ports.delete_session(&former.session).await?;
+    let mut response = see_other(&way_back(&headers).unwrap_or_else(|| HOME.to_owned()));
+    // The link is used up: from here on nothing may keep its bearer out. A former session that stays ends by itself.
+    if let Some(former) = visitor
+        && let Err(error) = state.ports.delete_session(&former.session).await
+    {
+        response.extensions_mut().insert(LogDetail(error.0));
     }
-    let response = see_other(&way_back(&headers).unwrap_or_else(|| HOME.to_owned()));
     let response = with_cookie(response, set_cookie(SESSION_COOKIE, secret.expose_secret(), SESSION_SECONDS));
     Ok(with_cookie(response, set_cookie(RETURN_COOKIE, "", 0)))
 }

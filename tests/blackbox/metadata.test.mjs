@@ -29,6 +29,8 @@ test("a page that is asked for under another name of this machine is asked for a
   const { port } = new URL(broker.url);
   const { status, location } = await toHost(`127.0.0.1:${port}`, "/sign-in?token=x");
   assert.deepEqual({ status, location }, { status: 303, location: `${broker.url}/sign-in?token=x` });
+  // A program is answered where it asks: it may check that the machine is up, or compare the issuer with what it expects.
+  for (const path of ["/health", METADATA, "/jwks.json"]) assert.equal((await toHost(`127.0.0.1:${port}`, path)).status, 200, path);
 });
 
 // As the platform hands it over where a zone has no redirect to https of its own.

@@ -310,6 +310,17 @@ test("RFC 6749 §10.12: a replayed consent post makes no second grant and no sec
   if (again) assert.equal((await redeem(broker, app, { code: again, verifier: consent.verifier })).body.error, "invalid_grant");
 });
 
+test("an allowed request is not answered again with a code that nobody can redeem any more", async () => {
+  const before = await grantCount();
+  const consent = await browser.consent(app);
+  assert.equal((await browser.submit(consent.form.press("decision", "allow"))).status, 303);
+  await broker.sql("UPDATE authorization_codes SET expires_at = ? WHERE redeemed_at IS NULL", Math.floor(Date.now() / 1000));
+  const { status, location, page } = await browser.submit(consent.form);
+  assert.deepEqual([status, location], [400, null]);
+  assert.match(page.text, /no longer open/);
+  assert.equal(await grantCount(), before + 1);
+});
+
 test("what was denied can not be allowed afterwards", async () => {
   const before = await grantCount();
   const consent = await browser.consent(app);

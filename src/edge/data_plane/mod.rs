@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     domain::ledger::{Command, Reply},
-    gateway::{self, Failure, Request, plan},
+    gateway::{self, Failure, Request},
 };
 
 /// Serves a call.
@@ -92,15 +92,15 @@ impl Call {
         entry.client_id = Some(claims.client_id.clone());
 
         let provider = self.inbound.provider;
-        gateway::check_endpoint(provider, self.inbound.planned_method(), self.inbound.provider_path())?;
-        let body = self.inbound.body().await?;
-        let plan = plan(&Request {
+        let request = Request {
             provider,
             method: self.inbound.planned_method(),
             path: self.inbound.provider_path(),
             query: self.inbound.query.as_deref(),
-            body: body.as_ref().map_or(&[], |body| &body.bytes),
-        })?;
+        };
+        let route = request.route()?;
+        let body = self.inbound.body().await?;
+        let plan = route.plan(body.as_ref().map_or(&[], |body| &body.bytes))?;
         let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
 
         let ledgers = Ledgers(self.env.durable_object(ledgers::BINDING).map_err(|error| unavailable(entry, &error))?);

@@ -1,7 +1,7 @@
 //! One pass over a request body that finds what decides about a call, and nothing else.
 //!
 //! The body itself is forwarded byte for byte; this only looks. It reads the JSON the way the providers do (unescaped keys, one
-//! value per key) and refuses what two parsers could read differently: a key that matters and stands twice, or in another case, and
+//! value per key) and refuses what two parsers could read differently: a key that decides and stands twice, or in another case, and
 //! bytes that are no UTF-8. Whatever names a model, a tool or somebody's stored data is found at any depth; only subtrees that are
 //! the caller's own data (schemas, metadata) are passed over. A key that names a thing by its id (`…_id`, `…_ids`) is taken for a
 //! reference to stored data unless it is known to be the caller's own, so that the next one a provider thinks of is refused rather

@@ -61,7 +61,10 @@ impl Rules {
         if self.text_references.contains(&key) {
             return said == Said::Text;
         }
-        let lower = key.to_ascii_lowercase();
-        said != Said::Nothing && (lower.ends_with("_id") || lower.ends_with("_ids")) && !self.own_ids.contains(&key)
+        let ends_with = |suffix: &str| {
+            let start = key.len().checked_sub(suffix.len());
+            start.and_then(|start| key.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+        };
+        said != Said::Nothing && (ends_with("_id") || ends_with("_ids")) && !self.own_ids.contains(&key)
     }
 }

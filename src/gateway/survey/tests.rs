@@ -53,6 +53,20 @@ fn a_key_that_matters_may_not_stand_twice() {
 }
 
 #[test]
+fn a_key_that_tells_what_an_object_is_may_not_stand_twice() {
+    for json in [
+        r#"{"input":[{"id":"msg_1","type":"message","type":null}]}"#,
+        r#"{"input":[{"id":"msg_1","role":"user","role":null}]}"#,
+        r#"{"input":[{"id":null,"id":"msg_1"}]}"#,
+        r#"{"tools":[{"type":"image_generation","model":"gpt-image-1","model":null}]}"#,
+        r#"{"input":[{"id":"msg_1","type":"message","typ\u0065":null}]}"#,
+    ] {
+        assert!(survey(json.as_bytes(), &RULES).unwrap_err().contains("duplicate"), "{json}");
+    }
+    assert_eq!(refused(r#"{"tools":[{"type":"function","parameters":{"type":"a","type":"b"}}]}"#), None);
+}
+
+#[test]
 fn a_model_is_found_at_any_depth() {
     assert_eq!(found(r#"{"model":"m","fallbacks":[{"model":"x"},{"a":{"model":"y"}}]}"#).nested_models, ["x", "y"]);
 }

@@ -60,6 +60,34 @@ pub(super) enum Said {
     Other,
 }
 
+/// What the keys that tell what an object is say. Each may stand once: of two, one parser takes the first and another the last.
+#[derive(Default)]
+struct Told {
+    id: Option<Said>,
+    kind: Option<Said>,
+    role: Option<Said>,
+    model: Option<Said>,
+}
+
+impl Told {
+    fn note(&mut self, key: &str, said: Said) -> Result<(), &'static str> {
+        let (name, place) = match key {
+            "id" => ("id", &mut self.id),
+            "type" => ("type", &mut self.kind),
+            "role" => ("role", &mut self.role),
+            "model" => ("model", &mut self.model),
+            _ => return Ok(()),
+        };
+        if place.replace(said).is_some() { Err(name) } else { Ok(()) }
+    }
+
+    /// It names something, and says neither what that is nor whose.
+    fn is_a_bare_id(&self) -> bool {
+        let says_text = |said: Option<Said>| said == Some(Said::Text);
+        self.id.is_some_and(|said| said != Said::Nothing) && !says_text(self.kind) && !says_text(self.role)
+    }
+}
+
 /// Any value below the top.
 pub(super) struct Value<'a> {
     rules: &'a Rules,
@@ -174,38 +202,30 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Said, A::Error> {
         let mut tool_type: Option<Cow<'de, str>> = None;
-        let (mut id, mut kind, mut role, mut model) = (false, false, false, false);
+        let mut told = Told::default();
         while let Some(key) = map.next_key::<Key<'de>>()? {
             let key = key.0.as_ref();
             if self.rules.is_decisive_in_another_case(key, false) {
                 return Err(A::Error::custom(format_args!("{key} is written in another case")));
             }
-            if self.place == Place::Tool && key == "type" {
-                if tool_type.is_some() {
-                    return Err(A::Error::duplicate_field("type"));
-                }
+            let said = if self.place == Place::Tool && key == "type" {
                 let text = map.next_value::<Option<Key<'de>>>()?.map_or(Cow::Borrowed(""), |text| text.0);
-                kind |= !text.is_empty();
+                let said = if text.is_empty() { Said::Nothing } else { Said::Text };
                 tool_type = Some(text);
-                continue;
-            }
-            let said = map.next_value_seed(Value::under(key, self.rules, self.survey))?;
+                said
+            } else {
+                map.next_value_seed(Value::under(key, self.rules, self.survey))?
+            };
+            told.note(key, said).map_err(A::Error::duplicate_field)?;
             if self.rules.is_reference(key, said) {
                 self.survey.refuse(key, STORED_ELSEWHERE);
             }
-            match key {
-                "id" => id |= said != Said::Nothing,
-                "type" => kind |= said == Said::Text,
-                "role" => role |= said == Said::Text,
-                "model" => model |= said == Said::Text,
-                _ => {}
-            }
         }
-        if self.rules.bare_ids && id && !kind && !role {
+        if self.rules.bare_ids && told.is_a_bare_id() {
             self.survey.refuse("id", STORED_ELSEWHERE);
         }
         if self.place == Place::Tool {
-            self.need_of_tool(tool_type.as_deref().unwrap_or(""), model);
+            self.need_of_tool(tool_type.as_deref().unwrap_or(""), told.model == Some(Said::Text));
         }
         Ok(Said::Other)
     }
