@@ -158,6 +158,7 @@ impl AskedLimits {
             requests: self.requests,
             requests_per_minute: self.requests_per_minute,
             concurrency: self.concurrency,
+            ..Limits::NONE
         })
     }
 }

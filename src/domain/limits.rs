@@ -4,15 +4,24 @@ use core::num::{NonZeroU32, NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
+use super::money::Amount;
+
 /// Largest number that is stored: D1 and Durable Objects hand numbers to wasm as JavaScript doubles.
 pub const MAX_STORED_INTEGER: u64 = (1 << 53) - 1;
 
 /// The `limits` object of an authorization detail. An absent limit doesn't bind.
-///
-/// `budget_usd` and `tokens` are part of the grant language but not of this type: what can not be enforced is not accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
+    /// Money, in each [`Period`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<Amount>,
+    /// What `budget_usd` is for. Says nothing without it.
+    #[serde(default, skip_serializing_if = "Period::is_total")]
+    pub budget_period: Period,
+    /// Tokens, read and written together, over the life of the grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<NonZeroU64>,
     /// Calls over the life of the grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<NonZeroU64>,
@@ -24,9 +33,49 @@ pub struct Limits {
     pub concurrency: Option<NonZeroU32>,
 }
 
+/// How long a budget lasts. The longer, the tighter: 5 USD in all are within 5 USD a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Period {
+    /// A day in UTC.
+    Day,
+    /// A calendar month in UTC.
+    Month,
+    /// The life of the grant.
+    #[default]
+    Total,
+}
+
+impl Period {
+    /// Every period.
+    pub const ALL: [Self; 3] = [Self::Total, Self::Month, Self::Day];
+
+    /// The name in `authorization_details`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Total => "total",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+    fn is_total(&self) -> bool {
+        *self == Self::Total
+    }
+}
+
 impl Limits {
     /// Nothing is limited.
-    pub const NONE: Self = Self { requests: None, requests_per_minute: None, concurrency: None };
+    pub const NONE: Self = Self {
+        budget_usd: None,
+        budget_period: Period::Total,
+        tokens: None,
+        requests: None,
+        requests_per_minute: None,
+        concurrency: None,
+    };
 
     /// Whether every limit of `other` is kept or made tighter by `self`.
     #[must_use]
@@ -38,7 +87,11 @@ impl Limits {
                 (Some(mine), Some(theirs)) => mine <= theirs,
             }
         }
-        tighter(self.requests, other.requests)
+        let period = other.budget_usd.is_none() || self.budget_period >= other.budget_period;
+        tighter(self.budget_usd, other.budget_usd)
+            && period
+            && tighter(self.tokens, other.tokens)
+            && tighter(self.requests, other.requests)
             && tighter(self.requests_per_minute, other.requests_per_minute)
             && tighter(self.concurrency, other.concurrency)
     }
@@ -47,5 +100,28 @@ impl Limits {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::NONE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(usd: &str, budget_period: Period) -> Limits {
+        Limits { budget_usd: Some(usd.parse().unwrap()), budget_period, ..Limits::NONE }
+    }
+
+    #[test]
+    fn a_budget_is_within_one_that_is_as_large_for_a_shorter_time() {
+        assert!(budget("5", Period::Total).is_within(&budget("5", Period::Day)));
+        assert!(budget("4", Period::Day).is_within(&budget("5", Period::Day)));
+        assert!(!budget("1", Period::Day).is_within(&budget("5", Period::Total)));
+        assert!(!budget("6", Period::Total).is_within(&budget("5", Period::Total)));
+    }
+
+    #[test]
+    fn any_budget_is_within_none_and_none_is_within_no_budget() {
+        assert!(budget("5", Period::Day).is_within(&Limits::NONE));
+        assert!(!Limits::NONE.is_within(&budget("5", Period::Day)));
     }
 }

@@ -8,6 +8,7 @@ pub mod grant;
 pub mod id;
 pub mod ledger;
 pub mod limits;
+pub mod money;
 pub mod oauth;
 pub mod permission;
 pub mod secret;

@@ -9,8 +9,10 @@ mod failure;
 pub mod headers;
 mod openai;
 mod plan;
+pub mod prices;
 mod redact;
 mod survey;
+pub mod usage;
 
 pub use dialect::{Dialect, Method};
 pub use failure::{Failure, FailureCode, Hint};

@@ -72,6 +72,7 @@ fn read_limits(params: &Params, prefix: &str) -> Result<Limits, FormError> {
         requests: limit(params, prefix, "requests", "requests")?,
         requests_per_minute: limit(params, prefix, "requests_per_minute", "requests per minute")?,
         concurrency: limit(params, prefix, "concurrency", "calls at a time")?,
+        ..Limits::NONE
     })
 }
 

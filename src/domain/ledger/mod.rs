@@ -9,6 +9,7 @@
 //! - a hold is booked at most once; a correction lowers it at most once;
 //! - after `revoke`, or from `expires_at` on, no `reserve` succeeds.
 
+mod bound;
 mod command;
 mod scope;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use bound::Bound;
 pub use command::{Claim, Command, HoldId, Limit, Need, Refusal, Reply, Reservation, Scope, ScopeUsage, Snapshot};
 pub use scope::Booked;
 use scope::Counters;
