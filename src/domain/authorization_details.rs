@@ -2,6 +2,7 @@
 //!
 //! Everything here reads what a stranger sent. What can't be enforced is refused, never ignored (RFC 9396 §5).
 
+use core::num::{NonZeroU32, NonZeroU64};
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,8 @@ use serde_json::value::RawValue;
 
 use super::{
     grant::Terms,
-    limits::{Limits, MAX_STORED_INTEGER},
+    limits::{Limits, MAX_STORED_INTEGER, Period},
+    money::Amount,
     permission::{Capability, ModelPattern, Permission, Provider},
 };
 
@@ -81,14 +83,6 @@ pub enum DetailsError {
         /// Position in the array, from 0.
         index: usize,
     },
-    /// A limit that the ledger doesn't enforce yet.
-    #[error("entry {index}: {limit} is not enforced by this broker yet, so it can not be granted; leave it out")]
-    NotEnforced {
-        /// Position in the array, from 0.
-        index: usize,
-        /// The limit's name.
-        limit: &'static str,
-    },
     /// Two `ai_limits` entries.
     #[error("ai_limits may appear once")]
     LimitsTwice,
@@ -122,43 +116,43 @@ struct AccessEntry {
     limits: AskedLimits,
 }
 
-/// Limits as the language defines them, with those that this version can't keep.
+/// Limits as an app may write them.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AskedLimits {
     #[serde(default)]
-    requests: Option<core::num::NonZeroU64>,
+    budget_usd: Option<Amount>,
     #[serde(default)]
-    requests_per_minute: Option<core::num::NonZeroU32>,
+    budget_period: Option<Period>,
     #[serde(default)]
-    concurrency: Option<core::num::NonZeroU32>,
+    tokens: Option<NonZeroU64>,
     #[serde(default)]
-    budget_usd: Option<serde::de::IgnoredAny>,
+    requests: Option<NonZeroU64>,
     #[serde(default)]
-    budget_period: Option<serde::de::IgnoredAny>,
+    requests_per_minute: Option<NonZeroU32>,
     #[serde(default)]
-    tokens: Option<serde::de::IgnoredAny>,
+    concurrency: Option<NonZeroU32>,
 }
 
 impl AskedLimits {
-    fn enforceable(&self, index: usize) -> Result<Limits, DetailsError> {
-        let asked = [
-            ("budget_usd", self.budget_usd.is_some()),
-            ("budget_period", self.budget_period.is_some()),
-            ("tokens", self.tokens.is_some()),
-        ];
-        if let Some((limit, _)) = asked.into_iter().find(|(_, asked)| *asked) {
-            return Err(DetailsError::NotEnforced { index, limit });
-        }
-        if self.requests.is_some_and(|requests| requests.get() > MAX_STORED_INTEGER) {
-            let reason = format!("requests must be at most {MAX_STORED_INTEGER}");
+    fn checked(&self, index: usize) -> Result<Limits, DetailsError> {
+        if self.budget_period.is_some() && self.budget_usd.is_none() {
+            let reason = "budget_period says nothing without budget_usd".to_owned();
             return Err(DetailsError::Malformed { index, reason });
         }
+        for (name, number) in [("requests", self.requests), ("tokens", self.tokens)] {
+            if number.is_some_and(|number| number.get() > MAX_STORED_INTEGER) {
+                let reason = format!("{name} must be at most {MAX_STORED_INTEGER}");
+                return Err(DetailsError::Malformed { index, reason });
+            }
+        }
         Ok(Limits {
+            budget_usd: self.budget_usd,
+            budget_period: self.budget_period.unwrap_or_default(),
+            tokens: self.tokens,
             requests: self.requests,
             requests_per_minute: self.requests_per_minute,
             concurrency: self.concurrency,
-            ..Limits::NONE
         })
     }
 }
@@ -188,7 +182,7 @@ impl Requested {
                     entry.remove("type");
                     let asked: AskedLimits =
                         serde_json::from_value(entry.into()).map_err(|error| malformed(index, &error))?;
-                    limits = Some(asked.enforceable(index)?);
+                    limits = Some(asked.checked(index)?);
                 }
                 other => return Err(DetailsError::UnknownType { index, found: shorten(other) }),
             }
@@ -249,7 +243,7 @@ fn access(index: usize, json: &str) -> Result<Permission, DetailsError> {
             models.push(model);
         }
     }
-    let limits = entry.limits.enforceable(index)?;
+    let limits = entry.limits.checked(index)?;
     Ok(Permission { provider: entry.provider, models, capabilities: entry.capabilities, limits })
 }
 
@@ -319,6 +313,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::money::NanoUsd;
 
     const ASKED: &str = r#"[{"type":"ai_access","provider":"openai","models":["gpt-5-mini","gpt-5.1*"],
         "capabilities":["chat","embeddings"],"limits":{"requests":1000,"requests_per_minute":60,"concurrency":8}},
@@ -329,8 +324,8 @@ mod tests {
         let asked = Requested::from_authorization_details(ASKED).unwrap();
         assert_eq!(asked.permissions.len(), 1);
         assert_eq!(asked.permissions[0].models.len(), 2);
-        assert_eq!(asked.permissions[0].limits.concurrency.map(core::num::NonZeroU32::get), Some(8));
-        assert_eq!(asked.limits.requests.map(core::num::NonZeroU64::get), Some(500));
+        assert_eq!(asked.permissions[0].limits.concurrency.map(NonZeroU32::get), Some(8));
+        assert_eq!(asked.limits.requests.map(NonZeroU64::get), Some(500));
     }
 
     fn refused(json: &str) -> DetailsError {
@@ -370,9 +365,22 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_not_enforced_is_refused() {
-        let json = ASKED.replace("\"requests\":500", "\"budget_usd\":\"5.00\"");
-        assert_eq!(refused(&json), DetailsError::NotEnforced { index: 1, limit: "budget_usd" });
+    fn a_budget_is_an_amount_as_text_and_has_a_period() {
+        let with = |limits: &str| Requested::from_authorization_details(&ASKED.replace("\"requests\":500", limits));
+        let limits = with(r#""budget_usd":"5.00","budget_period":"month","tokens":2000"#).unwrap().limits;
+        assert_eq!(limits.budget_usd.map(Amount::nano_usd), Some(NanoUsd(5_000_000_000)));
+        assert_eq!((limits.budget_period, limits.tokens.map(NonZeroU64::get)), (Period::Month, Some(2000)));
+        for malformed in [
+            r#""budget_usd":5"#,
+            r#""budget_usd":"-5""#,
+            r#""budget_usd":"0""#,
+            r#""budget_usd":"5.00","budget_period":"week""#,
+            r#""budget_period":"day""#,
+            r#""tokens":0"#,
+            r#""tokens":9007199254740992"#,
+        ] {
+            assert!(matches!(with(malformed), Err(DetailsError::Malformed { index: 1, .. })), "{malformed}");
+        }
     }
 
     #[test]
@@ -411,6 +419,8 @@ mod tests {
     fn granted_details_carry_the_base_url() {
         let asked = Requested::from_authorization_details(ASKED).unwrap();
         let terms = Terms {
+            paused: false,
+            revision: 0,
             permissions: asked.permissions,
             limits: asked.limits,
             expires_at: crate::domain::time::Timestamp::from_seconds(1),

@@ -87,7 +87,13 @@ impl Requested {
         if permissions.is_empty() {
             return Err(ChoiceError::Nothing);
         }
-        Ok(Terms { permissions, limits: choice.limits, expires_at: now.plus_seconds(choice.lifetime_seconds) })
+        Ok(Terms {
+            permissions,
+            limits: choice.limits,
+            expires_at: now.plus_seconds(choice.lifetime_seconds),
+            paused: false,
+            revision: 0,
+        })
     }
 }
 

@@ -19,6 +19,12 @@ pub struct Terms {
     pub limits: Limits,
     /// From this moment on every call is refused.
     pub expires_at: Timestamp,
+    /// Whether the user has paused it: every call is refused until they resume it.
+    #[serde(default)]
+    pub paused: bool,
+    /// How often it was changed since it was agreed: of two copies the higher one is the later.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 /// A grant's row.

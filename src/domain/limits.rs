@@ -96,6 +96,12 @@ impl Limits {
             && tighter(self.concurrency, other.concurrency)
     }
 
+    /// Whether money or tokens are limited, so that a call has to have a bound.
+    #[must_use]
+    pub const fn caps_cost(&self) -> bool {
+        self.budget_usd.is_some() || self.tokens.is_some()
+    }
+
     /// Whether nothing is limited.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -35,7 +35,7 @@ impl EdgePorts {
 
     async fn read(&self, id: &GrantId) -> Result<Snapshot, StoreError> {
         match self.ledgers.send(id, Command::Read).await {
-            Ok(Reply::Snapshot(snapshot)) => Ok(snapshot),
+            Ok(Reply::Snapshot(snapshot)) => Ok(*snapshot),
             Ok(other) => Err(StoreError(format!("unexpected reply {other:?}"))),
             Err(error) => Err(StoreError(error.to_string())),
         }

@@ -9,6 +9,7 @@
 //! | `OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL` | variable | where the provider's API is, when it isn't its own |
 //! | `UPSTREAM_TIMEOUT_SECONDS` | variable | until a provider begins to answer; 600 |
 //! | `HOLD_TTL_SECONDS` | variable | until a call that nobody settled is booked at its bound; 900 |
+//! | `LEDGER_AHEAD_CALLS` | variable | calls that a ledger sets room aside for in one write; 8, and 0 writes each |
 
 use std::{cell::OnceCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
@@ -28,6 +29,9 @@ use crate::{
 
 const DEFAULT_UPSTREAM_TIMEOUT_SECONDS: u64 = 600;
 const DEFAULT_HOLD_TTL_SECONDS: u64 = 900;
+const DEFAULT_AHEAD_CALLS: u32 = 8;
+/// What a crash makes doubtful stays small.
+const MAX_AHEAD_CALLS: u32 = 64;
 /// Room for the longest answer a provider gives; beyond it a mistyped number would keep holds for years.
 const MAX_SECONDS: u64 = 24 * 3600;
 
@@ -45,6 +49,8 @@ pub struct Settings {
     pub upstream_timeout_seconds: u64,
     /// Seconds until a hold is booked at its bound.
     pub hold_ttl_seconds: u64,
+    /// For how many calls a ledger sets room aside durably, so that they need no write of their own.
+    pub ahead_calls: u32,
 }
 
 /// A provider that has a key.
@@ -77,6 +83,9 @@ pub enum SettingsError {
     /// A variable isn't a number of seconds.
     #[error("{0} is not a number of seconds from 1 to {MAX_SECONDS}")]
     NotSeconds(&'static str),
+    /// A variable isn't a number in its range.
+    #[error("{0} is not a number from 0 to {1}")]
+    NotACount(&'static str, u32),
 }
 
 thread_local! {
@@ -133,6 +142,13 @@ impl Settings {
             upstreams,
             upstream_timeout_seconds: seconds("UPSTREAM_TIMEOUT_SECONDS", DEFAULT_UPSTREAM_TIMEOUT_SECONDS)?,
             hold_ttl_seconds: seconds("HOLD_TTL_SECONDS", DEFAULT_HOLD_TTL_SECONDS)?,
+            ahead_calls: match get("LEDGER_AHEAD_CALLS") {
+                None => DEFAULT_AHEAD_CALLS,
+                Some(text) => match text.parse() {
+                    Ok(calls @ 0..=MAX_AHEAD_CALLS) => calls,
+                    _ => return Err(SettingsError::NotACount("LEDGER_AHEAD_CALLS", MAX_AHEAD_CALLS)),
+                },
+            },
         })
     }
 

@@ -4,8 +4,11 @@
 
 use super::dialect;
 use crate::domain::{
-    ledger::{Limit, Refusal, Scope},
+    ledger::{Limit, Refusal, Resource, Scope, Shortage},
+    limits::Period,
+    money::NanoUsd,
     permission::Provider,
+    time::Timestamp,
 };
 
 /// Seconds after which a call that failed for a passing reason is worth another try.
@@ -52,6 +55,14 @@ pub enum FailureCode {
     InvalidToken,
     /// 402.
     RequestsExhausted,
+    /// 402.
+    BudgetExhausted,
+    /// 402.
+    TokensExhausted,
+    /// 403.
+    GrantPaused,
+    /// 403.
+    PriceUnknown,
     /// 403.
     ProviderNotGranted,
     /// 403.
@@ -68,6 +79,10 @@ pub enum FailureCode {
     ConcurrencyExceeded,
     /// 429.
     RequestsHeld,
+    /// 429.
+    BudgetHeld,
+    /// 429.
+    TokensHeld,
     /// 400.
     InvalidRequest,
     /// 413.
@@ -93,15 +108,42 @@ pub struct Hint {
     /// Whether it is a permission's or the whole grant's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
+    /// What a budget is for: `total`, `day` or `month`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
     /// What it allows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed: Option<u64>,
+    pub allowed: Option<Quantity>,
     /// What remains of it for a new call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub remaining: Option<u64>,
+    pub remaining: Option<Quantity>,
+    /// The most that this call can take of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needed: Option<Quantity>,
+    /// The maximum of tokens to write with which this call would fit; absent when none would do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
     /// When there is room again, in seconds since the epoch; absent when that is not known or never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<u64>,
+}
+
+/// So much of a limit: a number, or money as a decimal text in USD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// Requests, calls or tokens.
+    Count(u64),
+    /// Money.
+    Usd(NanoUsd),
+}
+
+impl serde::Serialize for Quantity {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Count(count) => serializer.serialize_u64(*count),
+            Self::Usd(amount) => serializer.collect_str(amount),
+        }
+    }
 }
 
 impl FailureCode {
@@ -111,6 +153,10 @@ impl FailureCode {
         match self {
             Self::InvalidToken => "invalid_token",
             Self::RequestsExhausted => "requests_exhausted",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::TokensExhausted => "tokens_exhausted",
+            Self::GrantPaused => "grant_paused",
+            Self::PriceUnknown => "price_unknown",
             Self::ProviderNotGranted => "provider_not_granted",
             Self::ModelNotGranted => "model_not_granted",
             Self::CapabilityNotGranted => "capability_not_granted",
@@ -119,6 +165,8 @@ impl FailureCode {
             Self::RateLimited => "rate_limited",
             Self::ConcurrencyExceeded => "concurrency_exceeded",
             Self::RequestsHeld => "requests_held",
+            Self::BudgetHeld => "budget_held",
+            Self::TokensHeld => "tokens_held",
             Self::InvalidRequest => "invalid_request",
             Self::BodyTooLarge => "body_too_large",
             Self::UpstreamUnreachable => "upstream_unreachable",
@@ -135,14 +183,20 @@ impl FailureCode {
         match self {
             Self::InvalidRequest => 400,
             Self::InvalidToken => 401,
-            Self::RequestsExhausted => 402,
-            Self::ProviderNotGranted
+            Self::RequestsExhausted | Self::BudgetExhausted | Self::TokensExhausted => 402,
+            Self::GrantPaused
+            | Self::PriceUnknown
+            | Self::ProviderNotGranted
             | Self::ModelNotGranted
             | Self::CapabilityNotGranted
             | Self::EndpointNotGranted
             | Self::FieldNotAllowed => 403,
             Self::BodyTooLarge => 413,
-            Self::RateLimited | Self::ConcurrencyExceeded | Self::RequestsHeld => 429,
+            Self::RateLimited
+            | Self::ConcurrencyExceeded
+            | Self::RequestsHeld
+            | Self::BudgetHeld
+            | Self::TokensHeld => 429,
             Self::UpstreamUnreachable | Self::ProviderKeyRejected => 502,
             Self::ProviderNotConfigured | Self::BrokerUnavailable => 503,
             Self::UpstreamTimeout => 504,
@@ -162,6 +216,16 @@ impl Failure {
             Self::Refused(Refusal::ModelNotGranted(_)) => FailureCode::ModelNotGranted,
             Self::Refused(Refusal::CapabilityNotGranted(_)) => FailureCode::CapabilityNotGranted,
             Self::Refused(Refusal::RequestsExhausted(_)) => FailureCode::RequestsExhausted,
+            Self::Refused(Refusal::Paused) => FailureCode::GrantPaused,
+            Self::Refused(Refusal::PriceUnknown(_)) => FailureCode::PriceUnknown,
+            Self::Refused(Refusal::DoesNotFit(shortage)) => match shortage.of {
+                Resource::Budget(_) => FailureCode::BudgetExhausted,
+                Resource::Tokens => FailureCode::TokensExhausted,
+            },
+            Self::Refused(Refusal::RoomHeld(shortage)) => match shortage.of {
+                Resource::Budget(_) => FailureCode::BudgetHeld,
+                Resource::Tokens => FailureCode::TokensHeld,
+            },
             Self::Refused(Refusal::RequestsHeld(_)) => FailureCode::RequestsHeld,
             Self::Refused(Refusal::RateLimited { .. }) => FailureCode::RateLimited,
             Self::Refused(Refusal::ConcurrencyExceeded(_)) => FailureCode::ConcurrencyExceeded,
@@ -189,6 +253,18 @@ impl Failure {
             Self::Refused(Refusal::CapabilityNotGranted(capability)) => {
                 format!("this grant does not cover the capability {capability} with this model")
             }
+            Self::Refused(Refusal::Paused) => {
+                "the user has paused this grant; it works again when they resume it".to_owned()
+            }
+            Self::Refused(Refusal::PriceUnknown(reason)) => {
+                format!("this grant has a cap of money or tokens, and what this call can cost is not known: {reason}")
+            }
+            Self::Refused(Refusal::DoesNotFit(shortage)) => does_not_fit(shortage),
+            Self::Refused(Refusal::RoomHeld(shortage)) => format!(
+                "what is left of the {} of this {} is held by calls in flight; try again when they have ended",
+                cap(shortage),
+                whose(&shortage.limit)
+            ),
             Self::Refused(Refusal::RequestsExhausted(limit)) => {
                 format!("the {} requests of this {} are used up", limit.allowed, whose(limit))
             }
@@ -231,13 +307,18 @@ impl Failure {
     pub const fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Refused(Refusal::RateLimited { retry_after_seconds, .. }) => Some(*retry_after_seconds),
-            Self::Refused(Refusal::RequestsHeld(_) | Refusal::ConcurrencyExceeded(_)) => Some(RETRY_SOON_SECONDS),
+            Self::Refused(Refusal::RequestsHeld(_) | Refusal::RoomHeld(_) | Refusal::ConcurrencyExceeded(_)) => {
+                Some(RETRY_SOON_SECONDS)
+            }
             Self::BrokerUnavailable => Some(RETRY_LATER_SECONDS),
             Self::InvalidToken
             | Self::Refused(
                 Refusal::NoSuchGrant
                 | Refusal::Revoked
                 | Refusal::Expired
+                | Refusal::Paused
+                | Refusal::PriceUnknown(_)
+                | Refusal::DoesNotFit(_)
                 | Refusal::ProviderNotGranted
                 | Refusal::ModelNotGranted(_)
                 | Refusal::CapabilityNotGranted(_)
@@ -266,9 +347,9 @@ impl Failure {
         let of = |limit: &Limit, name, remaining| Hint {
             limit: Some(name),
             scope: Some(limit.scope),
-            allowed: Some(limit.allowed),
-            remaining: Some(remaining),
-            resets_at: None,
+            allowed: Some(Quantity::Count(limit.allowed)),
+            remaining: Some(Quantity::Count(remaining)),
+            ..Hint::default()
         };
         match self {
             Self::Refused(Refusal::RequestsExhausted(limit) | Refusal::RequestsHeld(limit)) => of(limit, "requests", 0),
@@ -276,9 +357,60 @@ impl Failure {
                 Hint { resets_at: Some(resets_at.seconds()), ..of(limit, "requests_per_minute", 0) }
             }
             Self::Refused(Refusal::ConcurrencyExceeded(limit)) => of(limit, "concurrency", 0),
+            Self::Refused(Refusal::DoesNotFit(shortage) | Refusal::RoomHeld(shortage)) => {
+                let (limit, period) = match shortage.of {
+                    Resource::Budget(period) => ("budget_usd", Some(period)),
+                    Resource::Tokens => ("tokens", None),
+                };
+                Hint {
+                    limit: Some(limit),
+                    scope: Some(shortage.limit.scope),
+                    period,
+                    allowed: Some(quantity(shortage, shortage.limit.allowed)),
+                    remaining: Some(quantity(shortage, shortage.remaining)),
+                    needed: Some(quantity(shortage, shortage.needed)),
+                    max_output_tokens: shortage.fitting_output_tokens.filter(|most| (1..u64::MAX).contains(most)),
+                    resets_at: shortage.resets_at.map(Timestamp::seconds),
+                }
+            }
             _ => Hint::default(),
         }
     }
+}
+
+const fn quantity(shortage: &Shortage, amount: u64) -> Quantity {
+    match shortage.of {
+        Resource::Budget(_) => Quantity::Usd(NanoUsd(amount)),
+        Resource::Tokens => Quantity::Count(amount),
+    }
+}
+
+/// `5.00 USD a day`, `1000 tokens`.
+fn cap(shortage: &Shortage) -> String {
+    let allowed = shortage.limit.allowed;
+    match shortage.of {
+        Resource::Budget(Period::Total) => format!("{} USD", NanoUsd(allowed)),
+        Resource::Budget(period) => format!("{} USD a {}", NanoUsd(allowed), period.as_str()),
+        Resource::Tokens => format!("{allowed} tokens"),
+    }
+}
+
+fn does_not_fit(shortage: &Shortage) -> String {
+    let (cap, whose) = (cap(shortage), whose(&shortage.limit));
+    if shortage.remaining == 0 {
+        return format!("the {cap} of this {whose} are used up");
+    }
+    let (remaining, needed) = match shortage.of {
+        Resource::Budget(_) => {
+            (format!("{} USD", NanoUsd(shortage.remaining)), format!("{} USD", NanoUsd(shortage.needed)))
+        }
+        Resource::Tokens => (format!("{} tokens", shortage.remaining), format!("{} tokens", shortage.needed)),
+    };
+    let advice = match shortage.fitting_output_tokens {
+        Some(most @ 1..) => format!("it would fit with a maximum of {most} output tokens"),
+        _ => "what it sends alone does not fit".to_owned(),
+    };
+    format!("{remaining} are left of the {cap} of this {whose}, and this call can take up to {needed}; {advice}")
 }
 
 const fn whose(limit: &Limit) -> &'static str {

@@ -116,12 +116,20 @@ fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
             "invalid_request_error"
         }
         FailureCode::InvalidToken => "authentication_error",
-        FailureCode::RequestsExhausted => "insufficient_quota",
-        FailureCode::ProviderNotGranted
+        FailureCode::RequestsExhausted | FailureCode::BudgetExhausted | FailureCode::TokensExhausted => {
+            "insufficient_quota"
+        }
+        FailureCode::GrantPaused
+        | FailureCode::PriceUnknown
+        | FailureCode::ProviderNotGranted
         | FailureCode::ModelNotGranted
         | FailureCode::CapabilityNotGranted
         | FailureCode::EndpointNotGranted => "permission_error",
-        FailureCode::RateLimited | FailureCode::ConcurrencyExceeded | FailureCode::RequestsHeld => "rate_limit_error",
+        FailureCode::RateLimited
+        | FailureCode::ConcurrencyExceeded
+        | FailureCode::RequestsHeld
+        | FailureCode::BudgetHeld
+        | FailureCode::TokensHeld => "rate_limit_error",
         FailureCode::UpstreamUnreachable
         | FailureCode::ProviderKeyRejected
         | FailureCode::ProviderNotConfigured

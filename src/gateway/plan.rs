@@ -3,13 +3,13 @@
 use url::form_urlencoded;
 
 use crate::domain::{
-    ledger::{Claim, Need},
+    ledger::{Claim, Need, Worst},
     permission::{Capability, ModelPattern, Provider},
 };
 
 use super::{
     dialect,
-    dialect::{Call, Dialect, Kind, Method},
+    dialect::{Call, Dialect, Endpoint, Kind, Method},
     failure::Failure,
     survey::survey,
 };
@@ -37,6 +37,7 @@ pub struct Request<'a> {
 pub struct Route {
     provider: Provider,
     kind: &'static Kind,
+    endpoint: &'static str,
     /// The model in the path.
     model: Option<String>,
     target: String,
@@ -71,20 +72,26 @@ impl Request<'_> {
     /// A [`Failure`] when no grant could cover it; then the body need not be read.
     pub fn route(&self) -> Result<Route, Failure> {
         let dialect = dialect(self.provider);
-        let (kind, model) = self.endpoint(dialect).ok_or(Failure::EndpointNotGranted(self.provider))?;
-        Ok(Route { provider: self.provider, kind, model, target: self.target(dialect)? })
+        let (endpoint, model) = self.endpoint(dialect).ok_or(Failure::EndpointNotGranted(self.provider))?;
+        Ok(Route {
+            provider: self.provider,
+            kind: &endpoint.kind,
+            endpoint: endpoint.path,
+            model,
+            target: self.target(dialect)?,
+        })
     }
 
     /// The endpoint, and the model in its path. Paths are compared as they are: nothing is decoded or normalised, so there is no
     /// second reading of them.
-    fn endpoint(&self, dialect: &'static Dialect) -> Option<(&'static Kind, Option<String>)> {
+    fn endpoint(&self, dialect: &'static Dialect) -> Option<(&'static Endpoint, Option<String>)> {
         let method = self.method?;
         dialect.endpoints.iter().filter(|endpoint| endpoint.method == method).find_map(|endpoint| {
             match endpoint.path.strip_suffix("{model}") {
-                None => (endpoint.path == self.path).then_some((&endpoint.kind, None)),
+                None => (endpoint.path == self.path).then_some((endpoint, None)),
                 Some(prefix) => {
                     let model = self.path.strip_prefix(prefix).filter(|model| is_plain_model(model))?;
-                    Some((&endpoint.kind, Some(model.to_owned())))
+                    Some((endpoint, Some(model.to_owned())))
                 }
             }
         })
@@ -120,7 +127,17 @@ impl Route {
                 (need, Response::PassOn, stream)
             }
         };
-        Ok(Plan { claim: Claim { provider: self.provider, need }, target: self.target, response, stream })
+        Ok(Plan {
+            claim: Claim {
+                provider: self.provider,
+                need,
+                endpoint: self.endpoint.to_owned(),
+                worst: Worst::Unknown(String::new()),
+            },
+            target: self.target,
+            response,
+            stream,
+        })
     }
 }
 

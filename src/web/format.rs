@@ -25,7 +25,7 @@ impl Moment {
     /// `at`, seen from `now`.
     #[must_use]
     pub fn new(at: Timestamp, now: Timestamp) -> Self {
-        let (year, month, day) = civil(at.seconds() / 86_400);
+        let (year, month, day) = at.date();
         let of_day = at.seconds() % 86_400;
         let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
         let name = usize::try_from(month).ok().and_then(|month| MONTHS.get(month.saturating_sub(1))).unwrap_or(&"");
@@ -35,20 +35,6 @@ impl Moment {
             relative: relative(at, now),
         }
     }
-}
-
-/// Year, month and day of a number of days since the epoch (Howard Hinnant's `civil_from_days`).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let of_era = days % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
 }
 
 fn relative(at: Timestamp, now: Timestamp) -> String {

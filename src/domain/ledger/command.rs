@@ -2,9 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{
-    permission::{Capability, ModelPattern, Provider},
-    time::Timestamp,
+use super::{
+    super::{
+        grant::Terms,
+        limits::{Limits, Period},
+        money::NanoUsd,
+        permission::{Capability, ModelPattern, Provider},
+        time::Timestamp,
+    },
+    amounts::Amounts,
+    bound::Bound,
 };
 
 /// Names a hold within its ledger. Numbers are never used twice.
@@ -19,6 +26,10 @@ pub struct Claim {
     pub provider: Provider,
     /// What there.
     pub need: Need,
+    /// The provider's own path, for whoever looks at the bookings.
+    pub endpoint: String,
+    /// What it can cost.
+    pub worst: Worst,
 }
 
 /// What a call needs to be allowed.
@@ -26,7 +37,7 @@ pub struct Claim {
 pub enum Need {
     /// To use a model. Counts as a request.
     Model {
-        /// Every model that the call can dispatch: all of these, in one permission.
+        /// Every model that the call can dispatch: all of these, in one permission. The first is the one that it asks for.
         models: Vec<String>,
         /// All of these, in one permission.
         capabilities: Vec<Capability>,
@@ -38,6 +49,28 @@ pub enum Need {
     },
 }
 
+impl Need {
+    /// The model that is asked for; none for a list.
+    #[must_use]
+    pub fn model(&self) -> String {
+        match self {
+            Self::Model { models, .. } => models.first().cloned().unwrap_or_default(),
+            Self::Models { model } => model.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// What a call can cost at most.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Worst {
+    /// The provider bills nothing for it.
+    Free,
+    /// This.
+    Bound(Bound),
+    /// Nobody can say, for this reason: under a cap of money or tokens it is refused.
+    Unknown(String),
+}
+
 /// A command. Every one of them may be sent twice: the second time changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -47,17 +80,99 @@ pub enum Command {
         claim: Claim,
         /// Seconds after which the hold is booked at its bound if nobody settled it.
         hold_ttl_seconds: u64,
+        /// For how many more calls like this one room is set aside durably, so that they need no write of their own; 0: none.
+        ahead: u32,
     },
     /// The call was made: books it.
-    Settle(HoldId),
+    Settle(Box<Settlement>),
     /// Nothing was billed: the hold is given back.
-    Release(HoldId),
+    Release(Ticket),
+    /// Other limits from now on, or a pause.
+    Change(Change),
     /// No to every later reserve, for ever.
     Revoke,
     /// What was used so far.
     Read,
-    /// Books the holds whose deadline has come. The alarm sends it.
-    ExpireHolds,
+    /// Does what is due. The alarm sends it.
+    Wake,
+}
+
+/// A hold, as whoever made the call remembers it. That is how a ledger that lost its memory knows what to give back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Which hold.
+    pub hold: HoldId,
+    /// Position in [`Terms::permissions`](super::super::grant::Terms::permissions).
+    pub permission: usize,
+    /// What it takes.
+    pub amounts: Amounts,
+    /// Whether `amounts` is the most that the call can cost, in money and tokens.
+    pub bounded: bool,
+}
+
+/// What a call cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settlement {
+    /// Whose.
+    pub ticket: Ticket,
+    /// What is booked. `None`: the provider didn't say; then the bound is.
+    pub cost: Option<Cost>,
+    /// What else is known of the call; the ledger only passes it on.
+    pub record: Record,
+}
+
+/// Money and tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Money; nothing where the model has no price.
+    pub nano_usd: NanoUsd,
+    /// Tokens read and written.
+    pub tokens: u64,
+    /// Whether it is what the provider said, and not a bound.
+    pub exact: bool,
+}
+
+/// What a person will want to know of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// At the provider.
+    pub provider: Option<Provider>,
+    /// The model that was asked for.
+    pub model: String,
+    /// The provider's own path.
+    pub endpoint: String,
+    /// The provider's HTTP status; 0: it never answered.
+    #[serde(default)]
+    pub status: u16,
+    /// From the reserve to the end of the answer, in milliseconds.
+    #[serde(default)]
+    pub duration_ms: u64,
+    /// Tokens read, cached ones included.
+    #[serde(default)]
+    pub input_tokens: u64,
+    /// Of those: from a cache.
+    #[serde(default)]
+    pub cached_tokens: u64,
+    /// Tokens written, hidden ones included.
+    #[serde(default)]
+    pub output_tokens: u64,
+    /// The table of prices that was used.
+    #[serde(default)]
+    pub price_version: String,
+    /// The broker's name for the call.
+    #[serde(default)]
+    pub request_id: String,
+}
+
+/// What the user changes about a grant. Everything that isn't named stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Over the whole grant.
+    pub limits: Limits,
+    /// Per permission, in the order of the terms.
+    pub permissions: Vec<Limits>,
+    /// Whether every call is refused until the user resumes it.
+    pub paused: bool,
 }
 
 /// The answer to a [`Command`].
@@ -65,22 +180,33 @@ pub enum Command {
 pub enum Reply {
     /// To `Reserve`: go ahead.
     Reserved(Reservation),
-    /// To `Reserve`: no.
+    /// To `Reserve`, or to `Change` on a grant that has ended: no.
     Refused(Refusal),
-    /// To `Settle`, `Release`, `Revoke` and `ExpireHolds`.
+    /// To `Settle`, `Release`, `Revoke` and `Wake`.
     Done,
+    /// To `Change`: what holds now.
+    Changed(Terms),
     /// To `Read`.
-    Snapshot(Snapshot),
+    Snapshot(Box<Snapshot>),
 }
 
 /// A hold that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     /// To settle or release it by.
-    pub hold: HoldId,
+    pub ticket: Ticket,
+    /// The caller named no maximum and the model's own doesn't fit: this many tokens each choice may write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
     /// Requests that are left after this one, by the tightest limit that counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_remaining: Option<u64>,
+    /// Money that is left beside this call and those in flight, by the tightest budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_remaining: Option<NanoUsd>,
+    /// Tokens that are left beside this call and those in flight, by the tightest limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_remaining: Option<u64>,
     /// For [`Need::Models`]: what may be listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ModelPattern>,
@@ -109,6 +235,32 @@ pub struct Limit {
     pub allowed: u64,
 }
 
+/// A cap of money or tokens that a call doesn't fit under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// The cap; money in nano-USD.
+    pub limit: Limit,
+    /// Money or tokens.
+    pub of: Resource,
+    /// The most that the call can take.
+    pub needed: u64,
+    /// What is left for it, leaving calls in flight aside.
+    pub remaining: u64,
+    /// Most tokens that could be written for what is left; `None`: not even what is read fits.
+    pub fitting_output_tokens: Option<u64>,
+    /// When a budget of a day or a month begins anew.
+    pub resets_at: Option<Timestamp>,
+}
+
+/// What a [`Shortage`] is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resource {
+    /// `budget_usd`, for this period.
+    Budget(Period),
+    /// `tokens`.
+    Tokens,
+}
+
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
@@ -118,12 +270,20 @@ pub enum Refusal {
     Revoked,
     /// The grant has expired.
     Expired,
+    /// The user paused the grant.
+    Paused,
     /// No permission names this provider.
     ProviderNotGranted,
     /// No permission at this provider names this model; of several that the call names, the first such.
     ModelNotGranted(String),
     /// The model is granted, but not for this.
     CapabilityNotGranted(Capability),
+    /// What the call can cost is not known, for this reason, and there is a cap of money or tokens.
+    PriceUnknown(String),
+    /// The call doesn't fit under a cap, whatever becomes of the calls in flight.
+    DoesNotFit(Shortage),
+    /// What is left under a cap is held by calls in flight.
+    RoomHeld(Shortage),
     /// `requests` is used up.
     RequestsExhausted(Limit),
     /// What is left of `requests` is held by calls in flight.
@@ -141,6 +301,28 @@ pub enum Refusal {
     ConcurrencyExceeded(Limit),
 }
 
+impl Refusal {
+    /// Whether waiting doesn't cure it.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::NoSuchGrant
+            | Self::Revoked
+            | Self::Expired
+            | Self::Paused
+            | Self::ProviderNotGranted
+            | Self::ModelNotGranted(_)
+            | Self::CapabilityNotGranted(_)
+            | Self::PriceUnknown(_)
+            | Self::DoesNotFit(_)
+            | Self::RequestsExhausted(_) => true,
+            Self::RoomHeld(_) | Self::RequestsHeld(_) | Self::RateLimited { .. } | Self::ConcurrencyExceeded(_) => {
+                false
+            }
+        }
+    }
+}
+
 /// What a grant used, for the person who watches it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -148,6 +330,8 @@ pub struct Snapshot {
     pub revoked_at: Option<Timestamp>,
     /// When the last call was allowed.
     pub last_used_at: Option<Timestamp>,
+    /// What is enforced. `None`: the grant was never used nor changed, so it is what D1 says.
+    pub terms: Option<Terms>,
     /// Over the whole grant.
     pub overall: ScopeUsage,
     /// Per permission, in the order of the terms.
@@ -165,4 +349,14 @@ pub struct ScopeUsage {
     pub in_flight: u64,
     /// Calls in the last 60 seconds.
     pub last_minute: u64,
+    /// Money booked over the life of the grant.
+    pub spent_total: NanoUsd,
+    /// Money booked in the budget's present period.
+    pub spent: NanoUsd,
+    /// Money held by calls in flight that belong to that period.
+    pub held: NanoUsd,
+    /// Tokens booked.
+    pub tokens_used: u64,
+    /// Tokens held by calls in flight.
+    pub tokens_held: u64,
 }

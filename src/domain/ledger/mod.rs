@@ -1,16 +1,20 @@
 //! The ledger of a grant: a pure state machine that says yes or no to every call, and never says yes too often.
 //!
 //! A call is `reserve`d at its upper bound, goes upstream, and is `settle`d (it was made) or `release`d (nothing was billed).
-//! The shell around it (`edge::ledger_do`) stores the [`Effect`]s of a command in one transaction before its reply leaves.
+//! The shell around it (`edge::ledger_object`) stores the [`Effect`]s of a command in one transaction before its reply leaves.
 //!
-//! Invariants, after every command and after every crash between two commands:
-//! - `booked + held ≤ limit` for every limit of every scope;
+//! Invariants, after every command and after every crash, whatever was stored last:
+//! - `booked + held ≤ limit` for every limit of every scope, unless the limit was lowered below what was used already;
 //! - calls in flight ≤ `concurrency`; calls in any 60 seconds ≤ `requests_per_minute`;
 //! - a hold is booked at most once; a correction lowers it at most once;
+//! - what is booked and held is never below what was let through and not released;
 //! - after `revoke`, or from `expires_at` on, no `reserve` succeeds.
 
+mod ahead;
+mod amounts;
 mod bound;
 mod command;
+mod event;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -20,15 +24,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use ahead::{Ahead, IDLE_SECONDS, Lost};
+use ahead::{Step, booking};
+pub use amounts::{Amounts, Money, Tally};
 pub use bound::Bound;
-pub use command::{Claim, Command, HoldId, Limit, Need, Refusal, Reply, Reservation, Scope, ScopeUsage, Snapshot};
+pub use command::{
+    Change, Claim, Command, Cost, HoldId, Limit, Need, Record, Refusal, Reply, Reservation, Resource, Scope,
+    ScopeUsage, Settlement, Shortage, Snapshot, Ticket, Worst,
+};
+pub use event::{Basis, Effect, Event};
 pub use scope::Booked;
-use scope::Counters;
+use scope::{Counters, Room};
 pub use window::{RateWindow, WINDOW_SECONDS};
 
 use super::{
     grant::Terms,
-    permission::{Capability, ModelPattern},
+    permission::{Capability, ModelPattern, Provider},
     time::Timestamp,
 };
 
@@ -40,14 +51,18 @@ pub const CORRECTION_SECONDS: u64 = 24 * 3600;
 pub struct Hold {
     /// Position in [`Terms::permissions`].
     pub permission: usize,
-    /// Whether it is a request that is used up.
-    pub counts: bool,
+    /// What it takes.
+    pub amounts: Amounts,
+    /// Whether that is the most that the call can cost.
+    pub bounded: bool,
     /// When the call was allowed.
     pub reserved_at: Timestamp,
     /// When it is booked at its bound if nobody settled it; once it is, when it is forgotten.
     pub deadline: Timestamp,
     /// Whether it was booked because its time ran out. Takes no room any more.
     pub overdue: bool,
+    /// What is known of the call so far.
+    pub record: Record,
 }
 
 /// What is stored beside the holds.
@@ -55,7 +70,7 @@ pub struct Hold {
 pub struct Summary {
     /// When the grant was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
-    /// The number of the next hold.
+    /// No hold from this number on was given out.
     pub next_hold: u64,
     /// The latest time this ledger has seen. It doesn't go back when the clock does.
     pub clock: Timestamp,
@@ -65,19 +80,11 @@ pub struct Summary {
     pub overall: Booked,
     /// Per permission.
     pub permissions: Vec<Booked>,
-}
-
-/// What the shell has to store, or to arrange, before the reply leaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Replace the stored summary.
-    SaveSummary(Box<Summary>),
-    /// Insert or replace a hold.
-    SaveHold(HoldId, Hold),
-    /// Delete a hold.
-    DropHold(HoldId),
-    /// Send [`Command::ExpireHolds`] at this time, instead of any earlier arrangement.
-    WakeAt(Timestamp),
+    /// Room for calls without a row of their own.
+    pub ahead: Ahead,
+    /// Calls that crashes made doubtful.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Lost>,
 }
 
 /// The state of one grant.
@@ -93,6 +100,17 @@ pub struct Ledger {
     holds: BTreeMap<HoldId, Hold>,
     /// The holds by deadline, so that no command looks at all of them.
     deadlines: BTreeSet<(Timestamp, HoldId)>,
+    /// The holds without a row.
+    unsaved: BTreeSet<HoldId>,
+    /// No hold below this number is without a row.
+    ahead_from: u64,
+    /// Holds from there on that have ended.
+    ended: BTreeSet<u64>,
+    step: Step,
+    ttl_seconds: u64,
+    /// What was set aside before the crash that this ledger comes out of.
+    found: Option<Ahead>,
+    lost: Vec<Lost>,
     wakes_at: Option<Timestamp>,
 }
 
@@ -111,6 +129,13 @@ impl Ledger {
             permissions,
             holds: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            unsaved: BTreeSet::new(),
+            ahead_from: 0,
+            ended: BTreeSet::new(),
+            step: Step::default(),
+            ttl_seconds: 0,
+            found: None,
+            lost: Vec::new(),
             wakes_at: None,
         }
     }
@@ -121,6 +146,7 @@ impl Ledger {
         let mut ledger = Self::new(terms);
         ledger.revoked_at = summary.revoked_at;
         ledger.next_hold = summary.next_hold;
+        ledger.ahead_from = summary.next_hold;
         ledger.clock = summary.clock;
         ledger.last_used_at = summary.last_used_at;
         ledger.overall.booked = summary.overall;
@@ -129,47 +155,58 @@ impl Ledger {
         }
         for (id, hold) in holds {
             if !hold.overdue {
-                ledger.overall.count_held(&hold);
-                if let Some(counters) = ledger.permissions.get_mut(hold.permission) {
-                    counters.count_held(&hold);
-                }
+                ledger.on_both_scopes(hold.permission, |counters| counters.held.add(&hold.amounts, hold.reserved_at));
             }
             ledger.insert_hold(id, hold);
         }
+        ledger.count_lost(summary.lost);
+        ledger.ttl_seconds = summary.ahead.ttl_seconds;
+        ledger.found = Some(summary.ahead);
         ledger
+    }
+
+    /// What is enforced.
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// Carries out a command. The effects have to be stored, all or none, before the reply is believed.
     pub fn apply(&mut self, now: Timestamp, command: Command) -> (Reply, Vec<Effect>) {
         self.clock = self.clock.max(now);
         let mut effects = Vec::new();
-        self.expire_holds(&mut effects);
+        self.take_stock(&mut effects);
+        self.expire(&mut effects);
         let reply = match command {
-            Command::Reserve { claim, hold_ttl_seconds } => {
-                match self.reserve(&claim, hold_ttl_seconds, &mut effects) {
+            Command::Reserve { claim, hold_ttl_seconds, ahead } => {
+                self.step.calls = ahead.into();
+                self.ttl_seconds = self.ttl_seconds.max(hold_ttl_seconds);
+                match self.reserve(claim, hold_ttl_seconds, &mut effects) {
                     Ok(reservation) => Reply::Reserved(reservation),
                     Err(refusal) => Reply::Refused(refusal),
                 }
             }
-            Command::Settle(id) => {
-                self.finish(id, Counters::book, |_, _| (), &mut effects);
+            Command::Settle(settlement) => {
+                self.finish(&settlement.ticket, settlement.cost.as_ref(), Some(settlement.record), &mut effects);
                 Reply::Done
             }
-            Command::Release(id) => {
-                self.finish(id, Counters::release, Counters::correct, &mut effects);
+            Command::Release(ticket) => {
+                self.finish(&ticket, None, None, &mut effects);
                 Reply::Done
             }
+            Command::Change(change) => self.change(change, &mut effects),
             Command::Revoke => {
                 if self.revoked_at.is_none() {
                     self.revoked_at = Some(self.clock);
-                    self.save_summary(&mut effects);
+                    self.checkpoint(&mut effects);
                 }
                 Reply::Done
             }
-            Command::Read => Reply::Snapshot(self.snapshot()),
-            Command::ExpireHolds => {
+            Command::Read => Reply::Snapshot(Box::new(self.snapshot())),
+            Command::Wake => {
                 // The arrangement that led here is used up.
                 self.wakes_at = None;
+                self.check_idle(&mut effects);
                 Reply::Done
             }
         };
@@ -177,7 +214,7 @@ impl Ledger {
         (reply, effects)
     }
 
-    fn reserve(&mut self, claim: &Claim, ttl_seconds: u64, effects: &mut Vec<Effect>) -> Result<Reservation, Refusal> {
+    fn reserve(&mut self, claim: Claim, ttl_seconds: u64, effects: &mut Vec<Effect>) -> Result<Reservation, Refusal> {
         let now = self.clock;
         if self.revoked_at.is_some() {
             return Err(Refusal::Revoked);
@@ -185,36 +222,114 @@ impl Ledger {
         if now >= self.terms.expires_at {
             return Err(Refusal::Expired);
         }
-        let permission = self.find_permission(claim)?;
-        let counts = matches!(claim.need, Need::Model { .. });
-        let (Some(terms), Some(counters)) =
-            (self.terms.permissions.get(permission), self.permissions.get_mut(permission))
-        else {
-            return Err(Refusal::ProviderNotGranted);
+        if self.terms.paused {
+            return Err(Refusal::Paused);
+        }
+        let permission = self.find_permission(&claim)?;
+        let Some(terms) = self.terms.permissions.get(permission) else { return Err(Refusal::ProviderNotGranted) };
+        let bounded = !matches!(claim.worst, Worst::Unknown(_));
+        let caps_cost = terms.limits.caps_cost() || self.terms.limits.caps_cost();
+        let bound = match claim.worst {
+            Worst::Bound(bound) => Some(bound),
+            Worst::Unknown(reason) if caps_cost => return Err(Refusal::PriceUnknown(reason)),
+            Worst::Free | Worst::Unknown(_) => None,
         };
-        let own = counters.room(Scope::Permission, &terms.limits, counts, now);
-        let overall = self.overall.room(Scope::Grant, &self.terms.limits, counts, now);
-        most_final(own, overall)?;
+        let counts = u64::from(matches!(claim.need, Need::Model { .. }));
+        let mut amounts = Amounts { requests: counts, calls: 1, ..Amounts::default() };
+        let mut output_tokens = None;
+        let fits = self.output_that_fits(permission, bound.as_ref(), &amounts)?;
+        if let Some(bound) = bound {
+            output_tokens = (fits < bound.output_tokens).then_some(fits);
+            let bound = Bound { output_tokens: fits, ..bound };
+            amounts = Amounts { nano_usd: bound.nano_usd(), tokens: bound.tokens(), ..amounts };
+        }
 
-        let hold =
-            Hold { permission, counts, reserved_at: now, deadline: now.plus_seconds(ttl_seconds), overdue: false };
-        counters.reserve(&terms.limits, &hold);
         let concurrency_limited = terms.limits.concurrency.or(self.terms.limits.concurrency).is_some();
-        self.overall.reserve(&self.terms.limits, &hold);
-        let remaining =
-            [counters.requests_remaining(&terms.limits), self.overall.requests_remaining(&self.terms.limits)];
-        let id = HoldId(self.next_hold);
-        self.next_hold = self.next_hold.saturating_add(1);
-        self.last_used_at = Some(now);
-        effects.push(Effect::SaveHold(id, hold.clone()));
-        self.insert_hold(id, hold);
-        self.save_summary(effects);
+        let models = self.models_to_list(claim.provider, &claim.need);
+        let (model, provider) = (claim.need.model(), Some(claim.provider));
+        let hold = Hold {
+            permission,
+            amounts,
+            bounded,
+            reserved_at: now,
+            deadline: now.plus_seconds(ttl_seconds),
+            overdue: false,
+            record: Record { provider, model, endpoint: claim.endpoint, ..Record::default() },
+        };
+        let id = self.let_through(hold, effects);
+        let rooms = [
+            self.overall.room(&self.terms.limits, now),
+            self.room_of_permission(permission).unwrap_or(Room::UNLIMITED),
+        ];
         Ok(Reservation {
-            hold: id,
-            requests_remaining: remaining.into_iter().flatten().min(),
-            models: self.models_to_list(claim),
+            ticket: Ticket { hold: id, permission, amounts, bounded },
+            output_tokens,
+            requests_remaining: rooms.iter().filter_map(|room| room.requests).min(),
+            budget_remaining: rooms.iter().filter_map(|room| room.nano_usd).min(),
+            tokens_remaining: rooms.iter().filter_map(|room| room.tokens).min(),
+            models,
             concurrency_limited,
         })
+    }
+
+    /// Whether the call fits under every limit, and how much each choice may write. What is refused for good is said before what only
+    /// has to be waited for.
+    fn output_that_fits(&self, permission: usize, bound: Option<&Bound>, call: &Amounts) -> Result<u64, Refusal> {
+        let now = self.clock;
+        let own = self.terms.permissions.get(permission).zip(self.permissions.get(permission));
+        let own = own.map(|(terms, counters)| (Scope::Permission, &terms.limits, counters));
+        let mut output = bound.map_or(0, |bound| bound.output_tokens);
+        let mut refusal: Option<Refusal> = None;
+        let mut refuse = |next: Refusal| {
+            if refusal.as_ref().is_none_or(|first| next.is_final() && !first.is_final()) {
+                refusal = Some(next);
+            }
+        };
+        for (scope, limits, counters) in own.into_iter().chain([(Scope::Grant, &self.terms.limits, &self.overall)]) {
+            if let Err(next) = counters.calls_fit(scope, limits, call, now) {
+                refuse(next);
+            }
+            match bound.map(|bound| counters.output_that_fits(scope, limits, bound, now)) {
+                Some(Ok(most)) => output = output.min(most),
+                Some(Err(next)) => refuse(next),
+                None => {}
+            }
+        }
+        refusal.map_or(Ok(output), Err)
+    }
+
+    /// Records a hold: within what is set aside, or else in a row of its own.
+    fn let_through(&mut self, hold: Hold, effects: &mut Vec<Effect>) -> HoldId {
+        let id = HoldId(self.next_hold);
+        let (permission, amounts, at) = (hold.permission, hold.amounts, hold.reserved_at);
+        self.next_hold = self.next_hold.saturating_add(1);
+        self.last_used_at = Some(at);
+        self.step.used_at = at;
+        self.overall.hold(&self.terms.limits, &amounts, at);
+        if let (Some(terms), Some(counters)) =
+            (self.terms.permissions.get(permission), self.permissions.get_mut(permission))
+        {
+            counters.hold(&terms.limits, &amounts, at);
+        }
+        self.insert_hold(id, hold);
+        self.unsaved.insert(id);
+        self.on_both_scopes(permission, |counters| counters.unsaved = counters.unsaved.plus(&amounts));
+        if self.step.calls > 0 && self.is_covered() {
+            return id;
+        }
+        if self.step.calls > 0 && amounts.requests > 0 {
+            self.step.like = Some((permission, amounts));
+        }
+        let spare = if self.step.calls > 0 { self.spare_calls(permission, &amounts) } else { 0 };
+        if spare == 0 {
+            self.unsaved.remove(&id);
+            self.on_both_scopes(permission, |counters| counters.unsaved = counters.unsaved.minus(&amounts));
+            if let Some(hold) = self.holds.get(&id) {
+                effects.push(Effect::SaveHold(id, hold.clone()));
+            }
+        }
+        self.save_summary(effects);
+        id
     }
 
     /// The first permission that covers the claim, or the reason that is nearest to a yes.
@@ -242,37 +357,77 @@ impl Ledger {
         Err(nearest)
     }
 
-    fn models_to_list(&self, claim: &Claim) -> Vec<ModelPattern> {
-        match claim.need {
+    fn models_to_list(&self, provider: Provider, need: &Need) -> Vec<ModelPattern> {
+        match need {
             Need::Model { .. } => Vec::new(),
             Need::Models { .. } => self
                 .terms
                 .permissions
                 .iter()
-                .filter(|permission| permission.provider == claim.provider)
+                .filter(|permission| permission.provider == provider)
                 .flat_map(|permission| permission.models.iter().cloned())
                 .collect(),
         }
     }
 
-    /// Ends a hold. One that is unknown was ended before.
-    fn finish(
-        &mut self,
-        id: HoldId,
-        open: fn(&mut Counters, &Hold),
-        overdue: fn(&mut Counters, &Hold),
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(hold) = self.remove_hold(id) else { return };
-        let change = if hold.overdue { overdue } else { open };
-        self.on_both_scopes(&hold, change);
-        effects.push(Effect::DropHold(id));
-        self.save_summary(effects);
+    /// Ends a hold: at `cost`, or at its bound where that isn't known, or, without a record, at nothing. One that is unknown has ended
+    /// before.
+    fn finish(&mut self, ticket: &Ticket, cost: Option<&Cost>, record: Option<Record>, effects: &mut Vec<Effect>) {
+        let known = self.remove_hold(ticket.hold);
+        let (held, bounded) =
+            known.as_ref().map_or((ticket.amounts, ticket.bounded), |hold| (hold.amounts, hold.bounded));
+        let released = record.is_none();
+        let (amounts, basis) =
+            if released { (Amounts::default(), Basis::Released) } else { price(held, bounded, cost) };
+        let now = self.clock;
+        if let Some(hold) = known {
+            self.on_both_scopes(hold.permission, |counters| {
+                if hold.overdue {
+                    counters.correct(&held, &amounts, hold.reserved_at);
+                } else {
+                    counters.settle(&held, &amounts, hold.reserved_at);
+                }
+                if released {
+                    counters.uncount_in_rate(hold.reserved_at);
+                }
+            });
+            if self.unsaved.remove(&ticket.hold) {
+                self.on_both_scopes(hold.permission, |counters| counters.unsaved = counters.unsaved.minus(&held));
+            } else {
+                effects.push(Effect::DropHold(ticket.hold));
+            }
+            if !released || hold.overdue {
+                let record = record.unwrap_or_else(|| hold.record.clone());
+                effects.push(Effect::Book(Box::new(booking(ticket.hold, &hold, now, amounts, basis, record))));
+            }
+        } else if let Some((reserved_at, more)) = self.finish_lost(ticket, &amounts) {
+            effects.extend(more);
+            if let Some(record) = record {
+                effects.push(Effect::Book(Box::new(Event {
+                    hold: ticket.hold,
+                    revision: 0,
+                    permission: Some(ticket.permission),
+                    reserved_at,
+                    booked_at: now,
+                    amounts,
+                    basis,
+                    record,
+                })));
+            }
+        } else {
+            return;
+        }
+        self.note_ended(ticket.hold);
+        if self.remembers_too_much() {
+            self.checkpoint(effects);
+        } else {
+            self.save_summary(effects);
+        }
     }
 
-    fn expire_holds(&mut self, effects: &mut Vec<Effect>) {
+    fn expire(&mut self, effects: &mut Vec<Effect>) {
         let now = self.clock;
-        let mut changed = false;
+        let mut changed = self.expire_lost(effects);
         while let Some((_, id)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
             let Some(mut hold) = self.remove_hold(id) else { return };
             changed = true;
@@ -280,7 +435,14 @@ impl Ledger {
                 effects.push(Effect::DropHold(id));
                 continue;
             }
-            self.on_both_scopes(&hold, Counters::book);
+            let amounts = hold.amounts;
+            self.on_both_scopes(hold.permission, |counters| counters.settle(&amounts, &amounts, hold.reserved_at));
+            if self.unsaved.remove(&id) {
+                self.on_both_scopes(hold.permission, |counters| counters.unsaved = counters.unsaved.minus(&amounts));
+                self.note_ended(id);
+            }
+            let event = booking(id, &hold, now, amounts, Basis::Overdue, hold.record.clone());
+            effects.push(Effect::Book(Box::new(event)));
             hold.overdue = true;
             hold.deadline = now.plus_seconds(CORRECTION_SECONDS);
             effects.push(Effect::SaveHold(id, hold.clone()));
@@ -289,6 +451,31 @@ impl Ledger {
         if changed {
             self.save_summary(effects);
         }
+    }
+
+    fn change(&mut self, change: Change, effects: &mut Vec<Effect>) -> Reply {
+        if self.revoked_at.is_some() {
+            return Reply::Refused(Refusal::Revoked);
+        }
+        if self.clock >= self.terms.expires_at {
+            return Reply::Refused(Refusal::Expired);
+        }
+        if change.permissions.len() != self.terms.permissions.len() {
+            return Reply::Refused(Refusal::NoSuchGrant);
+        }
+        let before = self.terms.clone();
+        self.terms.limits = change.limits;
+        for (permission, limits) in self.terms.permissions.iter_mut().zip(change.permissions) {
+            permission.limits = limits;
+        }
+        self.terms.paused = change.paused;
+        if self.terms != before {
+            self.terms.revision = self.terms.revision.saturating_add(1);
+            // What is set aside was measured by the old limits.
+            self.checkpoint(effects);
+            effects.push(Effect::SaveTerms(Box::new(self.terms.clone())));
+        }
+        Reply::Changed(self.terms.clone())
     }
 
     fn insert_hold(&mut self, id: HoldId, hold: Hold) {
@@ -302,15 +489,17 @@ impl Ledger {
         Some(hold)
     }
 
-    fn on_both_scopes(&mut self, hold: &Hold, change: fn(&mut Counters, &Hold)) {
-        change(&mut self.overall, hold);
-        if let Some(counters) = self.permissions.get_mut(hold.permission) {
-            change(counters, hold);
+    fn on_both_scopes(&mut self, permission: usize, mut change: impl FnMut(&mut Counters)) {
+        change(&mut self.overall);
+        if let Some(counters) = self.permissions.get_mut(permission) {
+            change(counters);
         }
     }
 
     fn arrange_wake(&mut self, effects: &mut Vec<Effect>) {
-        let Some((next, _)) = self.deadlines.first().copied() else { return };
+        let hold = self.deadlines.first().map(|(deadline, _)| *deadline);
+        let lost = self.lost.iter().map(|lost| lost.deadline).min();
+        let Some(next) = [hold, lost, self.step.check_at].into_iter().flatten().min() else { return };
         if self.wakes_at.is_none_or(|at| next < at) {
             self.wakes_at = Some(next);
             effects.push(Effect::WakeAt(next));
@@ -318,33 +507,41 @@ impl Ledger {
     }
 
     fn snapshot(&self) -> Snapshot {
+        let permissions = self.permissions.iter().zip(&self.terms.permissions);
         Snapshot {
             revoked_at: self.revoked_at,
             last_used_at: self.last_used_at,
-            overall: self.overall.usage(self.clock),
-            permissions: self.permissions.iter().map(|counters| counters.usage(self.clock)).collect(),
+            terms: Some(self.terms.clone()),
+            overall: self.overall.usage(&self.terms.limits, self.clock),
+            permissions: permissions.map(|(counters, terms)| counters.usage(&terms.limits, self.clock)).collect(),
         }
     }
 
-    fn save_summary(&self, effects: &mut Vec<Effect>) {
+    /// Stores the summary as it is now, whatever an earlier part of the same command had to store.
+    fn save_summary(&mut self, effects: &mut Vec<Effect>) {
+        self.set_aside();
         let summary = Summary {
             revoked_at: self.revoked_at,
-            next_hold: self.next_hold,
+            next_hold: self.step.numbers_to.max(self.next_hold),
             clock: self.clock,
             last_used_at: self.last_used_at,
             overall: self.overall.booked.clone(),
             permissions: self.permissions.iter().map(|counters| counters.booked.clone()).collect(),
+            ahead: self.ahead(),
+            lost: self.lost.clone(),
         };
         effects.retain(|effect| !matches!(effect, Effect::SaveSummary(_)));
         effects.push(Effect::SaveSummary(Box::new(summary)));
     }
 }
 
-/// Of two refusals the one that waiting doesn't cure.
-fn most_final(own: Result<(), Refusal>, overall: Result<(), Refusal>) -> Result<(), Refusal> {
-    match (own, overall) {
-        (Err(_), Err(overall @ Refusal::RequestsExhausted(_))) => Err(overall),
-        (Err(own), _) => Err(own),
-        (Ok(()), overall) => overall,
+/// What is booked for a call that was made. A cost above the bound can't be: the bound is what was agreed with the cap.
+fn price(held: Amounts, bounded: bool, cost: Option<&Cost>) -> (Amounts, Basis) {
+    match cost {
+        Some(cost) if !bounded || (cost.nano_usd <= held.nano_usd && cost.tokens <= held.tokens) => {
+            let basis = if cost.exact { Basis::Usage } else { Basis::Bound };
+            (Amounts { nano_usd: cost.nano_usd, tokens: cost.tokens, ..held }, basis)
+        }
+        _ => (held, Basis::Bound),
     }
 }

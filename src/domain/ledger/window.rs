@@ -27,13 +27,14 @@ impl RateWindow {
         self.seconds.iter().filter(|(second, _)| *second >= oldest).map(|(_, calls)| u64::from(*calls)).sum()
     }
 
-    /// One more call at `now`. `now` never goes back: the ledger sees to it.
-    pub fn add(&mut self, now: Timestamp) {
+    /// So many more calls at `now`. `now` never goes back: the ledger sees to it.
+    pub fn add(&mut self, more: u64, now: Timestamp) {
         self.forget(now);
         let second = now.seconds();
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
         match self.seconds.back_mut() {
-            Some((last, calls)) if *last == second => *calls = calls.saturating_add(1),
-            _ => self.seconds.push_back((second, 1)),
+            Some((last, calls)) if *last == second => *calls = calls.saturating_add(more),
+            _ => self.seconds.push_back((second, more)),
         }
     }
 
@@ -80,7 +81,7 @@ mod tests {
     #[test]
     fn a_call_counts_for_a_whole_minute() {
         let mut window = RateWindow::default();
-        window.add(at(900));
+        window.add(1, at(900));
         assert_eq!(window.count(at(60_899)), 1);
         assert_eq!(window.count(at(62_000)), 0);
     }
@@ -88,8 +89,8 @@ mod tests {
     #[test]
     fn the_wait_ends_when_the_oldest_call_leaves() {
         let mut window = RateWindow::default();
-        window.add(at(0));
-        window.add(at(10_000));
+        window.add(1, at(0));
+        window.add(1, at(10_000));
         let wait = window.seconds_until_below(2, at(20_000));
         assert_eq!(wait, 41);
         assert!(window.count(at(20_000 + wait * 1000)) < 2);
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn a_removed_call_does_not_count() {
         let mut window = RateWindow::default();
-        window.add(at(0));
+        window.add(1, at(0));
         window.remove(at(0));
         assert_eq!(window.count(at(0)), 0);
     }
@@ -108,7 +109,7 @@ mod tests {
     fn it_stays_small_however_many_calls_there_are() {
         let mut window = RateWindow::default();
         for second in 0..1000 {
-            window.add(at(second * 1000));
+            window.add(1, at(second * 1000));
         }
         assert!(window.seconds.len() as u64 <= WINDOW_SECONDS + 1);
     }

@@ -309,6 +309,8 @@ mod tests {
     fn a_scope_is_granted_only_where_every_model_is() {
         let asked = |scope| crate::domain::authorization_details::Requested::from_scope(scope).unwrap();
         let mut terms = Terms {
+            paused: false,
+            revision: 0,
             permissions: asked("openai:chat anthropic:chat").permissions,
             limits: crate::domain::limits::Limits::NONE,
             expires_at: Timestamp::from_seconds(1),

@@ -5,6 +5,7 @@
 
 mod clients;
 mod grants;
+mod usage;
 mod users;
 
 use serde::{Deserialize, de::DeserializeOwned};

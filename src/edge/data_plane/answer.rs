@@ -6,7 +6,7 @@ use web_sys::{Response, StreamPipeOptions};
 
 use super::{Call, booking::Booking, outbound::Head, upstream};
 use crate::{
-    domain::ledger::Reservation,
+    domain::ledger::{Record, Reservation},
     edge::{js, settings::Upstream},
     gateway::{self, Failure, filter_models},
 };
@@ -31,7 +31,7 @@ impl Call {
                     gateway::Response::PassOn => self.stream(&answer, &head, reservation, booking).map_err(failure),
                     gateway::Response::FilterModels => {
                         let list = text(&answer).await;
-                        booking.settle().await;
+                        booking.settle(None, Record::default()).await;
                         let list = list.and_then(|list| filter_models(list.as_bytes(), &reservation.models));
                         head.with_bytes(&list.ok_or(Failure::UpstreamUnreachable(provider))?).map_err(failure)
                     }
@@ -48,7 +48,7 @@ impl Call {
                 if status == 429 || status >= 500 {
                     booking.release().await;
                 } else {
-                    booking.settle().await;
+                    booking.settle(None, Record::default()).await;
                 }
                 let head = Head::of_upstream(&answer, &self.request_id, None).map_err(failure)?;
                 head.with_bytes(upstream::redacted(&body, upstream).as_bytes()).map_err(failure)
@@ -74,7 +74,7 @@ impl Call {
         let body = answer.body();
         let (true, Some(body)) = (reservation.concurrency_limited, &body) else {
             // The call is made and counted; nothing depends on when its answer ends.
-            self.context.wait_until(booking.settle());
+            self.context.wait_until(booking.settle(None, Record::default()));
             return head.with_stream(body.as_ref());
         };
         // Here the call is in flight until its answer ends, and the answer ends when the call is settled.
@@ -85,7 +85,7 @@ impl Call {
         let piped = JsFuture::from(body.pipe_to_with_options(&writable, &options));
         self.context.wait_until(async move {
             let ended = piped.await;
-            booking.settle().await;
+            booking.settle(None, Record::default()).await;
             if ended.is_ok() {
                 // It fails only when the client is gone.
                 let _ = JsFuture::from(writable.close()).await;

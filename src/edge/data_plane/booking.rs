@@ -3,7 +3,7 @@
 use crate::{
     domain::{
         id::GrantId,
-        ledger::{Command, HoldId},
+        ledger::{Command, Cost, Record, Settlement, Ticket},
     },
     edge::{ledgers::Ledgers, log},
 };
@@ -16,14 +16,14 @@ const ATTEMPTS: usize = 3;
 pub struct Booking {
     ledgers: Ledgers,
     grant_id: GrantId,
-    hold: HoldId,
+    ticket: Ticket,
 }
 
 impl Booking {
     /// Of a hold that the ledger just recorded.
     #[must_use]
-    pub const fn new(ledgers: Ledgers, grant_id: GrantId, hold: HoldId) -> Self {
-        Self { ledgers, grant_id, hold }
+    pub const fn new(ledgers: Ledgers, grant_id: GrantId, ticket: Ticket) -> Self {
+        Self { ledgers, grant_id, ticket }
     }
 
     /// Whose ledger it lies in.
@@ -32,14 +32,21 @@ impl Booking {
         &self.grant_id
     }
 
-    /// The call was made.
-    pub async fn settle(self) {
-        self.finish(Command::Settle(self.hold)).await;
+    /// What it takes.
+    #[must_use]
+    pub const fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    /// The call was made. Without a cost it is booked at its bound.
+    pub async fn settle(self, cost: Option<Cost>, record: Record) {
+        let settlement = Settlement { ticket: self.ticket.clone(), cost, record };
+        self.finish(Command::Settle(Box::new(settlement))).await;
     }
 
     /// Nothing was billed.
     pub async fn release(self) {
-        self.finish(Command::Release(self.hold)).await;
+        self.finish(Command::Release(self.ticket.clone())).await;
     }
 
     async fn finish(&self, command: Command) {

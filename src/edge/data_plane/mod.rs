@@ -29,7 +29,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    domain::ledger::{Command, Reply},
+    domain::ledger::{Command, Record, Reply},
     gateway::{self, Failure, Request},
 };
 
@@ -104,14 +104,18 @@ impl Call {
         let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
 
         let ledgers = Ledgers(self.env.durable_object(ledgers::BINDING).map_err(|error| unavailable(entry, &error))?);
-        let reserve = Command::Reserve { claim: plan.claim, hold_ttl_seconds: settings.hold_ttl_seconds };
+        let reserve = Command::Reserve {
+            claim: plan.claim,
+            hold_ttl_seconds: settings.hold_ttl_seconds,
+            ahead: settings.ahead_calls,
+        };
         let reservation = match ledgers.send(&claims.grant_id, reserve).await {
             Ok(Reply::Reserved(reservation)) => reservation,
             Ok(Reply::Refused(refusal)) => return Err(Failure::Refused(refusal)),
             Ok(other) => return Err(unavailable(entry, &format_args!("unexpected reply {other:?}"))),
             Err(error) => return Err(unavailable(entry, &error)),
         };
-        let booking = Booking::new(ledgers, claims.grant_id, reservation.hold);
+        let booking = Booking::new(ledgers, claims.grant_id, reservation.ticket.clone());
 
         let timeout = settings.upstream_timeout_seconds;
         let outcome =
@@ -130,7 +134,7 @@ impl Call {
                 Err(Failure::UpstreamUnreachable(provider))
             }
             Outcome::TimedOut | Outcome::Abandoned => {
-                booking.settle().await;
+                booking.settle(None, Record::default()).await;
                 Err(Failure::UpstreamTimeout(provider))
             }
         }

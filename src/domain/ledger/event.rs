@@ -1,0 +1,78 @@
+//! What the ledger has to say to others: what to store, and what was booked.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{grant::Terms, time::Timestamp},
+    Hold, Summary,
+    amounts::Amounts,
+    command::{HoldId, Record},
+};
+
+/// What the shell has to store, or to arrange, before the reply leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Replace the stored terms.
+    SaveTerms(Box<Terms>),
+    /// Replace the stored summary.
+    SaveSummary(Box<Summary>),
+    /// Insert or replace a hold.
+    SaveHold(HoldId, Hold),
+    /// Delete a hold.
+    DropHold(HoldId),
+    /// Add to, or replace in, what is yet to be told to the world.
+    Book(Box<Event>),
+    /// Send [`super::Command::Wake`] at this time, instead of any earlier arrangement.
+    WakeAt(Timestamp),
+}
+
+/// A booking. The amounts of all bookings of a ledger, each by its highest revision, are what it has booked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The hold that became it; unique in its ledger.
+    pub hold: HoldId,
+    /// Counts corrections.
+    pub revision: u32,
+    /// The permission that carried it. `None`: more than one may have.
+    pub permission: Option<usize>,
+    /// When the call was let through.
+    pub reserved_at: Timestamp,
+    /// When it was booked.
+    pub booked_at: Timestamp,
+    /// What was booked.
+    pub amounts: Amounts,
+    /// How that is known.
+    pub basis: Basis,
+    /// The call.
+    pub record: Record,
+}
+
+/// How the amount of a booking is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The provider said so.
+    Usage,
+    /// The provider didn't say: what the call can have cost at most.
+    Bound,
+    /// Nobody settled it in time: what the call can have cost at most.
+    Overdue,
+    /// Set aside for calls that a crash made doubtful: what they can have cost at most.
+    Unaccounted,
+    /// It turned out that nothing was billed.
+    Released,
+}
+
+impl Basis {
+    /// As it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Bound => "bound",
+            Self::Overdue => "overdue",
+            Self::Unaccounted => "unaccounted",
+            Self::Released => "released",
+        }
+    }
+}
