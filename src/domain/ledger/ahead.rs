@@ -220,14 +220,25 @@ impl Ledger {
         let given_back = ticket.amounts.at_most(&lost.overall).at_most(own);
         lost.overall = lost.overall.minus(&given_back);
         *own = own.minus(&given_back);
-        let at = lost.at;
+        let (at, overdue) = (lost.at, lost.overdue);
+        let end = |counters: &mut Counters, held: &Amounts, cost: &Amounts| {
+            if overdue {
+                counters.correct(held, cost, at);
+            } else {
+                counters.settle(held, cost, at);
+            }
+        };
         let counters = self.permissions.get_mut(ticket.permission);
         for counters in core::iter::once(&mut self.overall).chain(counters) {
-            if lost.overdue {
-                counters.correct(&given_back, cost, at);
-            } else {
-                counters.settle(&given_back, cost, at);
+            end(counters, &given_back, cost);
+        }
+        if lost.overall.calls == 0 {
+            // That was the last of them: what is left was set aside for nobody.
+            end(&mut self.overall, &lost.overall, &Amounts::default());
+            for (counters, left) in self.permissions.iter_mut().zip(&lost.permissions) {
+                end(counters, left, &Amounts::default());
             }
+            lost.overall = Amounts::default();
         }
         if lost.overdue {
             lost.revision = lost.revision.saturating_add(1);

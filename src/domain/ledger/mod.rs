@@ -433,6 +433,7 @@ impl Ledger {
             changed = true;
             if hold.overdue {
                 effects.push(Effect::DropHold(id));
+                self.note_ended(id);
                 continue;
             }
             let amounts = hold.amounts;

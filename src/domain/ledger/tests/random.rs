@@ -1,0 +1,296 @@
+//! Every invariant, after every step of random orders of commands, crashes and clocks.
+//!
+//! The model beside the ledger is what a provider and a user would see: which calls were let through when, what each can cost at most,
+//! what it did cost, and which were given back.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{limits::Limits, money::NanoUsd};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Chat {
+        bound: u64,
+    },
+    Unnamed {
+        bound: u64,
+    },
+    Embed {
+        bound: u64,
+    },
+    List,
+    /// Per mille of the bound.
+    Settle {
+        which: usize,
+        cost: u64,
+    },
+    SettleUnknown(usize),
+    Release(usize),
+    Later(u64),
+    Back(u64),
+    Wake,
+    Crash,
+    /// The machine goes down while it writes: either all of a command is stored or nothing.
+    CrashBeforeStoring {
+        bound: u64,
+    },
+    Budget(u64),
+    Pause(bool),
+    Revoke,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let bound = || 1..400_u64;
+    prop_oneof![
+        14 => bound().prop_map(|bound| Step::Chat { bound }),
+        3 => bound().prop_map(|bound| Step::Unnamed { bound }),
+        4 => bound().prop_map(|bound| Step::Embed { bound }),
+        1 => Just(Step::List),
+        12 => (any::<usize>(), 0..=1100_u64).prop_map(|(which, cost)| Step::Settle { which, cost }),
+        1 => any::<usize>().prop_map(Step::SettleUnknown),
+        3 => any::<usize>().prop_map(Step::Release),
+        4 => (0..90_u64).prop_map(Step::Later),
+        1 => (3_000..90_000_u64).prop_map(Step::Later),
+        1 => (0..200_u64).prop_map(Step::Back),
+        2 => Just(Step::Wake),
+        2 => Just(Step::Crash),
+        1 => bound().prop_map(|bound| Step::CrashBeforeStoring { bound }),
+        1 => (500..4_000_u64).prop_map(Step::Budget),
+        1 => any::<bool>().prop_map(Step::Pause),
+        1 => Just(Step::Revoke),
+    ]
+}
+
+/// A call that was let through.
+struct Made {
+    ticket: Ticket,
+    at: Timestamp,
+    /// What the provider billed, once it is known to the ledger; until then it may be anything up to the bound.
+    billed: Option<u64>,
+}
+
+impl Made {
+    /// What has to be booked or held for it at least.
+    fn at_least(&self) -> u64 {
+        self.billed.unwrap_or(self.ticket.amounts.nano_usd.0)
+    }
+}
+
+struct Run {
+    grant: Fixture,
+    made: Vec<Made>,
+    revoked: bool,
+    /// What was used when a budget was lowered below it.
+    highest: u64,
+}
+
+impl Run {
+    fn new(ahead: u32) -> Self {
+        let mut grant = Fixture::new(
+            r#"{"budget_usd":"0.000001","requests":40,"requests_per_minute":20,"concurrency":12}"#,
+            r#","budget_usd":"0.0000015","budget_period":"day","tokens":20000,"requests":60,"concurrency":16"#,
+        );
+        grant.ahead = ahead;
+        Self { grant, made: Vec::new(), revoked: false, highest: 0 }
+    }
+
+    fn reserve(&mut self, claim: Claim) {
+        let paused = self.grant.ledger.terms().paused;
+        if let Ok(reservation) = self.grant.reserve(claim) {
+            assert!(!self.revoked && !paused, "a revoked or paused grant said yes");
+            let ticket = reservation.ticket;
+            assert!(self.made.iter().all(|made| made.ticket.hold != ticket.hold), "a number was given out twice");
+            self.made.push(Made { ticket, at: self.grant.ledger.clock, billed: None });
+        }
+    }
+
+    fn pick(&mut self, which: usize) -> Option<&mut Made> {
+        let count = self.made.len();
+        self.made.get_mut(which % count.max(1))
+    }
+
+    fn step(&mut self, step: &Step, revocable: bool) {
+        let bounded = |claim: Claim, bound: u64, least: Option<u64>| Claim {
+            worst: Worst::Bound(Bound { least_output_tokens: least, ..costing(bound) }),
+            ..claim
+        };
+        match *step {
+            Step::Chat { bound } => self.reserve(bounded(chat(), bound, None)),
+            Step::Unnamed { bound } => self.reserve(bounded(chat(), bound, Some(20))),
+            Step::Embed { bound } => self.reserve(bounded(claim("embed", Capability::Embeddings), bound, None)),
+            Step::List => self.reserve(models()),
+            Step::Settle { which, cost } => {
+                if let Some(made) = self.pick(which) {
+                    let (ticket, bound) = (made.ticket.clone(), made.ticket.amounts.nano_usd.0);
+                    let cost = bound * cost / 1000;
+                    made.billed.get_or_insert(cost.min(bound));
+                    self.grant.apply(settled(&ticket, cost));
+                }
+            }
+            Step::SettleUnknown(which) => {
+                if let Some(made) = self.pick(which) {
+                    let ticket = made.ticket.clone();
+                    made.billed.get_or_insert(ticket.amounts.nano_usd.0);
+                    self.grant.apply(settled_unknown(&ticket));
+                }
+            }
+            Step::Release(which) => {
+                if let Some(made) = self.pick(which) {
+                    let ticket = made.ticket.clone();
+                    made.billed.get_or_insert(0);
+                    self.grant.apply(Command::Release(ticket));
+                }
+            }
+            Step::Later(seconds) => self.grant.later(seconds),
+            Step::Back(seconds) => self.grant.now = Timestamp::from_millis(self.grant.now.millis() - seconds * 1000),
+            Step::Wake => drop(self.grant.apply(Command::Wake)),
+            Step::Crash => self.grant.crash(),
+            Step::CrashBeforeStoring { bound } => {
+                let disk = self.grant.disk.clone();
+                let claim = bounded(chat(), bound, None);
+                // Without a write the reply may have left before the machine went down; with one it can't have.
+                let (reply, effects) = self
+                    .grant
+                    .ledger
+                    .apply(self.grant.now, Command::Reserve { claim, hold_ttl_seconds: TTL, ahead: self.grant.ahead });
+                if let (Reply::Reserved(reservation), true) = (reply, effects.is_empty()) {
+                    let at = self.grant.ledger.clock;
+                    self.made.push(Made { ticket: reservation.ticket, at, billed: None });
+                }
+                self.grant.disk = disk;
+                self.grant.crash();
+            }
+            Step::Budget(nano_usd) => {
+                drop(
+                    self.grant
+                        .change(|change| change.permissions[0].budget_usd = NanoUsd(nano_usd).to_string().parse().ok()),
+                );
+            }
+            Step::Pause(paused) => drop(self.grant.change(|change| change.paused = paused)),
+            Step::Revoke if revocable => {
+                self.grant.apply(Command::Revoke);
+                self.revoked = true;
+            }
+            Step::Revoke => {}
+        }
+    }
+
+    /// Every invariant.
+    fn check(&mut self) {
+        let usage = self.grant.usage();
+        let terms = self.grant.ledger.terms().clone();
+        self.highest = self.highest.max(1000);
+        assert_within(&terms.limits, usage.overall, 0);
+        let spent = usage.permissions[0].spent.0 + usage.permissions[0].held.0;
+        let cap = terms.permissions[0].limits.budget_usd.map_or(u64::MAX, |cap| cap.nano_usd().0);
+        // A cap that was lowered below what is used refuses, and nothing more.
+        self.highest = if spent <= cap { cap } else { self.highest.max(cap) };
+        assert!(spent <= self.highest, "{spent} of {cap}");
+        assert_within(&terms.permissions[0].limits, usage.permissions[0], spent);
+
+        // Never below what was let through and not given back.
+        for (permission, seen) in usage.permissions.iter().enumerate() {
+            let made: u64 =
+                self.made.iter().filter(|made| made.ticket.permission == permission).map(Made::at_least).sum();
+            let known = seen.spent_total.0 + self.held_total(permission);
+            assert!(known >= made, "{known} known of {made} made");
+        }
+        // In any minute there are no more calls than the rate says, whatever the ledger counts.
+        let clock = self.grant.ledger.clock;
+        let recent = |made: &&Made| {
+            made.ticket.permission == 0
+                && made.billed != Some(0)
+                && made.at.seconds() + WINDOW_SECONDS >= clock.seconds()
+        };
+        assert!(self.made.iter().filter(recent).count() <= 20);
+
+        // What the world is told adds up to what is booked.
+        let told: u64 = self.grant.disk.events.values().map(|event| event.amounts.nano_usd.0).sum();
+        assert_eq!(told, usage.overall.spent_total.0);
+        // Both scopes tell the same.
+        let sum: u64 = usage.permissions.iter().map(|scope| scope.spent_total.0).sum();
+        assert_eq!(sum, usage.overall.spent_total.0);
+
+        // A crash now would not free anything.
+        let before = usage.overall.spent_total.0 + self.held_total_overall();
+        if let Some(summary) = self.grant.disk.summary.clone() {
+            let mut restored = Ledger::restore(self.grant.disk.terms.clone(), summary, self.grant.disk.holds.clone());
+            let (Reply::Snapshot(after), _) = restored.apply(clock, Command::Read) else { panic!() };
+            let held = restored.overall.held.money.within(crate::domain::limits::Period::Total, clock).0;
+            assert!(after.overall.spent_total.0 + held >= before, "a crash frees room");
+            assert_within(&terms.limits, after.overall, 0);
+        }
+        // Whatever is held will be looked at again.
+        let due = self.grant.ledger.holds.values().map(|hold| hold.deadline).min();
+        if let Some(first) = due {
+            assert!(self.grant.wake.is_some_and(|wake| wake <= first.max(clock)), "{first:?} {:?}", self.grant.wake);
+        }
+    }
+
+    fn held_total(&self, permission: usize) -> u64 {
+        let held = &self.grant.ledger.permissions[permission].held;
+        held.money.within(crate::domain::limits::Period::Total, self.grant.ledger.clock).0
+    }
+
+    fn held_total_overall(&self) -> u64 {
+        self.grant.ledger.overall.held.money.within(crate::domain::limits::Period::Total, self.grant.ledger.clock).0
+    }
+}
+
+fn assert_within(limits: &Limits, usage: ScopeUsage, except: u64) {
+    if let Some(cap) = limits.budget_usd {
+        assert!(usage.spent.0 + usage.held.0 <= cap.nano_usd().0.max(except), "{usage:?} over {limits:?}");
+    }
+    if let Some(cap) = limits.tokens {
+        assert!(usage.tokens_used + usage.tokens_held <= cap.get(), "{usage:?} over {limits:?}");
+    }
+    if let Some(cap) = limits.requests {
+        assert!(usage.requests_used + usage.requests_held <= cap.get(), "{usage:?} over {limits:?}");
+    }
+    if let Some(cap) = limits.concurrency {
+        assert!(usage.in_flight <= u64::from(cap.get()), "{usage:?} over {limits:?}");
+    }
+}
+
+fn run(ahead: u32, revocable: bool, steps: &[Step]) {
+    let mut run = Run::new(ahead);
+    for step in steps {
+        run.step(step, revocable);
+        run.check();
+    }
+}
+
+// 110,000 orders in all.
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 50_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_order_of_commands_and_crashes_breaks_an_invariant(
+        steps in prop::collection::vec(step(), 1..60), revocable in prop::bool::weighted(0.1),
+    ) {
+        run(0, revocable, &steps);
+    }
+
+    #[test]
+    fn nor_does_it_where_room_is_set_aside(
+        steps in prop::collection::vec(step(), 1..60), revocable in prop::bool::weighted(0.1),
+        ahead in prop::sample::select(vec![1, 8, 64]),
+    ) {
+        run(ahead, revocable, &steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nor_does_any_long_order(steps in prop::collection::vec(step(), 100..300), ahead in prop::sample::select(vec![0, 8])) {
+        run(ahead, false, &steps);
+    }
+
+    #[test]
+    fn nor_does_another_long_order(steps in prop::collection::vec(step(), 100..300), ahead in prop::sample::select(vec![1, 64])) {
+        run(ahead, false, &steps);
+    }
+}
