@@ -13,12 +13,14 @@ mod meter;
 mod responses;
 mod skim;
 mod sse;
+mod strip;
 mod tokens;
 
 #[cfg(test)]
 mod tests;
 
 pub use meter::{AnswerKind, End, Meter, Reading, Used};
+pub use strip::UsageStripper;
 
 /// What a call used, in the words of no provider. Every count that is named "of" another is part of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
