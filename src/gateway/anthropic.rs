@@ -6,6 +6,7 @@ use super::{
     dialect::{Call, Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
     failure::{Failure, FailureCode},
     survey::{Rules, ToolNeeds},
+    usage::AnswerKind,
 };
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -14,8 +15,8 @@ pub(super) const DIALECT: Dialect = Dialect {
     // Only for clients that name no version; the SDKs always do, and newer versions exist.
     default_headers: &[("anthropic-version", "2023-06-01")],
     endpoints: &[
-        Endpoint { method: Method::Post, path: "/v1/messages", kind: MESSAGES },
-        Endpoint { method: Method::Post, path: "/v1/messages/count_tokens", kind: MESSAGES },
+        Endpoint { method: Method::Post, path: "/v1/messages", kind: messages(AnswerKind::Messages) },
+        Endpoint { method: Method::Post, path: "/v1/messages/count_tokens", kind: messages(AnswerKind::Free) },
         Endpoint { method: Method::Get, path: "/v1/models", kind: Kind::Models },
         Endpoint { method: Method::Get, path: "/v1/models/{model}", kind: Kind::Models },
     ],
@@ -24,29 +25,34 @@ pub(super) const DIALECT: Dialect = Dialect {
     error_body,
 };
 
-const MESSAGES: Kind = Kind::Call(Call {
-    capability: Capability::Chat,
-    rules: &Rules {
-        // `input` is what a model passed to a tool, sent back by the caller.
-        opaque: &["input", "input_schema", "input_examples", "schema", "metadata", "citations"],
-        own_ids: &["tool_use_id", "tool_id", "tab_id", "document_ids", "download_id"],
-        text_references: &[],
-        reference_types: &[],
-        bare_ids: false,
-        refused: &[
-            ("container", STORED_ELSEWHERE),
-            ("thread", STORED_ELSEWHERE),
-            ("fallback_credit_token", STORED_ELSEWHERE),
-        ],
-        lists: &[("fallbacks", "the provider would choose a model that nobody allowed; list the models")],
-        noted: &[("mcp_servers", Capability::ServerTools)],
-        // A tool that is added in the middle of a conversation.
-        tool_keys: &["definition"],
-        tool_needs,
-    },
-    default_model: None,
-    model_brings_tool: no_tool,
-});
+const fn messages(answer: AnswerKind) -> Kind {
+    Kind::Call(Call {
+        capability: Capability::Chat,
+        rules: &RULES,
+        default_model: None,
+        model_brings_tool: no_tool,
+        answer,
+    })
+}
+
+const RULES: Rules = Rules {
+    // `input` is what a model passed to a tool, sent back by the caller.
+    opaque: &["input", "input_schema", "input_examples", "schema", "metadata", "citations"],
+    own_ids: &["tool_use_id", "tool_id", "tab_id", "document_ids", "download_id"],
+    text_references: &[],
+    reference_types: &[],
+    bare_ids: false,
+    refused: &[
+        ("container", STORED_ELSEWHERE),
+        ("thread", STORED_ELSEWHERE),
+        ("fallback_credit_token", STORED_ELSEWHERE),
+    ],
+    lists: &[("fallbacks", "the provider would choose a model that nobody allowed; list the models")],
+    noted: &[("mcp_servers", Capability::ServerTools)],
+    // A tool that is added in the middle of a conversation.
+    tool_keys: &["definition"],
+    tool_needs,
+};
 
 /// Tools that the model only asks for need nothing. Every other one runs at Anthropic, or is too new to know.
 fn tool_needs(kind: &str) -> ToolNeeds {

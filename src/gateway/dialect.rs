@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::domain::permission::Capability;
 
-use super::{failure::Failure, survey::Rules};
+use super::{failure::Failure, survey::Rules, usage::AnswerKind};
 
 /// A provider's API.
 #[derive(Debug)]
@@ -71,6 +71,8 @@ pub(super) struct Call {
     pub(super) default_model: Option<&'static str>,
     /// Whether the model itself brings a server tool along.
     pub(super) model_brings_tool: fn(&str) -> bool,
+    /// What says in its answer what was used.
+    pub(super) answer: AnswerKind,
 }
 
 pub(super) const fn no_tool(_: &str) -> bool {

@@ -11,6 +11,7 @@ mod openai;
 mod plan;
 pub mod prices;
 mod redact;
+mod splice;
 mod survey;
 pub mod usage;
 
@@ -18,6 +19,7 @@ pub use dialect::{Dialect, Method};
 pub use failure::{Failure, FailureCode, Hint};
 pub use plan::{MAX_BODY_BYTES, Plan, Request, Response, Route, filter_models};
 pub use redact::without_account_names;
+pub use splice::{NotSettable, with_integer, with_usage_asked_for};
 
 use crate::domain::permission::Provider;
 

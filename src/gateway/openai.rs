@@ -6,6 +6,7 @@ use super::{
     dialect::{Call, Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
     failure::{Failure, FailureCode},
     survey::{Rules, ToolNeeds},
+    usage::AnswerKind,
 };
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -15,11 +16,15 @@ pub(super) const DIALECT: Dialect = Dialect {
     endpoints: &[
         Endpoint { method: Method::Post, path: "/v1/chat/completions", kind: CHAT },
         Endpoint { method: Method::Post, path: "/v1/responses", kind: RESPONSES },
-        Endpoint { method: Method::Post, path: "/v1/embeddings", kind: call(Capability::Embeddings, None) },
+        Endpoint {
+            method: Method::Post,
+            path: "/v1/embeddings",
+            kind: call(Capability::Embeddings, None, AnswerKind::Embeddings),
+        },
         Endpoint {
             method: Method::Post,
             path: "/v1/moderations",
-            kind: call(Capability::Moderation, Some("omni-moderation-latest")),
+            kind: call(Capability::Moderation, Some("omni-moderation-latest"), AnswerKind::Free),
         },
         Endpoint { method: Method::Get, path: "/v1/models", kind: Kind::Models },
         Endpoint { method: Method::Get, path: "/v1/models/{model}", kind: Kind::Models },
@@ -39,6 +44,7 @@ const CHAT: Kind = Kind::Call(Call {
     },
     default_model: None,
     model_brings_tool,
+    answer: AnswerKind::Chat,
 });
 
 const RESPONSES: Kind = Kind::Call(Call {
@@ -66,6 +72,7 @@ const RESPONSES: Kind = Kind::Call(Call {
     },
     default_model: None,
     model_brings_tool,
+    answer: AnswerKind::Responses,
 });
 
 const NOT_STORED: &str =
@@ -87,8 +94,8 @@ const RULES: Rules = Rules {
     tool_needs,
 };
 
-const fn call(capability: Capability, default_model: Option<&'static str>) -> Kind {
-    Kind::Call(Call { capability, rules: &RULES, default_model, model_brings_tool: no_tool })
+const fn call(capability: Capability, default_model: Option<&'static str>, answer: AnswerKind) -> Kind {
+    Kind::Call(Call { capability, rules: &RULES, default_model, model_brings_tool: no_tool, answer })
 }
 
 /// Tools that the model only asks for need nothing. Every other one runs at OpenAI, or is too new to know.

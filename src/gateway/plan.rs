@@ -12,6 +12,7 @@ use super::{
     dialect::{Call, Dialect, Endpoint, Kind, Method},
     failure::Failure,
     survey::survey,
+    usage::AnswerKind,
 };
 
 /// Longest request body.
@@ -63,6 +64,8 @@ pub struct Plan {
     pub response: Response,
     /// Whether the answer was asked for as a stream.
     pub stream: bool,
+    /// What says in the answer what was used.
+    pub answer: AnswerKind,
 }
 
 impl Request<'_> {
@@ -117,14 +120,14 @@ impl Route {
     /// # Errors
     /// A [`Failure`] when the body can't be read, or asks for what no grant could cover. Costs nothing and counts against nothing.
     pub fn plan(self, body: &[u8]) -> Result<Plan, Failure> {
-        let (need, response, stream) = match self.kind {
+        let (need, response, stream, answer) = match self.kind {
             Kind::Models => {
                 let response = if self.model.is_some() { Response::PassOn } else { Response::FilterModels };
-                (Need::Models { model: self.model }, response, false)
+                (Need::Models { model: self.model }, response, false, AnswerKind::Free)
             }
             Kind::Call(call) => {
                 let (need, stream) = call_need(call, body)?;
-                (need, Response::PassOn, stream)
+                (need, Response::PassOn, stream, call.answer)
             }
         };
         Ok(Plan {
@@ -137,6 +140,7 @@ impl Route {
             target: self.target,
             response,
             stream,
+            answer,
         })
     }
 }

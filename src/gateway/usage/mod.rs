@@ -1,4 +1,26 @@
 //! What a provider says that a call used.
+//!
+//! A [`Meter`] reads an answer as it passes, whole or as a stream, in pieces cut anywhere, and says at the end what it used. One file
+//! per kind of answer knows where the counts stand and what they mean; all of them end in [`Usage`]. What can't be believed counts as
+//! not said: then the caller books a bound instead, and never too little.
+
+mod audio;
+mod chat;
+mod embeddings;
+mod images;
+mod messages;
+mod meter;
+mod responses;
+mod skim;
+mod sse;
+mod strip;
+mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+pub use meter::{AnswerKind, End, Meter, Reading, Used};
+pub use strip::UsageStripper;
 
 /// What a call used, in the words of no provider. Every count that is named "of" another is part of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
