@@ -60,6 +60,7 @@ export async function build({ features = process.env.AIPASSPORT_FEATURES ?? "", 
     // What worker-build wrote stands behind our own first script.
     renameSync(inRoot(out, "index.js"), inRoot(out, "broker.js"));
     copyFileSync(inRoot("src", "edge", "entry.mjs"), inRoot(out, "index.js"));
+    copyFileSync(inRoot("src", "edge", "streams.mjs"), inRoot(out, "streams.mjs"));
     writeFileSync(stamp, wanted);
     return true;
   });
@@ -67,7 +68,7 @@ export async function build({ features = process.env.AIPASSPORT_FEATURES ?? "", 
 
 /** The size that counts at Cloudflare: everything uploaded, compressed. */
 export const compressedBytes = (out = "build") =>
-  ["index.js", "broker.js", "index_bg.wasm"].reduce((sum, name) => sum + gzipSync(readFileSync(inRoot(out, name)), { level: 9 }).length, 0);
+  ["index.js", "streams.mjs", "broker.js", "index_bg.wasm"].reduce((sum, name) => sum + gzipSync(readFileSync(inRoot(out, name)), { level: 9 }).length, 0);
 
 if (isMain(import.meta.url)) {
   await runScript(async () => {

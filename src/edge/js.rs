@@ -2,7 +2,7 @@
 
 use js_sys::Promise;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use web_sys::{ReadableStream, RequestInit, WritableStream};
+use web_sys::{AbortController, ReadableStream, RequestInit};
 
 #[wasm_bindgen]
 extern "C" {
@@ -14,20 +14,28 @@ extern "C" {
     #[wasm_bindgen(catch, js_namespace = globalThis, js_name = aipassportInstanceDied)]
     pub fn instance_died() -> Result<(), JsValue>;
 
-    /// A stream that passes bytes on without any script in between.
-    pub type IdentityTransformStream;
+    /// A streamed answer on its way to the client, and what it says about its use.
+    pub type Passing;
 
-    /// New and empty.
-    #[wasm_bindgen(constructor)]
-    pub fn new() -> IdentityTransformStream;
+    /// Passes as it comes; see `streams.mjs`. `holds_end`: its end waits for [`Passing::release`].
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = metered)]
+    pub fn metered(body: &ReadableStream, give_up: &AbortController, holds_end: bool) -> Passing;
 
-    /// Where bytes come out.
+    /// Passes without the event that says its usage; see `streams.mjs`.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = withoutUsage)]
+    pub fn without_usage(body: &ReadableStream, give_up: &AbortController, holds_end: bool) -> Passing;
+
+    /// The body for the client.
     #[wasm_bindgen(method, getter)]
-    pub fn readable(this: &IdentityTransformStream) -> ReadableStream;
+    pub fn readable(this: &Passing) -> ReadableStream;
 
-    /// Where they go in.
-    #[wasm_bindgen(method, getter)]
-    pub fn writable(this: &IdentityTransformStream) -> WritableStream;
+    /// The next piece of what it says: a `Uint8Array`, or nothing at its end. Never fails.
+    #[wasm_bindgen(method)]
+    pub fn next(this: &Passing) -> Promise;
+
+    /// Lets its end go.
+    #[wasm_bindgen(method)]
+    pub fn release(this: &Passing) -> Promise;
 }
 
 /// What a script error says.

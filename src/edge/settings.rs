@@ -7,6 +7,7 @@
 //! | `OPENAI_API_KEY`, `ANTHROPIC_API_KEY` | secret | a provider without its key is shown as not configured |
 //! | `ISSUER` | variable | the broker's origin; without it, the origin that the request came to |
 //! | `OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL` | variable | where the provider's API is, when it isn't its own |
+//! | `PRICES` | variable | JSON list of prices that are added to the built-in ones or replace them; docs/prices.md |
 //! | `UPSTREAM_TIMEOUT_SECONDS` | variable | until a provider begins to answer; 600 |
 //! | `HOLD_TTL_SECONDS` | variable | until a call that nobody settled is booked at its bound; 900 |
 //! | `LEDGER_AHEAD_CALLS` | variable | calls that a ledger sets room aside for in one write; 8, and 0 writes each |
@@ -23,7 +24,10 @@ use crate::{
         oauth::{mac::MacKey, redirect_uri::is_loopback},
         permission::Provider,
     },
-    gateway::dialect,
+    gateway::{
+        dialect,
+        prices::{PriceBook, PriceError},
+    },
     web,
 };
 
@@ -45,6 +49,8 @@ pub struct Settings {
     /// For access tokens.
     pub signing_keys: Arc<SigningKeys>,
     upstreams: BTreeMap<Provider, Upstream>,
+    /// What models cost.
+    pub prices: PriceBook,
     /// Seconds until a provider begins to answer.
     pub upstream_timeout_seconds: u64,
     /// Seconds until a hold is booked at its bound.
@@ -83,6 +89,9 @@ pub enum SettingsError {
     /// A variable isn't a number of seconds.
     #[error("{0} is not a number of seconds from 1 to {MAX_SECONDS}")]
     NotSeconds(&'static str),
+    /// `PRICES` can't be read.
+    #[error("PRICES: {0}")]
+    Prices(#[from] PriceError),
     /// A variable isn't a number in its range.
     #[error("{0} is not a number from 0 to {1}")]
     NotACount(&'static str, u32),
@@ -134,7 +143,12 @@ impl Settings {
                 upstreams.insert(provider, Upstream { base_url, key: key.into() });
             }
         }
+        let prices = match get("PRICES") {
+            None => PriceBook::built_in(),
+            Some(json) => PriceBook::with_overrides(&json)?,
+        };
         Ok(Self {
+            prices,
             issuer: get("ISSUER").map(|text| origin(&text).ok_or(SettingsError::NotAnOrigin)).transpose()?,
             cookie_key: mac_key("COOKIE_KEY")?,
             sign_in_key: mac_key("SIGN_IN_KEY")?,

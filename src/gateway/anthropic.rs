@@ -5,7 +5,7 @@ use crate::domain::permission::Capability;
 use super::{
     dialect::{Call, Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
     failure::{Failure, FailureCode},
-    survey::{Rules, ToolNeeds},
+    survey::{Rules, ToolNeeds, Weight},
     usage::AnswerKind,
 };
 
@@ -31,6 +31,7 @@ const fn messages(answer: AnswerKind) -> Kind {
         rules: &RULES,
         default_model: None,
         model_brings_tool: no_tool,
+        maximum: None,
         answer,
     })
 }
@@ -51,6 +52,45 @@ const RULES: Rules = Rules {
     noted: &[("mcp_servers", Capability::ServerTools)],
     // A tool that is added in the middle of a conversation.
     tool_keys: &["definition"],
+    weights: &[
+        ("max_tokens", Weight::MaxOutput),
+        ("service_tier", Weight::Tier),
+        ("speed", Weight::Speed),
+        ("inference_geo", Weight::Region),
+    ],
+    text_types: &[
+        "adaptive",
+        "any",
+        "auto",
+        "auto_compact",
+        "clear_thinking_20251015",
+        "clear_tool_uses_20250919",
+        "compact_20260112",
+        "compaction",
+        "custom",
+        "disabled",
+        "enabled",
+        "ephemeral",
+        "input_tokens",
+        "json_schema",
+        "none",
+        "redacted_thinking",
+        "server_tool_use",
+        "text",
+        "thinking",
+        "thinking_turns",
+        "tool",
+        "tool_addition",
+        "tool_definition",
+        "tool_reference",
+        "tool_result",
+        "tool_use",
+        "tool_uses",
+        "web_fetch_tool_result_error",
+        "web_search_result",
+        "web_search_tool_result",
+        "web_search_tool_result_error",
+    ],
     tool_needs,
 };
 

@@ -71,6 +71,8 @@ pub(super) struct Call {
     pub(super) default_model: Option<&'static str>,
     /// Whether the model itself brings a server tool along.
     pub(super) model_brings_tool: fn(&str) -> bool,
+    /// The name of the maximum of tokens to write, where it may be left out.
+    pub(super) maximum: Option<&'static str>,
     /// What says in its answer what was used.
     pub(super) answer: AnswerKind,
 }

@@ -378,6 +378,38 @@ impl Failure {
     }
 }
 
+/// What a provider bills for a call that it answered with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Billed {
+    /// Nothing, and it wasn't the call's fault: it counts against nothing.
+    Nothing,
+    /// No money; but it was a call.
+    ACall,
+    /// Nobody knows: something in between may have given up on a call that the provider carried out.
+    Unknown,
+}
+
+/// What an error of this status and body means for the booking. An error in the provider's own shape is the provider's own word.
+#[must_use]
+pub fn is_billed(status: u16, body: Option<&str>) -> Billed {
+    let says_error = || {
+        let body = body.and_then(|body| serde_json::from_str::<ErrorBody>(body).ok());
+        body.is_some_and(|body| !matches!(body.error, serde_json::Value::Null))
+    };
+    match status {
+        429 => Billed::Nothing,
+        408 | 504 => Billed::Unknown,
+        ..500 => Billed::ACall,
+        500 | 503 | 529 if says_error() => Billed::Nothing,
+        _ => Billed::Unknown,
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct ErrorBody {
+    error: serde_json::Value,
+}
+
 const fn quantity(shortage: &Shortage, amount: u64) -> Quantity {
     match shortage.of {
         Resource::Budget(_) => Quantity::Usd(NanoUsd(amount)),

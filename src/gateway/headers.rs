@@ -1,6 +1,8 @@
 //! Which headers pass. Everything that isn't named here stays where it is: the caller's token and cookies never go upstream, the
 //! provider's account details never come back.
 
+use crate::domain::ledger::Reservation;
+
 /// Request headers that go upstream as the client sent them. Not `content-type`: a body is JSON in UTF-8, since that is how it was
 /// read, whatever its sender says.
 pub const REQUEST_HEADERS: [&str; 8] = [
@@ -46,10 +48,31 @@ pub const REQUEST_ID: &str = "aipassport-request-id";
 pub const ERROR: &str = "aipassport-error";
 /// Requests that are left after this call, where a limit counts them.
 pub const REQUESTS_REMAINING: &str = "aipassport-requests-remaining";
+/// USD that are left beside this call and those in flight, each at the most that it can cost; where there is a budget.
+pub const BUDGET_REMAINING: &str = "aipassport-budget-remaining-usd";
+/// The same in tokens, where those are limited.
+pub const TOKENS_REMAINING: &str = "aipassport-tokens-remaining";
+/// The maximum of tokens to write that the broker set, because the call named none and the model's own didn't fit.
+pub const MAX_OUTPUT_TOKENS: &str = "aipassport-max-output-tokens";
+
+/// What an answer says about the limits that its call came under.
+#[must_use]
+pub fn of_reservation(reservation: &Reservation) -> Vec<(&'static str, String)> {
+    let count = |name, count: Option<u64>| count.map(|count| (name, count.to_string()));
+    [
+        count(REQUESTS_REMAINING, reservation.requests_remaining),
+        reservation.budget_remaining.map(|left| (BUDGET_REMAINING, left.to_string())),
+        count(TOKENS_REMAINING, reservation.tokens_remaining),
+        count(MAX_OUTPUT_TOKENS, reservation.output_tokens),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
 
 /// What a browser app may read of an answer.
-pub const EXPOSED: &str = "aipassport-error, aipassport-request-id, aipassport-requests-remaining, openai-processing-ms, \
-    openai-version, request-id, retry-after, retry-after-ms, www-authenticate, x-request-id, x-should-retry";
+pub const EXPOSED: &str = "aipassport-budget-remaining-usd, aipassport-error, aipassport-max-output-tokens, \
+    aipassport-request-id, aipassport-requests-remaining, aipassport-tokens-remaining, openai-processing-ms, openai-version, request-id, retry-after, retry-after-ms, www-authenticate, x-request-id, x-should-retry";
 
 /// Whether a request header goes upstream. `name` is in lower case.
 #[must_use]

@@ -4,6 +4,7 @@
 //! One file per provider dialect says which endpoints there are and what in a body matters.
 
 mod anthropic;
+mod cost;
 mod dialect;
 mod failure;
 pub mod headers;
@@ -15,11 +16,11 @@ mod splice;
 mod survey;
 pub mod usage;
 
+pub use cost::Meterage;
 pub use dialect::{Dialect, Method};
-pub use failure::{Failure, FailureCode, Hint};
-pub use plan::{MAX_BODY_BYTES, Plan, Request, Response, Route, filter_models};
+pub use failure::{Billed, Failure, FailureCode, Hint, Quantity, is_billed};
+pub use plan::{Edit, MAX_BODY_BYTES, Plan, Request, Response, Route, filter_models};
 pub use redact::without_account_names;
-pub use splice::{NotSettable, with_integer, with_usage_asked_for};
 
 use crate::domain::permission::Provider;
 

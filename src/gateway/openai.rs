@@ -5,7 +5,7 @@ use crate::domain::permission::Capability;
 use super::{
     dialect::{Call, Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
     failure::{Failure, FailureCode},
-    survey::{Rules, ToolNeeds},
+    survey::{Rules, ToolNeeds, Weight},
     usage::AnswerKind,
 };
 
@@ -40,10 +40,21 @@ const CHAT: Kind = Kind::Call(Call {
         own_ids: &["tool_call_id"],
         refused: &[("store", NOT_STORED)],
         noted: &[("web_search_options", Capability::ServerTools), ("audio", Capability::Audio)],
+        weights: &[
+            ("max_completion_tokens", Weight::MaxOutput),
+            ("max_tokens", Weight::MaxOutput),
+            ("n", Weight::Choices),
+            ("best_of", Weight::Choices),
+            ("service_tier", Weight::Tier),
+            ("audio", Weight::Spoken),
+            ("modalities", Weight::Spoken),
+            ("stream_options", Weight::StreamOptions),
+        ],
         ..RULES
     },
     default_model: None,
     model_brings_tool,
+    maximum: Some("max_completion_tokens"),
     answer: AnswerKind::Chat,
 });
 
@@ -61,6 +72,11 @@ const RESPONSES: Kind = Kind::Call(Call {
         ],
         // A connector is a kind of service, such as `connector_dropbox`.
         own_ids: &["call_id", "caller_id", "item_id", "approval_request_id", "connector_id"],
+        weights: &[
+            ("max_output_tokens", Weight::MaxOutput),
+            ("max_tool_calls", Weight::ToolUses),
+            ("service_tier", Weight::Tier),
+        ],
         reference_types: &["item_reference", "container_reference", "skill_reference"],
         refused: &[
             ("store", "what is stored at the provider can not be kept apart between apps; send false"),
@@ -72,6 +88,7 @@ const RESPONSES: Kind = Kind::Call(Call {
     },
     default_model: None,
     model_brings_tool,
+    maximum: Some("max_output_tokens"),
     answer: AnswerKind::Responses,
 });
 
@@ -91,11 +108,44 @@ const RULES: Rules = Rules {
     lists: &[],
     noted: &[],
     tool_keys: &[],
+    weights: &[("service_tier", Weight::Tier)],
+    text_types: &[
+        "additional_tools",
+        "allowed_tools",
+        "apply_patch_call",
+        "apply_patch_call_output",
+        "approximate",
+        "auto",
+        "compaction",
+        "content",
+        "custom",
+        "custom_tool_call",
+        "custom_tool_call_output",
+        "disabled",
+        "exec",
+        "function",
+        "function_call",
+        "function_call_output",
+        "grammar",
+        "input_text",
+        "json_object",
+        "json_schema",
+        "local_shell_call",
+        "local_shell_call_output",
+        "message",
+        "output_text",
+        "reasoning",
+        "reasoning_text",
+        "refusal",
+        "summary_text",
+        "text",
+        "web_search_call",
+    ],
     tool_needs,
 };
 
 const fn call(capability: Capability, default_model: Option<&'static str>, answer: AnswerKind) -> Kind {
-    Kind::Call(Call { capability, rules: &RULES, default_model, model_brings_tool: no_tool, answer })
+    Kind::Call(Call { capability, rules: &RULES, default_model, model_brings_tool: no_tool, maximum: None, answer })
 }
 
 /// Tools that the model only asks for need nothing. Every other one runs at OpenAI, or is too new to know.

@@ -8,10 +8,13 @@ use crate::domain::{
 };
 
 use super::{
+    cost::Meterage,
     dialect,
     dialect::{Call, Dialect, Endpoint, Kind, Method},
     failure::Failure,
-    survey::survey,
+    prices::PriceBook,
+    splice,
+    survey::{Survey, survey},
     usage::AnswerKind,
 };
 
@@ -64,8 +67,61 @@ pub struct Plan {
     pub response: Response,
     /// Whether the answer was asked for as a stream.
     pub stream: bool,
-    /// What says in the answer what was used.
-    pub answer: AnswerKind,
+    /// How what was used becomes what it cost.
+    pub meterage: Meterage,
+    /// How a stream is asked to say what was used.
+    usage_in_stream: UsageInStream,
+    /// The name of the maximum of tokens to write, where the body names none.
+    maximum: Option<&'static str>,
+}
+
+/// How a stream is asked to say what was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UsageInStream {
+    /// It does without being asked, or it is no stream.
+    Unasked,
+    /// In its options, which the body doesn't name.
+    OptionsMissing,
+    /// In its options, which the body names.
+    OptionsNamed,
+}
+
+/// What has to be changed in a body before it goes upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// The body to send; `None`: as it came.
+    pub body: Option<Vec<u8>>,
+    /// The client didn't ask for the usage that the stream will say: it has to be taken out again.
+    pub strips_usage: bool,
+}
+
+impl Plan {
+    /// What to change in the body: so that a stream says what was used, and so that no more is written than `output_tokens`, where
+    /// the ledger says so.
+    ///
+    /// # Errors
+    /// [`Failure::InvalidRequest`]: the options of the stream are none.
+    pub fn edit(&self, body: &[u8], output_tokens: Option<u64>) -> Result<Edit, Failure> {
+        let mut edit = match self.usage_in_stream {
+            UsageInStream::Unasked => Edit::default(),
+            UsageInStream::OptionsMissing => Edit {
+                body: Some(splice::with_another(body, "stream_options", r#"{"include_usage":true}"#)),
+                strips_usage: true,
+            },
+            UsageInStream::OptionsNamed => {
+                let body = splice::with_usage_asked_for(body)
+                    .map_err(|_| Failure::InvalidRequest("stream_options can not be read".to_owned()))?;
+                Edit { strips_usage: body.is_some(), body }
+            }
+        };
+        if let (Some(name), Some(most)) = (self.maximum, output_tokens) {
+            let body = edit.body.as_deref().unwrap_or(body);
+            let set = splice::with_integer(body, name, most)
+                .map_err(|_| Failure::InvalidRequest(format!("{name} can not be set")))?;
+            edit.body = set.or(edit.body);
+        }
+        Ok(edit)
+    }
 }
 
 impl Request<'_> {
@@ -119,29 +175,55 @@ impl Route {
     ///
     /// # Errors
     /// A [`Failure`] when the body can't be read, or asks for what no grant could cover. Costs nothing and counts against nothing.
-    pub fn plan(self, body: &[u8]) -> Result<Plan, Failure> {
-        let (need, response, stream, answer) = match self.kind {
+    pub fn plan(self, body: &[u8], prices: &PriceBook, betas: Option<&str>) -> Result<Plan, Failure> {
+        let (provider, endpoint, target) = (self.provider, self.endpoint.to_owned(), self.target);
+        match self.kind {
             Kind::Models => {
                 let response = if self.model.is_some() { Response::PassOn } else { Response::FilterModels };
-                (Need::Models { model: self.model }, response, false, AnswerKind::Free)
+                let need = Need::Models { model: self.model };
+                Ok(Plan {
+                    claim: Claim { provider, need, endpoint, worst: Worst::Free },
+                    target,
+                    response,
+                    stream: false,
+                    meterage: Meterage {
+                        provider,
+                        answer: AnswerKind::Free,
+                        models: Vec::new(),
+                        bound: None,
+                        runs_tools: false,
+                    },
+                    usage_in_stream: UsageInStream::Unasked,
+                    maximum: None,
+                })
             }
             Kind::Call(call) => {
-                let (need, stream) = call_need(call, body)?;
-                (need, Response::PassOn, stream, call.answer)
+                let found = survey(body, call.rules).map_err(Failure::InvalidRequest)?;
+                if let Some((field, reason)) = found.refused {
+                    return Err(Failure::FieldNotAllowed { field, reason });
+                }
+                let (models, capabilities, always_searches) = needs(call, &found)?;
+                let mut meterage =
+                    Meterage { provider, answer: call.answer, models: models.clone(), bound: None, runs_tools: false };
+                let worst = meterage.weigh(prices, &found, always_searches, body.len(), betas);
+                let need = Need::Model { models, capabilities };
+                let usage_in_stream = match call.answer {
+                    AnswerKind::Chat if found.stream && found.weights.stream_options => UsageInStream::OptionsNamed,
+                    AnswerKind::Chat if found.stream => UsageInStream::OptionsMissing,
+                    _ => UsageInStream::Unasked,
+                };
+                let maximum = call.maximum.filter(|_| found.weights.max_output.is_none());
+                Ok(Plan {
+                    claim: Claim { provider, need, endpoint, worst },
+                    target,
+                    response: Response::PassOn,
+                    stream: found.stream,
+                    meterage,
+                    usage_in_stream,
+                    maximum,
+                })
             }
-        };
-        Ok(Plan {
-            claim: Claim {
-                provider: self.provider,
-                need,
-                endpoint: self.endpoint.to_owned(),
-                worst: Worst::Unknown(String::new()),
-            },
-            target: self.target,
-            response,
-            stream,
-            answer,
-        })
+        }
     }
 }
 
@@ -151,16 +233,13 @@ fn is_plain_model(model: &str) -> bool {
         && !model.bytes().all(|byte| byte == b'.')
 }
 
-fn call_need(call: &Call, body: &[u8]) -> Result<(Need, bool), Failure> {
-    let found = survey(body, call.rules).map_err(Failure::InvalidRequest)?;
-    if let Some((field, reason)) = found.refused {
-        return Err(Failure::FieldNotAllowed { field, reason });
-    }
-    let model = found.model.or_else(|| call.default_model.map(str::to_owned)).ok_or_else(|| {
+/// Every model that the call can dispatch, what it needs to be allowed, and whether its model searches the web unasked.
+fn needs(call: &Call, found: &Survey) -> Result<(Vec<String>, Vec<Capability>, bool), Failure> {
+    let model = found.model.clone().or_else(|| call.default_model.map(str::to_owned)).ok_or_else(|| {
         Failure::InvalidRequest("model is missing; name the model, it decides whether the call is covered".to_owned())
     })?;
     let mut models = vec![model];
-    models.extend(found.nested_models);
+    models.extend(found.nested_models.iter().cloned());
     models.dedup();
     let mut capabilities = vec![call.capability];
     let brings_tool = models.iter().any(|model| (call.model_brings_tool)(model));
@@ -170,7 +249,7 @@ fn call_need(call: &Call, body: &[u8]) -> Result<(Need, bool), Failure> {
             capabilities.push(*needed);
         }
     }
-    Ok((Need::Model { models, capabilities }, found.stream))
+    Ok((models, capabilities, brings_tool))
 }
 
 /// A list of models as the provider sent it, cut down to those that `granted` names. `None` when it isn't such a list.
@@ -192,11 +271,15 @@ mod tests {
     use super::*;
 
     fn post(provider: Provider, path: &str, body: &str) -> Result<Plan, Failure> {
-        Request { provider, method: Some(Method::Post), path, query: None }.route()?.plan(body.as_bytes())
+        Request { provider, method: Some(Method::Post), path, query: None }.route()?.plan(
+            body.as_bytes(),
+            &PriceBook::built_in(),
+            None,
+        )
     }
 
     fn get(provider: Provider, path: &str, query: Option<&str>) -> Result<Plan, Failure> {
-        Request { provider, method: Some(Method::Get), path, query }.route()?.plan(b"")
+        Request { provider, method: Some(Method::Get), path, query }.route()?.plan(b"", &PriceBook::built_in(), None)
     }
 
     fn chat(body: &str) -> Result<Plan, Failure> {

@@ -72,6 +72,13 @@ pub fn with_integer(body: &[u8], name: &str, value: u64) -> Result<Option<Vec<u8
     Ok(Some(set(body, &place, name, value.to_string().as_bytes())))
 }
 
+/// The body with one more member, where it is known that it has members and none of this name.
+#[must_use]
+pub fn with_another(body: &[u8], name: &str, value: &str) -> Vec<u8> {
+    let first = body.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace.saturating_add(1));
+    set(body, &Place::Missing { first, is_empty: false }, name, value.as_bytes())
+}
+
 /// `name` is one of ours: it needs no escapes.
 fn set(body: &[u8], place: &Place, name: &str, value: &[u8]) -> Vec<u8> {
     let (at, key, rest) = match place {

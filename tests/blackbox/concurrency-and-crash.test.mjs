@@ -6,7 +6,10 @@ import { DETAILS, assertOpenAiError, chat } from "../support/flow.mjs";
 import { startWorld, until, useUp } from "../support/world.mjs";
 
 const HOLD_TTL_SECONDS = 3;
-const { broker, browser, app, standin } = await startWorld({ env: { HOLD_TTL_SECONDS: String(HOLD_TTL_SECONDS) } });
+// Nothing is set aside for calls to come, so that what is left after a crash is known to the last call.
+const { broker, browser, app, standin } = await startWorld({
+  env: { HOLD_TTL_SECONDS: String(HOLD_TTL_SECONDS), LEDGER_AHEAD_CALLS: "0" },
+});
 const details = (limits) => ({ details: [{ ...DETAILS[0], limits }] });
 const arrivals = (marker) => standin.requests.filter(({ body }) => JSON.stringify(body).includes(marker)).length;
 

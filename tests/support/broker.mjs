@@ -65,7 +65,7 @@ async function compatibility() {
 }
 
 async function manifest(build) {
-  const types = { ".js": "esm", ".wasm": "wasm" };
+  const types = { ".js": "esm", ".mjs": "esm", ".wasm": "wasm" };
   const modules = {};
   for (const name of await readdir(build)) {
     const type = types[path.extname(name)];

@@ -1,98 +1,143 @@
 //! From the provider's answer to ours, and what it means for the booking.
 
-use wasm_bindgen::JsValue;
+use js_sys::{ArrayBuffer, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Response, StreamPipeOptions};
+use web_sys::{AbortController, Response};
 
 use super::{Call, booking::Booking, outbound::Head, upstream};
 use crate::{
-    domain::ledger::{Record, Reservation},
-    edge::{js, settings::Upstream},
-    gateway::{self, Failure, filter_models},
+    domain::ledger::Reservation,
+    edge::{
+        js::{self, Passing},
+        settings::Upstream,
+    },
+    gateway::{self, Failure, filter_models, is_billed, usage::Meter},
 };
+
+/// What is copied into the wasm's memory at once.
+const PIECE_BYTES: u32 = 64 * 1024;
+
+/// An answer that has begun.
+pub struct Answer<'a> {
+    /// As the platform has it.
+    pub raw: Response,
+    /// Hangs up on the provider.
+    pub give_up: AbortController,
+    /// What to do with it.
+    pub response: gateway::Response,
+    /// Whether the usage in its stream was asked for by the broker alone.
+    pub strips_usage: bool,
+    /// What the ledger said.
+    pub reservation: &'a Reservation,
+    /// Who gave it.
+    pub upstream: &'a Upstream,
+}
 
 impl Call {
     /// Turns the provider's answer into ours, and sees to the booking.
-    pub(super) async fn pass_on(
-        &self,
-        answer: Response,
-        response: gateway::Response,
-        reservation: &Reservation,
-        booking: Booking,
-        upstream: &Upstream,
-    ) -> Result<Response, Failure> {
+    pub(super) async fn pass_on(&self, answer: Answer<'_>, booking: Booking) -> Result<Response, Failure> {
         let provider = self.inbound.provider;
         let failure = |_: JsValue| Failure::UpstreamUnreachable(provider);
-        match answer.status() {
+        let status = answer.raw.status();
+        match status {
             200..300 => {
-                let remaining = reservation.requests_remaining;
-                let head = Head::of_upstream(&answer, &self.request_id, remaining).map_err(failure)?;
-                match response {
-                    gateway::Response::PassOn => self.stream(&answer, &head, reservation, booking).map_err(failure),
+                let head =
+                    Head::of_upstream(&answer.raw, &self.request_id, Some(answer.reservation)).map_err(failure)?;
+                match answer.response {
+                    gateway::Response::PassOn if is_event_stream(&answer.raw) => {
+                        self.stream(&answer, &head, booking).map_err(failure)
+                    }
+                    gateway::Response::PassOn => self.whole(&answer, &head, booking).await.map_err(failure),
                     gateway::Response::FilterModels => {
-                        let list = text(&answer).await;
-                        booking.settle(None, Record::default()).await;
-                        let list = list.and_then(|list| filter_models(list.as_bytes(), &reservation.models));
+                        let list = text(&answer.raw).await;
+                        booking.settle_free(status).await;
+                        let list = list.and_then(|list| filter_models(list.as_bytes(), &answer.reservation.models));
                         head.with_bytes(&list.ok_or(Failure::UpstreamUnreachable(provider))?).map_err(failure)
                     }
                 }
             }
             401 => {
-                discard(&answer);
+                discard(&answer.raw);
                 booking.release().await;
                 Err(Failure::ProviderKeyRejected(provider))
             }
-            status @ 400.. => {
-                let body = text(&answer).await.unwrap_or_default();
-                // The provider bills neither its own failures nor what it had no room for; anything else was the app's call.
-                if status == 429 || status >= 500 {
-                    booking.release().await;
-                } else {
-                    booking.settle(None, Record::default()).await;
+            400.. => {
+                let body = text(&answer.raw).await;
+                match is_billed(status, body.as_deref()) {
+                    gateway::Billed::Nothing => booking.release().await,
+                    gateway::Billed::ACall => booking.settle_free(status).await,
+                    gateway::Billed::Unknown => booking.settle_at_bound(status).await,
                 }
-                let head = Head::of_upstream(&answer, &self.request_id, None).map_err(failure)?;
-                head.with_bytes(upstream::redacted(&body, upstream).as_bytes()).map_err(failure)
+                let head = Head::of_upstream(&answer.raw, &self.request_id, None).map_err(failure)?;
+                let body = upstream::redacted(&body.unwrap_or_default(), answer.upstream);
+                head.with_bytes(body.as_bytes()).map_err(failure)
             }
             // Nothing that a provider answers to these calls; following a redirect would carry the key elsewhere.
             _ => {
-                discard(&answer);
+                discard(&answer.raw);
                 booking.release().await;
                 Err(Failure::UpstreamUnreachable(provider))
             }
         }
     }
 
-    /// The body passes inside the platform; no code of ours sees a chunk of it. When the client goes away the platform hangs up on the
-    /// provider.
-    fn stream(
-        &self,
-        answer: &Response,
-        head: &Head,
-        reservation: &Reservation,
-        booking: Booking,
-    ) -> Result<Response, JsValue> {
-        let body = answer.body();
-        let (true, Some(body)) = (reservation.concurrency_limited, &body) else {
-            // The call is made and counted; nothing depends on when its answer ends.
-            self.context.wait_until(booking.settle(None, Record::default()));
-            return head.with_stream(body.as_ref());
+    /// The body passes inside the platform, as it comes. What it says of its use is read from a copy, lazily, and booked when it is over,
+    /// also when the client has gone: then the provider is hung up on.
+    fn stream(&self, answer: &Answer<'_>, head: &Head, mut booking: Booking) -> Result<Response, JsValue> {
+        let Some(body) = answer.raw.body() else {
+            self.context.wait_until(booking.settle_at_bound(answer.raw.status()));
+            return head.with_stream(None);
         };
-        // Here the call is in flight until its answer ends, and the answer ends when the call is settled.
-        let pipe = js::IdentityTransformStream::new();
-        let options = StreamPipeOptions::new();
-        options.set_prevent_close(true);
-        let writable = pipe.writable();
-        let piped = JsFuture::from(body.pipe_to_with_options(&writable, &options));
+        // A call is in flight until its answer ends; where that is limited, the answer ends when the call is settled.
+        let holds_end = answer.reservation.concurrency_limited;
+        let pass = if answer.strips_usage { js::without_usage } else { js::metered };
+        let passing: Passing = pass(&body, &answer.give_up, holds_end);
+        let readable = passing.readable();
+        let status = answer.raw.status();
         self.context.wait_until(async move {
-            let ended = piped.await;
-            booking.settle(None, Record::default()).await;
-            if ended.is_ok() {
-                // It fails only when the client is gone.
-                let _ = JsFuture::from(writable.close()).await;
+            let mut meter = Meter::for_stream(booking.answer_kind());
+            while let Ok(piece) = JsFuture::from(passing.next()).await {
+                let Ok(piece) = piece.dyn_into::<Uint8Array>() else { break };
+                meter.feed(&piece.to_vec());
             }
+            booking.settle(&meter.finish(), status).await;
+            drop(JsFuture::from(passing.release()).await);
         });
-        head.with_stream(Some(&pipe.readable()))
+        head.with_stream(Some(&readable))
     }
+
+    /// An answer that comes at once.
+    async fn whole(&self, answer: &Answer<'_>, head: &Head, mut booking: Booking) -> Result<Response, JsValue> {
+        let status = answer.raw.status();
+        let mut meter = Meter::for_json(booking.answer_kind());
+        let body = match JsFuture::from(answer.raw.array_buffer()?).await {
+            Ok(body) => Uint8Array::new(&body.unchecked_into::<ArrayBuffer>()),
+            Err(error) => {
+                // It broke off, or the client went away.
+                booking.settle(&meter.finish(), status).await;
+                return Err(error);
+            }
+        };
+        let mut from = 0;
+        while from < body.length() {
+            let to = from.saturating_add(PIECE_BYTES).min(body.length());
+            meter.feed(&body.subarray(from, to).to_vec());
+            from = to;
+        }
+        let reading = meter.finish();
+        if answer.reservation.concurrency_limited {
+            booking.settle(&reading, status).await;
+        } else {
+            self.context.wait_until(async move { booking.settle(&reading, status).await });
+        }
+        head.with_array(&body)
+    }
+}
+
+fn is_event_stream(answer: &Response) -> bool {
+    let kind = answer.headers().get("content-type").ok().flatten().unwrap_or_default();
+    kind.trim_start().get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
 }
 
 /// Lets the provider's connection go.

@@ -1,29 +1,77 @@
 //! Room that a call took in its ledger, until it is settled or given back.
 
+use std::rc::Rc;
+
 use crate::{
     domain::{
         id::GrantId,
-        ledger::{Command, Cost, Record, Settlement, Ticket},
+        ledger::{Command, Cost, Record, Reservation, Settlement, Ticket},
+        money::NanoUsd,
+        time::Timestamp,
     },
-    edge::{ledgers::Ledgers, log},
+    edge::{clock, ledgers::Ledgers, log, settings::Settings},
+    gateway::{
+        Meterage,
+        usage::{AnswerKind, Reading, Used},
+    },
 };
 
 /// How often it is tried before it is left to the hold's deadline.
 const ATTEMPTS: usize = 3;
 
-/// A hold and where it lies. Ending it takes it: it can't be ended twice.
-#[derive(Debug)]
+/// A hold and where it lies. It is ended once: what ends it leaves nothing to end.
 pub struct Booking {
     ledgers: Ledgers,
     grant_id: GrantId,
-    ticket: Ticket,
+    ticket: Option<Ticket>,
+    /// The maximum that the broker set.
+    output_tokens: Option<u64>,
+    meterage: Meterage,
+    settings: Rc<Settings>,
+    began: Timestamp,
+    record: Record,
+}
+
+/// What is known of a call before it is made.
+pub struct Made {
+    /// How what it uses becomes what it costs.
+    pub meterage: Meterage,
+    /// The provider's own path.
+    pub endpoint: String,
+    /// When it came.
+    pub began: Timestamp,
+    /// The broker's name for it.
+    pub request_id: String,
 }
 
 impl Booking {
     /// Of a hold that the ledger just recorded.
     #[must_use]
-    pub const fn new(ledgers: Ledgers, grant_id: GrantId, ticket: Ticket) -> Self {
-        Self { ledgers, grant_id, ticket }
+    pub fn new(
+        ledgers: Ledgers,
+        grant_id: GrantId,
+        reservation: &Reservation,
+        settings: Rc<Settings>,
+        made: Made,
+    ) -> Self {
+        let record = Record {
+            provider: Some(made.meterage.provider),
+            model: made.meterage.models.first().cloned().unwrap_or_default(),
+            endpoint: made.endpoint,
+            price_version: settings.prices.version().to_owned(),
+            request_id: made.request_id,
+            ..Record::default()
+        };
+        Self {
+            ledgers,
+            grant_id,
+            ticket: Some(reservation.ticket.clone()),
+            output_tokens: reservation.output_tokens,
+            meterage: made.meterage,
+            settings,
+            began: made.began,
+            record,
+        }
     }
 
     /// Whose ledger it lies in.
@@ -32,24 +80,60 @@ impl Booking {
         &self.grant_id
     }
 
-    /// What it takes.
+    /// What says in the answer what was used.
     #[must_use]
-    pub const fn ticket(&self) -> &Ticket {
-        &self.ticket
+    pub const fn answer_kind(&self) -> AnswerKind {
+        self.meterage.answer
     }
 
-    /// The call was made. Without a cost it is booked at its bound.
-    pub async fn settle(self, cost: Option<Cost>, record: Record) {
-        let settlement = Settlement { ticket: self.ticket.clone(), cost, record };
-        self.finish(Command::Settle(Box::new(settlement))).await;
+    /// The call was made, and its answer said this.
+    pub async fn settle(&mut self, reading: &Reading, status: u16) {
+        let Some(ticket) = self.ticket.take() else { return };
+        if let Used::Complete(usages) | Used::Partial(usages) = &reading.used {
+            for usage in usages {
+                self.record.input_tokens = self.record.input_tokens.saturating_add(usage.input_tokens);
+                self.record.cached_tokens = self.record.cached_tokens.saturating_add(usage.cached_tokens);
+                self.record.output_tokens = self.record.output_tokens.saturating_add(usage.output_tokens);
+            }
+        }
+        let cost = self.meterage.cost(&self.settings.prices, reading, &ticket, self.output_tokens);
+        self.end(ticket, cost, status).await;
+    }
+
+    /// The call was made, and costs nothing.
+    pub async fn settle_free(mut self, status: u16) {
+        let Some(ticket) = self.ticket.take() else { return };
+        self.end(ticket, Some(Cost { nano_usd: NanoUsd::ZERO, tokens: 0, exact: true }), status).await;
+    }
+
+    /// Nobody knows what became of the call.
+    pub async fn settle_at_bound(mut self, status: u16) {
+        let Some(ticket) = self.ticket.take() else { return };
+        self.end(ticket, None, status).await;
     }
 
     /// Nothing was billed.
-    pub async fn release(self) {
-        self.finish(Command::Release(self.ticket.clone())).await;
+    pub async fn release(mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.send(Command::Release(ticket)).await;
+        }
     }
 
-    async fn finish(&self, command: Command) {
+    async fn end(&mut self, ticket: Ticket, cost: Option<Cost>, status: u16) {
+        let over_bound = cost.is_some_and(|cost| {
+            ticket.bounded && (cost.nano_usd > ticket.amounts.nano_usd || cost.tokens > ticket.amounts.tokens)
+        });
+        if over_bound {
+            // Worth knowing: either the provider's count is absurd, or a price is out of date.
+            log::failure("usage above the bound", &self.record.model);
+        }
+        let mut record = core::mem::take(&mut self.record);
+        record.status = status;
+        record.duration_ms = clock::now().millis().saturating_sub(self.began.millis());
+        self.send(Command::Settle(Box::new(Settlement { ticket, cost, record }))).await;
+    }
+
+    async fn send(&self, command: Command) {
         for attempt in 1..=ATTEMPTS {
             match self.ledgers.send(&self.grant_id, command.clone()).await {
                 Ok(_) => return,

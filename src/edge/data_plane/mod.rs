@@ -18,7 +18,8 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::Response;
 use worker::{Context, Env};
 
-use booking::Booking;
+use answer::Answer;
+use booking::{Booking, Made};
 pub use inbound::{Inbound, provider_of};
 use upstream::Outcome;
 
@@ -29,7 +30,10 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    domain::ledger::{Command, Record, Reply},
+    domain::{
+        ledger::{Command, Reply},
+        time::Timestamp,
+    },
     gateway::{self, Failure, Request},
 };
 
@@ -67,7 +71,7 @@ impl Call {
             provider: Some(self.inbound.provider),
             ..log::Entry::default()
         };
-        let answer = match self.carry_out(&mut entry).await {
+        let answer = match self.carry_out(began, &mut entry).await {
             Ok(answer) => answer,
             Err(failure) => {
                 entry.error = Some(failure.code().as_str());
@@ -80,7 +84,7 @@ impl Call {
         Ok(answer)
     }
 
-    async fn carry_out(&self, entry: &mut log::Entry) -> Result<Response, Failure> {
+    async fn carry_out(&self, began: Timestamp, entry: &mut log::Entry) -> Result<Response, Failure> {
         let settings = Settings::get(&self.env).map_err(|error| unavailable(entry, &error))?;
         let token = gateway::headers::token(|name| self.inbound.header(name)).ok_or(Failure::InvalidToken)?;
         let issuer = settings.issuer(&self.inbound.origin);
@@ -100,12 +104,14 @@ impl Call {
         };
         let route = request.route()?;
         let body = self.inbound.body().await?;
-        let plan = route.plan(body.as_ref().map_or(&[], |body| &body.bytes))?;
+        let bytes: &[u8] = body.as_ref().map_or(&[], |body| &body.bytes);
+        let betas = self.inbound.header("anthropic-beta");
+        let plan = route.plan(bytes, &settings.prices, betas.as_deref())?;
         let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
 
         let ledgers = Ledgers(self.env.durable_object(ledgers::BINDING).map_err(|error| unavailable(entry, &error))?);
         let reserve = Command::Reserve {
-            claim: plan.claim,
+            claim: plan.claim.clone(),
             hold_ttl_seconds: settings.hold_ttl_seconds,
             ahead: settings.ahead_calls,
         };
@@ -115,18 +121,38 @@ impl Call {
             Ok(other) => return Err(unavailable(entry, &format_args!("unexpected reply {other:?}"))),
             Err(error) => return Err(unavailable(entry, &error)),
         };
-        let booking = Booking::new(ledgers, claims.grant_id, reservation.ticket.clone());
+        let edit = plan.edit(bytes, reservation.output_tokens);
+        let made =
+            Made { meterage: plan.meterage, endpoint: plan.claim.endpoint, began, request_id: self.request_id.clone() };
+        let booking = Booking::new(ledgers, claims.grant_id, &reservation, Rc::clone(&settings), made);
+        let edit = match edit {
+            Ok(edit) => edit,
+            Err(failure) => {
+                booking.release().await;
+                return Err(failure);
+            }
+        };
+        let sent =
+            edit.body.as_deref().map(js_sys::Uint8Array::from).or_else(|| body.as_ref().map(|body| body.raw.clone()));
 
         let timeout = settings.upstream_timeout_seconds;
         let outcome =
-            upstream::call(&self.inbound, body.as_ref(), &plan.target, booking.grant_id(), upstream, timeout).await;
+            upstream::call(&self.inbound, sent.as_ref(), &plan.target, booking.grant_id(), upstream, timeout).await;
         // 32 MiB that nobody needs while the answer streams.
-        drop(body);
+        drop((body, sent, edit.body));
         match outcome {
-            Outcome::Answered(answer) => {
+            Outcome::Answered(raw, give_up) => {
                 entry.upstream_request_id =
-                    ["x-request-id", "request-id"].iter().find_map(|name| answer.headers().get(name).ok().flatten());
-                self.pass_on(answer, plan.response, &reservation, booking, upstream).await
+                    ["x-request-id", "request-id"].iter().find_map(|name| raw.headers().get(name).ok().flatten());
+                let answer = Answer {
+                    raw,
+                    give_up,
+                    response: plan.response,
+                    strips_usage: edit.strips_usage,
+                    reservation: &reservation,
+                    upstream,
+                };
+                self.pass_on(answer, booking).await
             }
             Outcome::Unreachable(reason) => {
                 entry.detail = Some(log::cut(&upstream::redacted(&reason, upstream)));
@@ -134,7 +160,7 @@ impl Call {
                 Err(Failure::UpstreamUnreachable(provider))
             }
             Outcome::TimedOut | Outcome::Abandoned => {
-                booking.settle(None, Record::default()).await;
+                booking.settle_at_bound(0).await;
                 Err(Failure::UpstreamTimeout(provider))
             }
         }

@@ -6,7 +6,7 @@ use web_sys::{Headers, ReadableStream, Response, ResponseInit};
 
 use super::inbound::Inbound;
 use crate::{
-    domain::permission::Provider,
+    domain::{ledger::Reservation, permission::Provider},
     gateway::{Failure, dialect, headers},
 };
 
@@ -41,7 +41,11 @@ impl Head {
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn of_upstream(upstream: &Response, request_id: &str, remaining: Option<u64>) -> Result<Self, JsValue> {
+    pub fn of_upstream(
+        upstream: &Response,
+        request_id: &str,
+        reservation: Option<&Reservation>,
+    ) -> Result<Self, JsValue> {
         let head = Self::new(upstream.status(), request_id)?;
         let received = upstream.headers();
         for name in headers::RESPONSE_HEADERS {
@@ -49,8 +53,10 @@ impl Head {
                 head.headers.set(name, &value)?;
             }
         }
-        if let Some(remaining) = remaining {
-            head.headers.set(headers::REQUESTS_REMAINING, &remaining.to_string())?;
+        if let Some(reservation) = reservation {
+            for (name, value) in headers::of_reservation(reservation) {
+                head.headers.set(name, &value)?;
+            }
         }
         Ok(head)
     }
@@ -75,7 +81,15 @@ impl Head {
     /// # Errors
     /// As [`Self::new`].
     pub fn with_bytes(&self, body: &[u8]) -> Result<Response, JsValue> {
-        Response::new_with_opt_js_u8_array_and_init(Some(&Uint8Array::from(body)), &self.init())
+        self.with_array(&Uint8Array::from(body))
+    }
+
+    /// With bytes that the platform has.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_array(&self, body: &Uint8Array) -> Result<Response, JsValue> {
+        Response::new_with_opt_js_u8_array_and_init(Some(body), &self.init())
     }
 }
 

@@ -3,12 +3,13 @@
 use core::{future::Future, pin::pin, task::Poll, time::Duration};
 use std::future::poll_fn;
 
+use js_sys::Uint8Array;
 use secrecy::ExposeSecret;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, AbortSignal, Headers, RequestInit, RequestRedirect, Response};
 
-use super::inbound::{Body, Inbound};
+use super::inbound::Inbound;
 use crate::{
     domain::id::GrantId,
     edge::{js, settings::Upstream},
@@ -18,8 +19,8 @@ use crate::{
 /// What became of the call.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The provider answers.
-    Answered(Response),
+    /// The provider answers; and what hangs up on it.
+    Answered(Response, AbortController),
     /// It was not reached, or hung up before it answered. For the log.
     Unreachable(String),
     /// It did not begin to answer in time; what it did with the request is not known.
@@ -31,7 +32,7 @@ pub enum Outcome {
 /// Makes the call and waits for the head of its answer.
 pub async fn call(
     inbound: &Inbound,
-    body: Option<&Body>,
+    body: Option<&Uint8Array>,
     target: &str,
     grant_id: &GrantId,
     upstream: &Upstream,
@@ -47,9 +48,10 @@ pub async fn call(
                     give_up.abort();
                     Outcome::TimedOut
                 }
-                Some(Ok(answer)) => answer
-                    .dyn_into()
-                    .map_or_else(|_| Outcome::Unreachable("not a response".to_owned()), Outcome::Answered),
+                Some(Ok(answer)) => match answer.dyn_into() {
+                    Ok(answer) => Outcome::Answered(answer, give_up),
+                    Err(_) => Outcome::Unreachable("not a response".to_owned()),
+                },
                 Some(Err(_)) if client.aborted() => Outcome::Abandoned,
                 Some(Err(error)) => Outcome::Unreachable(js::message(&error)),
             }
@@ -59,7 +61,7 @@ pub async fn call(
 
 fn begin(
     inbound: &Inbound,
-    body: Option<&Body>,
+    body: Option<&Uint8Array>,
     target: &str,
     grant_id: &GrantId,
     upstream: &Upstream,
@@ -75,7 +77,7 @@ fn begin(
     init.set_signal(Some(&AbortSignal::any(&js_sys::Array::of2(client, &give_up.signal()))));
     if let Some(body) = body {
         headers.set("content-type", "application/json")?;
-        init.set_body(&body.raw);
+        init.set_body(body);
     }
     Ok((js::fetch(&format!("{}{target}", upstream.base_url), &init), give_up))
 }

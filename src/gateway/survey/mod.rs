@@ -11,13 +11,15 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod value;
+mod weights;
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
-pub(super) use rules::{Rules, ToolNeeds};
+pub(super) use rules::{Rules, ToolNeeds, Weight};
 use value::{Key, MAX_MODEL_BYTES, Said, Value};
+pub(super) use weights::Weights;
 
 use super::dialect::STORED_ELSEWHERE;
 use crate::domain::permission::Capability;
@@ -31,6 +33,8 @@ pub(super) struct Survey {
     pub(super) nested_models: Vec<String>,
     /// `stream` at the top.
     pub(super) stream: bool,
+    /// What decides what it can cost.
+    pub(super) weights: Weights,
     /// What its tools and fields need, each once.
     pub(super) capabilities: Vec<Capability>,
     /// The first field that can't be granted, and why.
@@ -110,10 +114,28 @@ impl<'de> Visitor<'de> for Top<'_> {
                     survey.stream = map.next_value::<Option<bool>>()?.unwrap_or(false);
                 }
                 _ => {
+                    let weight = rules.weights.iter().find(|(name, _)| *name == key);
+                    if let Some((name, _)) = weight {
+                        once(name)?;
+                    }
+                    let weight = weight.map(|(_, weight)| *weight);
+                    match weight {
+                        Some(number @ (Weight::MaxOutput | Weight::Choices | Weight::ToolUses)) => {
+                            survey.weights.note_number(number, map.next_value()?);
+                            continue;
+                        }
+                        Some(text @ (Weight::Tier | Weight::Speed | Weight::Region)) => {
+                            survey.weights.note_text(text, map.next_value()?);
+                            continue;
+                        }
+                        _ => {}
+                    }
                     let refused = rules.refused.iter().find(|(name, _)| *name == key);
                     let list = rules.lists.iter().find(|(name, _)| *name == key);
                     let noted = rules.noted.iter().find(|(name, _)| *name == key);
-                    if let Some(name) = refused.or(list).map(|(name, _)| name).or(noted.map(|(name, _)| name)) {
+                    if let Some(name) = refused.or(list).map(|(name, _)| name).or(noted.map(|(name, _)| name))
+                        && weight.is_none()
+                    {
                         once(name)?;
                     }
                     let said = map.next_value_seed(Value::under(key, rules, survey))?;
@@ -122,6 +144,11 @@ impl<'de> Visitor<'de> for Top<'_> {
                     }
                     if let Some((name, reason)) = refused.or(list.filter(|_| said != Said::List)) {
                         survey.refuse(name, reason);
+                    }
+                    match weight {
+                        Some(Weight::Spoken) => survey.weights.spoken = true,
+                        Some(Weight::StreamOptions) => survey.weights.stream_options = true,
+                        _ => {}
                     }
                     if let Some((_, capability)) = noted {
                         survey.need(&[*capability]);

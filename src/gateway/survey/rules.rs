@@ -27,8 +27,33 @@ pub(in super::super) struct Rules {
     pub(in super::super) noted: &'static [(&'static str, Capability)],
     /// Keys, at any depth, behind which one tool is defined; `tools` holds several and is known.
     pub(in super::super) tool_keys: &'static [&'static str],
+    /// Keys, at the top, that decide what the call can cost; with what they say.
+    pub(in super::super) weights: &'static [(&'static str, Weight)],
+    /// Values of `type`, at any depth outside of tools, that bring nothing but text. Any other may be media.
+    pub(in super::super) text_types: &'static [&'static str],
     /// What a tool of this `type` needs; a tool without one has the type `""`.
     pub(in super::super) tool_needs: fn(&str) -> ToolNeeds,
+}
+
+/// What a key at the top says about what the call can cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Weight {
+    /// The most tokens to write; a number.
+    MaxOutput,
+    /// How many answers; a number.
+    Choices,
+    /// How often tools run at the provider; a number.
+    ToolUses,
+    /// The service tier; a text.
+    Tier,
+    /// Anthropic's `speed`; a text.
+    Speed,
+    /// Where it is processed; a text.
+    Region,
+    /// The answer may be spoken, whatever it says.
+    Spoken,
+    /// Options of the stream, whatever they say.
+    StreamOptions,
 }
 
 /// What a tool needs beyond the endpoint's own capability.
@@ -54,7 +79,8 @@ impl Rules {
             || at_the_top
                 && (differs("stream")
                     || self.refused.iter().chain(self.lists).any(|(name, _)| differs(name))
-                    || self.noted.iter().any(|(name, _)| differs(name)))
+                    || self.noted.iter().any(|(name, _)| differs(name))
+                    || self.weights.iter().any(|(name, _)| differs(name)))
     }
 
     pub(super) fn is_reference(&self, key: &str, said: Said) -> bool {

@@ -12,6 +12,14 @@ const RULES: Rules = Rules {
     lists: &[("fallbacks", "list them")],
     noted: &[("audio", Capability::Audio)],
     tool_keys: &["definition"],
+    weights: &[
+        ("max_tokens", Weight::MaxOutput),
+        ("max_completion_tokens", Weight::MaxOutput),
+        ("n", Weight::Choices),
+        ("service_tier", Weight::Tier),
+        ("stream_options", Weight::StreamOptions),
+    ],
+    text_types: &["text", "function", "message", "tool_result", "ephemeral"],
     tool_needs,
 };
 
@@ -200,4 +208,61 @@ proptest! {
         let json = format!("{{\"a\":{}{{\"model\":\"{model}\"}}{}}}", "[".repeat(depth), "]".repeat(depth));
         prop_assert_eq!(found(&json).nested_models, [model]);
     }
+}
+
+fn weights(json: &str) -> Weights {
+    found(json).weights
+}
+
+#[test]
+fn what_decides_what_a_call_can_cost_is_read() {
+    let weights = weights(
+        r#"{"model":"m","max_tokens":10,"max_completion_tokens":20,"n":3,"service_tier":"flex","stream_options":{}}"#,
+    );
+    assert_eq!((weights.max_output, weights.choices, weights.tier.as_deref()), (Some(20), Some(3), Some("flex")));
+    assert!(weights.stream_options);
+}
+
+#[test]
+fn a_number_that_decides_is_a_whole_number_and_stands_once() {
+    for json in [
+        r#"{"max_tokens":1.5}"#,
+        r#"{"max_tokens":-1}"#,
+        r#"{"max_tokens":"10"}"#,
+        r#"{"max_tokens":10,"max_tokens":99}"#,
+        r#"{"n":1e3}"#,
+        r#"{"MAX_TOKENS":10}"#,
+        r#"{"tools":[{"type":"web_search","max_uses":1,"max_uses":9}]}"#,
+    ] {
+        assert!(survey(json.as_bytes(), &RULES).is_err(), "{json}");
+    }
+    assert_eq!(weights(r#"{"max_tokens":null}"#).max_output, None);
+}
+
+#[test]
+fn whatever_is_not_known_to_be_text_is_media() {
+    assert!(
+        !weights(r#"{"messages":[{"content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}]}"#)
+            .media
+    );
+    for json in [
+        r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"https://x"}}]}]}"#,
+        r#"{"messages":[{"content":[{"type":"tool_result","content":[{"type":"image"}]}]}]}"#,
+        r#"{"messages":[{"content":[{"type":"hologram"}]}]}"#,
+    ] {
+        assert!(weights(json).media, "{json}");
+    }
+}
+
+#[test]
+fn a_cache_that_is_written_for_longer_is_seen() {
+    assert!(weights(r#"{"system":[{"type":"text","cache_control":{"type":"ephemeral","ttl":"1h"}}]}"#).long_cache);
+    assert!(!weights(r#"{"system":[{"type":"text","cache_control":{"type":"ephemeral","ttl":"5m"}}]}"#).long_cache);
+}
+
+#[test]
+fn tools_that_run_at_the_provider_are_weighed_with_their_uses() {
+    let tools = weights(r#"{"tools":[{"type":"web_search","max_uses":2},{"type":"function"},"code"]}"#).tools;
+    let tools: Vec<(&str, Option<u64>)> = tools.iter().map(|tool| (tool.kind.as_str(), tool.max_uses)).collect();
+    assert_eq!(tools, [("web_search", Some(2)), ("unknown", None)]);
 }

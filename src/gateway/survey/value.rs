@@ -48,6 +48,10 @@ enum Place {
     Model,
     /// Behind a key `type`.
     Type,
+    /// Behind a key `ttl`: how long a cache is written for.
+    Ttl,
+    /// Behind a key `mode`: of reasoning.
+    Mode,
 }
 
 /// What a value says: `null`, `false`, an empty text and an empty list say nothing. An empty object does say something:
@@ -101,6 +105,8 @@ impl<'a> Value<'a> {
             "tools" => Place::Tools,
             "model" => Place::Model,
             "type" => Place::Type,
+            "ttl" => Place::Ttl,
+            "mode" => Place::Mode,
             _ if rules.tool_keys.contains(&key) => Place::Tool,
             _ if rules.opaque.contains(&key) => Place::Opaque,
             _ => Place::Plain,
@@ -120,11 +126,15 @@ impl<'a> Value<'a> {
     fn not_a_tool_that_is_known(&mut self) {
         if self.place == Place::Tool {
             self.survey.need(ToolNeeds::SERVER.capabilities);
+            self.survey.weights.note_tool("unknown", None);
         }
     }
 
-    fn need_of_tool(&mut self, kind: &str, names_a_model: bool) {
+    fn need_of_tool(&mut self, kind: &str, names_a_model: bool, max_uses: Option<u64>) {
         let needs = (self.rules.tool_needs)(kind);
+        if needs != ToolNeeds::NOTHING {
+            self.survey.weights.note_tool(kind, max_uses);
+        }
         self.survey.need(needs.capabilities);
         if needs.model && !names_a_model {
             self.survey.refuse("a tool without a model", "it runs a model of its own, so it has to name the model");
@@ -183,7 +193,20 @@ impl<'de> Visitor<'de> for Value<'_> {
                     models.push(text.to_owned());
                 }
             }
-            Place::Type if self.rules.reference_types.contains(&text) => self.survey.refuse(text, STORED_ELSEWHERE),
+            Place::Type => {
+                if self.rules.reference_types.contains(&text) {
+                    self.survey.refuse(text, STORED_ELSEWHERE);
+                }
+                if text.starts_with("compact_") {
+                    // The model reads everything once more, and writes what it makes of it.
+                    self.survey.weights.note_tool(text, None);
+                }
+                if !self.rules.text_types.contains(&text) {
+                    self.survey.weights.media = true;
+                }
+            }
+            Place::Ttl if text != "5m" => self.survey.weights.long_cache = true,
+            Place::Mode if text == "pro" => self.survey.weights.note_tool("reasoning.mode pro", None),
             _ => {}
         }
         Ok(self.scalar(if text.is_empty() { Said::Nothing } else { Said::Text }))
@@ -202,6 +225,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Said, A::Error> {
         let mut tool_type: Option<Cow<'de, str>> = None;
+        let mut max_uses: Option<Option<u64>> = None;
         let mut told = Told::default();
         while let Some(key) = map.next_key::<Key<'de>>()? {
             let key = key.0.as_ref();
@@ -213,6 +237,11 @@ impl<'de> Visitor<'de> for Value<'_> {
                 let said = if text.is_empty() { Said::Nothing } else { Said::Text };
                 tool_type = Some(text);
                 said
+            } else if self.place == Place::Tool && key == "max_uses" {
+                if max_uses.replace(map.next_value()?).is_some() {
+                    return Err(A::Error::duplicate_field("max_uses"));
+                }
+                Said::Other
             } else {
                 map.next_value_seed(Value::under(key, self.rules, self.survey))?
             };
@@ -225,7 +254,7 @@ impl<'de> Visitor<'de> for Value<'_> {
             self.survey.refuse("id", STORED_ELSEWHERE);
         }
         if self.place == Place::Tool {
-            self.need_of_tool(tool_type.as_deref().unwrap_or(""), told.model == Some(Said::Text));
+            self.need_of_tool(tool_type.as_deref().unwrap_or(""), told.model == Some(Said::Text), max_uses.flatten());
         }
         Ok(Said::Other)
     }

@@ -1,0 +1,71 @@
+//! What in a body decides what the call can cost.
+
+use super::Weight;
+
+/// What was found; what was not leaves the dearest open.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Weights {
+    /// The most tokens to write, in each answer; of several names for it the largest number.
+    pub(in super::super) max_output: Option<u64>,
+    /// How many answers.
+    pub(in super::super) choices: Option<u64>,
+    /// How often tools run at the provider, all together.
+    pub(in super::super) tool_uses: Option<u64>,
+    /// The service tier.
+    pub(in super::super) tier: Option<String>,
+    /// The speed.
+    pub(in super::super) speed: Option<String>,
+    /// Where it is processed.
+    pub(in super::super) region: Option<String>,
+    /// Something that isn't known to be text is attached.
+    pub(in super::super) media: bool,
+    /// A cache is written for longer than five minutes.
+    pub(in super::super) long_cache: bool,
+    /// The answer may be spoken.
+    pub(in super::super) spoken: bool,
+    /// Options of the stream are named.
+    pub(in super::super) stream_options: bool,
+    /// Tools that run at the provider.
+    pub(in super::super) tools: Vec<Tool>,
+}
+
+/// A tool that runs at the provider.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct Tool {
+    /// Its `type`.
+    pub(in super::super) kind: String,
+    /// How often it runs at most, if the body says so.
+    pub(in super::super) max_uses: Option<u64>,
+}
+
+/// More tools than this make a call that nobody can bound.
+const MAX_TOOLS: usize = 64;
+/// What is kept of a text.
+const MAX_CHARS: usize = 64;
+
+impl Weights {
+    pub(super) fn note_number(&mut self, weight: Weight, number: Option<u64>) {
+        let place = match weight {
+            Weight::MaxOutput => &mut self.max_output,
+            Weight::Choices => &mut self.choices,
+            Weight::ToolUses => &mut self.tool_uses,
+            Weight::Tier | Weight::Speed | Weight::Region | Weight::Spoken | Weight::StreamOptions => return,
+        };
+        *place = number.max(*place);
+    }
+
+    pub(super) fn note_text(&mut self, weight: Weight, text: Option<String>) {
+        match weight {
+            Weight::Tier => self.tier = text,
+            Weight::Speed => self.speed = text,
+            Weight::Region => self.region = text,
+            Weight::MaxOutput | Weight::Choices | Weight::ToolUses | Weight::Spoken | Weight::StreamOptions => {}
+        }
+    }
+
+    pub(super) fn note_tool(&mut self, kind: &str, max_uses: Option<u64>) {
+        if self.tools.len() <= MAX_TOOLS {
+            self.tools.push(Tool { kind: kind.chars().take(MAX_CHARS).collect(), max_uses });
+        }
+    }
+}
