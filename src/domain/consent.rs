@@ -4,6 +4,7 @@ use super::{
     authorization_details::Requested,
     grant::Terms,
     limits::Limits,
+    money::Amount,
     permission::{Capability, ModelPattern, Permission},
     time::Timestamp,
 };
@@ -33,6 +34,8 @@ pub struct Choice {
     pub permissions: Vec<PermissionChoice>,
     /// Over the whole grant, as edited.
     pub limits: Limits,
+    /// Said on purpose: money needs no limit.
+    pub no_money_limit: bool,
     /// Life of the grant in seconds; one of [`LIFETIMES_SECONDS`].
     pub lifetime_seconds: u64,
 }
@@ -49,6 +52,12 @@ pub enum ChoiceError {
     /// A limit above what the app asked for, or left empty where the app asked for one.
     #[error("a limit is higher than the app asked for, or empty where it asked for one")]
     LimitWider,
+    /// A budget above what the app asked for, or the same for a shorter time.
+    #[error("the app asked for less money, or for the same for longer; you can allow less, and not more")]
+    MoneyWider,
+    /// Money is not limited, and nobody said that it shall not be.
+    #[error("say how much money may be spent, or tick \u{201c}No money limit\u{201d}")]
+    MoneyOpen,
     /// A permission stays but without any model.
     #[error("choose at least one model for each provider that you allow")]
     NoModels,
@@ -64,6 +73,13 @@ pub enum ChoiceError {
 }
 
 impl Requested {
+    /// What the consent page proposes to allow in all, where the app asks for what would leave money open.
+    #[must_use]
+    pub fn proposed_budget(&self) -> Option<Amount> {
+        let open = Limits::leave_money_open(&self.limits, self.permissions.iter().map(|asked| &asked.limits));
+        open.then_some(Amount::FIVE_USD)
+    }
+
     /// The terms that the user's choice makes of this request.
     ///
     /// # Errors
@@ -75,9 +91,7 @@ impl Requested {
         if !LIFETIMES_SECONDS.contains(&choice.lifetime_seconds) {
             return Err(ChoiceError::Lifetime);
         }
-        if !choice.limits.is_within(&self.limits) {
-            return Err(ChoiceError::LimitWider);
-        }
+        within(&choice.limits, &self.limits)?;
         let mut permissions = Vec::new();
         for (asked, chosen) in self.permissions.iter().zip(&choice.permissions) {
             if chosen.granted {
@@ -86,6 +100,10 @@ impl Requested {
         }
         if permissions.is_empty() {
             return Err(ChoiceError::Nothing);
+        }
+        let open = Limits::leave_money_open(&choice.limits, permissions.iter().map(|granted| &granted.limits));
+        if open && !choice.no_money_limit {
+            return Err(ChoiceError::MoneyOpen);
         }
         Ok(Terms {
             permissions,
@@ -97,15 +115,22 @@ impl Requested {
     }
 }
 
+fn within(chosen: &Limits, asked: &Limits) -> Result<(), ChoiceError> {
+    let money =
+        |limits: &Limits| Limits { budget_usd: limits.budget_usd, budget_period: limits.budget_period, ..Limits::NONE };
+    if !money(chosen).is_within(&money(asked)) {
+        return Err(ChoiceError::MoneyWider);
+    }
+    if chosen.is_within(asked) { Ok(()) } else { Err(ChoiceError::LimitWider) }
+}
+
 fn narrow_permission(asked: &Permission, chosen: &PermissionChoice) -> Result<Permission, ChoiceError> {
     let asked_for_all = chosen.models.iter().all(|model| asked.models.contains(model))
         && chosen.capabilities.iter().all(|capability| asked.capabilities.contains(capability));
     if !asked_for_all {
         return Err(ChoiceError::Wider);
     }
-    if !chosen.limits.is_within(&asked.limits) {
-        return Err(ChoiceError::LimitWider);
-    }
+    within(&chosen.limits, &asked.limits)?;
     // In the order asked for, each once, whatever the form repeats.
     let models: Vec<ModelPattern> =
         asked.models.iter().filter(|model| chosen.models.contains(model)).cloned().collect();
@@ -126,6 +151,7 @@ fn narrow_permission(asked: &Permission, chosen: &PermissionChoice) -> Result<Pe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::limits::Period;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
@@ -148,7 +174,7 @@ mod tests {
                 limits: permission.limits,
             })
             .collect();
-        Choice { permissions, limits: Limits::NONE, lifetime_seconds: 3600 }
+        Choice { permissions, limits: Limits::NONE, no_money_limit: true, lifetime_seconds: 3600 }
     }
 
     fn limits(requests: u64) -> Limits {
@@ -198,6 +224,49 @@ mod tests {
         choice.limits = limits(9);
         let terms = asked().narrow(&choice, NOW).unwrap();
         assert_eq!((terms.permissions[1].limits, terms.limits), (limits(7), limits(9)));
+    }
+
+    fn budget(usd: &str, budget_period: Period) -> Limits {
+        Limits { budget_usd: usd.parse().ok(), budget_period, ..Limits::NONE }
+    }
+
+    #[test]
+    fn five_usd_are_proposed_unless_money_is_limited_everywhere() {
+        let mut asked = asked();
+        assert_eq!(asked.proposed_budget(), Some(Amount::FIVE_USD));
+        asked.permissions[0].limits = budget("1", Period::Day);
+        assert_eq!(asked.proposed_budget(), Some(Amount::FIVE_USD), "the other provider's money is open");
+        asked.permissions[1].limits = budget("1", Period::Day);
+        assert_eq!(asked.proposed_budget(), None);
+        assert_eq!(Requested { limits: budget("9", Period::Total), ..asked }.proposed_budget(), None);
+    }
+
+    #[test]
+    fn money_without_a_limit_has_to_be_said() {
+        let silent = Choice { no_money_limit: false, ..as_asked() };
+        assert_eq!(asked().narrow(&silent, NOW), Err(ChoiceError::MoneyOpen));
+        let limited = Choice { limits: budget("5", Period::Month), ..silent.clone() };
+        assert_eq!(asked().narrow(&limited, NOW).unwrap().limits, budget("5", Period::Month));
+        let mut per_provider = silent;
+        for permission in &mut per_provider.permissions {
+            permission.limits.budget_usd = Some(Amount::FIVE_USD);
+        }
+        assert!(asked().narrow(&per_provider, NOW).is_ok(), "each has its own");
+    }
+
+    #[test]
+    fn more_money_or_money_more_often_is_refused() {
+        let asked = Requested { limits: budget("5", Period::Month), ..asked() };
+        for (limits, granted) in [
+            (budget("5", Period::Month), true),
+            (budget("0.5", Period::Total), true),
+            (budget("5.01", Period::Month), false),
+            (budget("5", Period::Day), false),
+            (Limits::NONE, false),
+        ] {
+            let answer = asked.narrow(&Choice { limits, ..as_asked() }, NOW);
+            assert_eq!(answer.err(), (!granted).then_some(ChoiceError::MoneyWider), "{limits:?}");
+        }
     }
 
     #[test]

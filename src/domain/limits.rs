@@ -96,6 +96,12 @@ impl Limits {
             && tighter(self.concurrency, other.concurrency)
     }
 
+    /// Whether money can go without an end: neither the whole grant nor every permission has a budget.
+    #[must_use]
+    pub fn leave_money_open<'a>(overall: &Self, permissions: impl IntoIterator<Item = &'a Self>) -> bool {
+        overall.budget_usd.is_none() && permissions.into_iter().any(|limits| limits.budget_usd.is_none())
+    }
+
     /// Whether money or tokens are limited, so that a call has to have a bound.
     #[must_use]
     pub const fn caps_cost(&self) -> bool {

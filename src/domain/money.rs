@@ -84,6 +84,9 @@ impl FromStr for NanoUsd {
 pub struct Amount(NonZeroU64);
 
 impl Amount {
+    /// What is proposed where an app names no amount.
+    pub const FIVE_USD: Self = Self(NonZeroU64::MIN.saturating_add(5 * NANO_PER_USD - 1));
+
     /// In nano-USD.
     #[must_use]
     pub const fn nano_usd(self) -> NanoUsd {
@@ -137,6 +140,7 @@ mod tests {
             assert_eq!(text.parse::<NanoUsd>(), Err(NotAnAmount), "{text:?}");
         }
         assert_eq!("0.00".parse::<Amount>(), Err(NotAnAmount));
+        assert_eq!("5.00".parse(), Ok(Amount::FIVE_USD));
     }
 
     #[test]

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     domain::{
+        grant::Terms,
         id::GrantId,
-        ledger::{Command, Reply, Snapshot},
+        ledger::{Change, Command, Refusal, Reply, Snapshot},
     },
     web::ports::{self, StoreError},
 };
@@ -47,6 +48,18 @@ impl ports::Ledgers for EdgePorts {
         SendFuture::new(async {
             match self.ledgers.send(id, Command::Revoke).await {
                 Ok(_) => Ok(()),
+                Err(error) => Err(StoreError(error.to_string())),
+            }
+        })
+        .await
+    }
+
+    async fn change_ledger(&self, id: &GrantId, change: Change) -> Result<Result<Terms, Refusal>, StoreError> {
+        SendFuture::new(async {
+            match self.ledgers.send(id, Command::Change(change)).await {
+                Ok(Reply::Changed(terms)) => Ok(Ok(terms)),
+                Ok(Reply::Refused(refusal)) => Ok(Err(refusal)),
+                Ok(other) => Err(StoreError(format!("unexpected reply {other:?}"))),
                 Err(error) => Err(StoreError(error.to_string())),
             }
         })

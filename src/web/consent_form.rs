@@ -4,15 +4,15 @@
 //! |---|---|
 //! | `p0.on`, `p1.on`, … | that permission is granted at all |
 //! | `p0.models`, `p0.capabilities` | what stays ticked, once per value |
-//! | `p0.requests`, `p0.requests_per_minute`, `p0.concurrency` | limits of that permission; empty is no limit |
-//! | `requests`, `requests_per_minute`, `concurrency` | limits over the whole grant |
 //! | `expires_in` | life in seconds, one of those on offer |
 //!
-//! Reading is strict: a number is digits and nothing else, and a limit that stands twice is no limit at all but an error.
+//! and those of [`super::limits_form`].
 
-use core::num::{NonZeroU32, NonZeroU64};
-
-use super::{format, state::Config};
+use super::{
+    format,
+    limits_form::{self, FieldError, LimitsView, Posted, digits},
+    state::Config,
+};
 use crate::domain::{
     authorization_details::Requested,
     consent::{Choice, ChoiceError, DEFAULT_LIFETIME_SECONDS, LIFETIMES_SECONDS, PermissionChoice},
@@ -24,15 +24,24 @@ use crate::domain::{
 /// Why a posted form can't be granted. The text is for the person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
-    /// A limit that isn't a number.
-    #[error("{0} must be a whole number from 1 on, written in digits, or empty for no limit")]
-    NotANumber(&'static str),
-    /// The form says something twice.
-    #[error("{0} was sent twice; load the page again")]
-    Twice(&'static str),
+    /// A limit can't be read.
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// It says what can't be granted.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
+}
+
+impl FormError {
+    /// The field that is wrong, if it is one.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Field(error) => Some(&error.field),
+            Self::Choice(ChoiceError::MoneyOpen) => Some("budget_usd"),
+            Self::Choice(_) => None,
+        }
+    }
 }
 
 /// Reads a posted form against what was asked.
@@ -47,7 +56,9 @@ pub fn read(params: &Params, asked: &Requested) -> Result<Choice, FormError> {
         .map(|(index, _)| read_permission(params, index))
         .collect::<Result<Vec<_>, _>>()?;
     let lifetime_seconds = digits(params.field("expires_in")).ok_or(ChoiceError::Lifetime)?;
-    Ok(Choice { permissions, limits: read_limits(params, "")?, lifetime_seconds })
+    let shown = asked.limits.budget_usd.or_else(|| asked.proposed_budget());
+    let (limits, no_money_limit) = limits_form::read_overall(params, shown)?;
+    Ok(Choice { permissions, limits, no_money_limit, lifetime_seconds })
 }
 
 fn read_permission(params: &Params, index: usize) -> Result<PermissionChoice, FormError> {
@@ -64,41 +75,7 @@ fn read_permission(params: &Params, index: usize) -> Result<PermissionChoice, Fo
     let models = params.all(&named("models")).map(str::parse).collect::<Result<Vec<_>, _>>();
     let capabilities = params.all(&named("capabilities")).map(str::parse).collect::<Result<Vec<_>, _>>();
     let (Ok(models), Ok(capabilities)) = (models, capabilities) else { return Err(ChoiceError::Wider.into()) };
-    Ok(PermissionChoice { granted: true, models, capabilities, limits: read_limits(params, &prefix)? })
-}
-
-fn read_limits(params: &Params, prefix: &str) -> Result<Limits, FormError> {
-    Ok(Limits {
-        requests: limit(params, prefix, "requests", "requests")?,
-        requests_per_minute: limit(params, prefix, "requests_per_minute", "requests per minute")?,
-        concurrency: limit(params, prefix, "concurrency", "calls at a time")?,
-        ..Limits::NONE
-    })
-}
-
-fn limit<T: TryFrom<NonZeroU64>>(
-    params: &Params,
-    prefix: &str,
-    name: &str,
-    label: &'static str,
-) -> Result<Option<T>, FormError> {
-    let name = format!("{prefix}{name}");
-    let mut values = params.all(&name).map(str::trim);
-    let first = values.next().unwrap_or("");
-    if values.next().is_some() {
-        return Err(FormError::Twice(label));
-    }
-    if first.is_empty() {
-        return Ok(None);
-    }
-    let number = digits(first).and_then(NonZeroU64::new).and_then(|number| T::try_from(number).ok());
-    number.map(Some).ok_or(FormError::NotANumber(label))
-}
-
-/// Digits, and nothing that a parser might make a number of: no sign, no exponent, no space.
-fn digits(text: &str) -> Option<u64> {
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { text.parse().ok().filter(|number| *number <= crate::domain::limits::MAX_STORED_INTEGER) } else { None }
+    Ok(PermissionChoice { granted: true, models, capabilities, limits: limits_form::read(params, &prefix)? })
 }
 
 /// A request as the page shows it: as asked, or as a person had edited it when something was wrong.
@@ -113,9 +90,7 @@ pub struct ConsentView {
     /// What is asked, per provider.
     pub permissions: Vec<PermissionView>,
     /// Over the whole grant.
-    pub limits: Vec<LimitView>,
-    /// Whether one of [`Self::limits`] was asked for or set.
-    pub has_overall_limits: bool,
+    pub limits: LimitsView,
     /// Lives on offer.
     pub lifetimes: Vec<LifetimeView>,
     /// What was wrong with the form as posted.
@@ -151,7 +126,7 @@ pub struct PermissionView {
     /// Uses to tick.
     pub capabilities: Vec<Tick>,
     /// Limits to edit.
-    pub limits: Vec<LimitView>,
+    pub limits: LimitsView,
 }
 
 /// A box to tick.
@@ -163,19 +138,6 @@ pub struct Tick {
     pub label: String,
     /// Whether it is ticked.
     pub on: bool,
-}
-
-/// A number to edit.
-#[derive(Debug)]
-pub struct LimitView {
-    /// The field.
-    pub name: String,
-    /// What is read.
-    pub label: &'static str,
-    /// What stands in it.
-    pub value: String,
-    /// What the app asked for, which is the most that can be granted.
-    pub most: Option<u64>,
 }
 
 /// A life on offer.
@@ -198,10 +160,9 @@ impl ConsentView {
         config: &Config,
         posted: Option<(&Params, &FormError)>,
     ) -> Self {
-        let form = posted.map(|(params, _)| params);
+        let form = posted.map(|(params, error)| Posted { params, wrong: error.field() });
         let requested = &pending.requested;
-        let limits = limit_views("", &requested.limits, form);
-        let life = form.and_then(|form| digits(form.field("expires_in"))).unwrap_or(DEFAULT_LIFETIME_SECONDS);
+        let life = form.and_then(|form| digits(form.params.field("expires_in"))).unwrap_or(DEFAULT_LIFETIME_SECONDS);
         Self {
             app: client.name.clone(),
             home_page: client.home_page.clone(),
@@ -212,8 +173,7 @@ impl ConsentView {
                 .enumerate()
                 .map(|(index, permission)| PermissionView::new(index, permission, config, form))
                 .collect(),
-            has_overall_limits: limits.iter().any(|limit| !limit.value.is_empty()),
-            limits,
+            limits: LimitsView::asked("", &requested.limits, requested.proposed_budget(), form),
             lifetimes: LIFETIMES_SECONDS
                 .iter()
                 .map(|&seconds| LifetimeView { seconds, label: format::lifetime(seconds), chosen: seconds == life })
@@ -235,10 +195,10 @@ impl DestinationView {
 }
 
 impl PermissionView {
-    fn new(index: usize, permission: &Permission, config: &Config, form: Option<&Params>) -> Self {
+    fn new(index: usize, permission: &Permission, config: &Config, form: Option<Posted<'_>>) -> Self {
         let prefix = format!("p{index}.");
         let ticked = |name: &str, value: &str| {
-            form.is_none_or(|form| form.all(&format!("{prefix}{name}")).any(|posted| posted == value))
+            form.is_none_or(|form| form.params.all(&format!("{prefix}{name}")).any(|posted| posted == value))
         };
         let models = permission.models.iter().map(|model| Tick {
             value: model.to_string(),
@@ -254,42 +214,28 @@ impl PermissionView {
             provider: permission.provider.display_name(),
             sentence: format::sentence(permission),
             configured: config.providers.contains(&permission.provider),
-            on: form.is_none_or(|form| !form.field(&format!("{prefix}on")).is_empty()),
+            on: form.is_none_or(|form| !form.params.field(&format!("{prefix}on")).is_empty()),
             models: models.collect(),
             capabilities: capabilities.collect(),
-            limits: limit_views(&prefix, &permission.limits, form),
+            limits: LimitsView::asked(&prefix, &permission.limits, None, form),
             prefix,
         }
     }
 }
 
-fn limit_views(prefix: &str, asked: &Limits, form: Option<&Params>) -> Vec<LimitView> {
-    let small = |limit: Option<NonZeroU32>| limit.map(|limit| u64::from(limit.get()));
-    [
-        ("requests", "Requests in total", asked.requests.map(NonZeroU64::get)),
-        ("requests_per_minute", "Requests per minute", small(asked.requests_per_minute)),
-        ("concurrency", "Calls at a time", small(asked.concurrency)),
-    ]
-    .into_iter()
-    .map(|(name, label, most)| {
-        let name = format!("{prefix}{name}");
-        let value = match form {
-            Some(form) => form.field(&name).to_owned(),
-            None => most.map(|most| most.to_string()).unwrap_or_default(),
-        };
-        LimitView { name, label, value, most }
-    })
-    .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use core::num::NonZeroU64;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{limits::Period, money::Amount, time::Timestamp};
 
     fn asked() -> Requested {
-        let json = r#"[{"type":"ai_access","provider":"openai","models":["gpt-5","gpt-5.1*"],"capabilities":["chat"],"limits":{"requests":9}}]"#;
+        let json = r#"[{"type":"ai_access","provider":"openai","models":["gpt-5","gpt-5.1*"],"capabilities":["chat"],
+            "limits":{"requests":9,"budget_usd":"2.50","budget_period":"month"}},
+            {"type":"ai_access","provider":"anthropic","models":["*"],"capabilities":["chat"]}]"#;
         Requested::from_authorization_details(json).unwrap()
     }
 
@@ -299,12 +245,18 @@ mod tests {
 
     #[test]
     fn a_form_is_read_field_by_field() {
-        let choice =
-            form("p0.on=on&p0.models=gpt-5&p0.capabilities=chat&p0.requests=3&requests=2&expires_in=3600").unwrap();
-        let [permission] = choice.permissions.as_slice() else { panic!("{choice:?}") };
+        let choice = form(
+            "p0.on=on&p0.models=gpt-5&p0.capabilities=chat&p0.requests=3&requests=2&p0.budget_usd=2&p0.budget_period=total\
+             &budget_usd=4.5&budget_period=day&expires_in=3600",
+        )
+        .unwrap();
+        let [permission, _] = choice.permissions.as_slice() else { panic!("{choice:?}") };
         assert_eq!(permission.models, [asked().permissions[0].models[0].clone()]);
         assert_eq!(permission.limits.requests.map(NonZeroU64::get), Some(3));
+        assert_eq!(permission.limits.budget_usd, "2".parse().ok());
         assert_eq!(choice.limits.requests.map(NonZeroU64::get), Some(2));
+        assert_eq!((choice.limits.budget_usd, choice.limits.budget_period), ("4.50".parse().ok(), Period::Day));
+        assert!(!choice.no_money_limit);
         assert_eq!(choice.lifetime_seconds, 3600);
     }
 
@@ -315,32 +267,63 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_digits_and_nothing_else() {
-        for value in
-            ["0", "-1", "%2B1", "1.5", "1e1", "ten", "1+1", "0x1", "9007199254740993", "99999999999999999999999"]
-        {
-            let answer =
-                form(&format!("p0.on=on&p0.models=gpt-5&p0.capabilities=chat&expires_in=1&p0.requests={value}"));
-            assert_eq!(answer, Err(FormError::NotANumber("requests")), "{value}");
-        }
-        let answer = form("p0.on=on&expires_in=1&p0.concurrency=4294967296");
-        assert_eq!(answer, Err(FormError::NotANumber("calls at a time")), "more than the type holds");
+    fn the_proposal_beside_the_tick_for_no_money_limit_is_not_meant() {
+        let choice = form("budget_usd=5.00&budget_period=total&no_budget=on&expires_in=3600").unwrap();
+        assert_eq!((choice.limits, choice.no_money_limit), (Limits::NONE, true));
     }
 
-    #[test]
-    fn a_limit_that_stands_twice_is_refused() {
-        assert_eq!(form("requests=1&requests=1&expires_in=1"), Err(FormError::Twice("requests")));
+    fn any_field() -> impl Strategy<Value = String> {
+        let names =
+            "(p[01]\\.)?(on|models|capabilities|requests|tokens|concurrency|budget_usd|budget_period|no_budget)";
+        let values = prop_oneof![
+            Just("on".to_owned()),
+            Just("gpt-5".to_owned()),
+            Just("*".to_owned()),
+            Just("chat".to_owned()),
+            Just("total".to_owned()),
+            Just("month".to_owned()),
+            Just("day".to_owned()),
+            "[0-9]{1,2}(\\.[0-9]{1,2})?",
+            "\\PC{0,8}",
+        ];
+        (names, values).prop_map(|(name, value)| format!("{name}={value}"))
     }
 
     proptest! {
         #[test]
-        fn no_form_makes_the_reader_panic_or_widens_what_was_asked(body in "(p0\\.(on|models|capabilities|requests)=[a-z0-9*.-]{0,8}&){0,8}expires_in=3600") {
+        fn no_form_makes_the_reader_panic_or_widens_what_was_asked(fields in prop::collection::vec(any_field(), 0..14)) {
+            let body = format!("p0.on=on&p0.models=gpt-5&p0.capabilities=chat&{}&expires_in=3600", fields.join("&"));
             let Ok(choice) = form(&body) else { return Ok(()) };
-            let now = crate::domain::time::Timestamp::from_seconds(1);
-            if let Ok(terms) = asked().narrow(&choice, now) {
-                prop_assert!(terms.permissions.iter().all(|granted| granted.limits.is_within(&asked().permissions[0].limits)));
-                prop_assert!(terms.permissions[0].models.iter().all(|model| asked().permissions[0].models.contains(model)));
+            let Ok(terms) = asked().narrow(&choice, Timestamp::from_seconds(1)) else { return Ok(()) };
+            for granted in &terms.permissions {
+                let requested = asked();
+                let asked = requested.permissions.iter().find(|asked| asked.provider == granted.provider).unwrap();
+                prop_assert!(granted.limits.is_within(&asked.limits));
+                prop_assert!(granted.models.iter().all(|model| asked.models.contains(model)));
             }
+            let open = Limits::leave_money_open(&terms.limits, terms.permissions.iter().map(|granted| &granted.limits));
+            prop_assert!(!open || body.contains("no_budget"));
+        }
+
+        #[test]
+        fn what_the_page_proposes_can_be_allowed_as_it_is(budget in prop::option::of(1_u64..99_999), of_each in any::<bool>()) {
+            let mut asked = asked();
+            asked.limits.budget_usd = budget.and_then(|cents| format!("{}.{:02}", cents / 100, cents % 100).parse().ok());
+            if of_each {
+                asked.permissions[1].limits.budget_usd = Some(Amount::FIVE_USD);
+            }
+            let fields = [
+                LimitsView::asked("p0.", &asked.permissions[0].limits, None, None).as_sent(),
+                LimitsView::asked("p1.", &asked.permissions[1].limits, None, None).as_sent(),
+                LimitsView::asked("", &asked.limits, asked.proposed_budget(), None).as_sent(),
+                "p0.on=on&p0.models=gpt-5&p0.capabilities=chat&p1.on=on&p1.models=*&p1.capabilities=chat".to_owned(),
+                "expires_in=3600".to_owned(),
+            ];
+            let body = fields.join("&");
+            let choice = read(&Params::parse(body.as_bytes()), &asked).unwrap();
+            let terms = asked.narrow(&choice, Timestamp::from_seconds(1)).unwrap();
+            prop_assert_eq!(terms.permissions[0].limits, asked.permissions[0].limits);
+            prop_assert_eq!(terms.limits.budget_usd, asked.limits.budget_usd.or_else(|| asked.proposed_budget()));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Numbers, times and permissions as people read them.
 
 use crate::domain::{
+    limits::Period,
+    money::NanoUsd,
     permission::{Capability, ModelPattern, Permission},
     time::Timestamp,
 };
@@ -66,6 +68,52 @@ pub fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Which way an amount is rounded that has more places than people read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// What was spent: never shown as less.
+    Up,
+    /// What is left: never shown as more.
+    Down,
+}
+
+/// Money without its currency: in cents, and below a cent with two digits that say something. What isn't nothing is never `0.00`.
+#[must_use]
+pub fn usd(amount: NanoUsd, round: Round) -> String {
+    const CENT: u64 = 10_000_000;
+    let step =
+        if amount.0 >= CENT { CENT } else { 10_u64.pow(amount.0.checked_ilog10().unwrap_or(0).saturating_sub(1)) };
+    let steps = match round {
+        Round::Up => amount.0.div_ceil(step),
+        Round::Down => amount.0 / step,
+    };
+    let text = NanoUsd(steps.saturating_mul(step)).to_string();
+    match text.split_once('.') {
+        Some((whole, places)) => format!("{}.{places}", whole.parse().map_or_else(|_| whole.to_owned(), thousands)),
+        None => text,
+    }
+}
+
+/// What a budget is for; follows an amount.
+#[must_use]
+pub const fn period(period: Period) -> &'static str {
+    match period {
+        Period::Total => "in all",
+        Period::Month => "per month",
+        Period::Day => "per day",
+    }
+}
+
+/// The present one.
+#[must_use]
+pub const fn this_period(period: Period) -> &'static str {
+    match period {
+        Period::Total => "in all",
+        Period::Month => "this month",
+        Period::Day => "today",
+    }
 }
 
 /// A length of time that the consent page offers.
@@ -185,6 +233,18 @@ mod tests {
     #[test]
     fn thousands_are_grouped() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"].map(str::to_owned));
+    }
+
+    #[test]
+    fn money_is_shown_in_cents_and_never_as_less_than_was_spent() {
+        let shown = |nano: u64| [usd(NanoUsd(nano), Round::Up), usd(NanoUsd(nano), Round::Down)];
+        assert_eq!(shown(0), ["0.00", "0.00"]);
+        assert_eq!(shown(1_230_000_000), ["1.23", "1.23"]);
+        assert_eq!(shown(1_230_000_001), ["1.24", "1.23"]);
+        assert_eq!(shown(1_234_500_000_000), ["1,234.50", "1,234.50"]);
+        assert_eq!(shown(1_234_567), ["0.0013", "0.0012"]);
+        assert_eq!(shown(9_999_999), ["0.01", "0.0099"]);
+        assert_eq!(shown(1), ["0.000000001", "0.000000001"]);
     }
 
     fn said(json: &str) -> String {

@@ -1,30 +1,28 @@
-//! `/grants`: what each app may do, what it used, and the way to take it back.
+//! `/grants`: what each app may do, what it used, and the way to take it back. One of them: [`super::grant`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::{Response, StatusCode},
 };
 
 use super::{
-    format::{self, Moment, thousands},
-    page::{Trouble, html, see_other},
+    format::{self, Moment},
+    page::{Trouble, html},
     ports::{Ports, StoreError},
-    revoke::end_grant,
-    session::{OwnForm, SignedIn},
+    session::SignedIn,
     state::AppState,
+    usage::{self, Of, Usage},
     visitor::Visitor,
 };
 use crate::domain::{
-    grant::Grant,
+    grant::{Grant, Terms},
     id::{ClientId, GrantId},
-    ledger::{ScopeUsage, Snapshot},
-    limits::Limits,
+    ledger::Snapshot,
     oauth::{client::Client, redirect_uri::Destination},
-    permission::Permission,
     time::Timestamp,
 };
 
@@ -51,31 +49,28 @@ struct ActiveView {
     expires: Moment,
     last_used: LastUse,
     permissions: Vec<PermissionView>,
-    limits: Vec<Usage>,
+    /// Over the whole grant; money first.
+    overall: Vec<Usage>,
+    is_paused: bool,
     is_usage_known: bool,
 }
 
-enum LastUse {
+/// When a grant was used last.
+pub enum LastUse {
+    /// Its ledger can't answer.
     Unknown,
+    /// Not at all.
     Never,
+    /// Then.
     At(Moment),
 }
 
-struct PermissionView {
-    sentence: String,
-    usage: Vec<Usage>,
-}
-
-/// What was used of a limit; without a limit, what was used.
-struct Usage {
-    label: &'static str,
-    used: String,
-    /// `None`: there is no limit.
-    allowed: Option<String>,
-    /// Of the limit, in percent.
-    percent: u64,
-    /// Calls that run at this moment.
-    in_flight: u64,
+/// A permission, and what was used of it.
+pub struct PermissionView {
+    /// In words.
+    pub sentence: String,
+    /// Of its limits.
+    pub usage: Vec<Usage>,
 }
 
 struct EndedView {
@@ -125,79 +120,59 @@ async fn clients_of<P: Ports>(state: &AppState<P>, grants: &[Grant]) -> Result<B
     Ok(clients)
 }
 
-/// `POST /grants/{grant_id}/revoke`: when this answers, the app's next call is refused.
-///
-/// # Errors
-/// No such grant of this person, or the ledger or database can't answer.
-pub async fn revoke<P: Ports>(
-    State(state): State<AppState<P>>,
-    Path(id): Path<String>,
-    form: OwnForm,
-) -> Result<Response<Body>, Trouble> {
-    let id: GrantId = id.parse().map_err(|_| Trouble::not_found())?;
-    let grant = state.ports.find_grant(&id).await?;
-    grant.filter(|grant| grant.user_id == form.visitor.user.id).ok_or_else(Trouble::not_found)?;
-    end_grant(&state, &id).await?;
-    Ok(see_other("/grants?revoked"))
-}
-
 impl ActiveView {
     fn new(grant: &Grant, client: Option<&Client>, snapshot: &Result<Snapshot, StoreError>, now: Timestamp) -> Self {
         let snapshot = snapshot.as_ref().ok();
-        let nothing = ScopeUsage::default();
-        let overall = snapshot.map_or(nothing, |snapshot| snapshot.overall);
-        let permissions = grant.terms.permissions.iter().enumerate().map(|(index, permission)| {
-            let used = snapshot.and_then(|snapshot| snapshot.permissions.get(index).copied()).unwrap_or(nothing);
-            PermissionView::new(permission, used)
-        });
+        let terms = terms_of(grant, snapshot);
+        let used = snapshot.cloned().unwrap_or_default();
         Self {
             id: grant.id.to_string(),
             app: grant.client_name.clone(),
-            host: client.map_or_else(|| "an app that is no longer registered".to_owned(), host),
+            host: host_of(client),
             created: Moment::new(grant.created_at, now),
-            expires: Moment::new(grant.terms.expires_at, now),
-            last_used: match snapshot {
-                None => LastUse::Unknown,
-                Some(snapshot) => snapshot.last_used_at.map_or(LastUse::Never, |at| LastUse::At(Moment::new(at, now))),
-            },
-            permissions: permissions.collect(),
-            limits: if grant.terms.limits.is_empty() { Vec::new() } else { usage(&grant.terms.limits, overall) },
+            expires: Moment::new(terms.expires_at, now),
+            last_used: LastUse::of(snapshot, now),
+            permissions: permissions(terms, &used, now),
+            overall: usage::lines(Of::Grant, &terms.limits, &used.overall, now),
+            is_paused: terms.paused,
             is_usage_known: snapshot.is_some(),
         }
     }
 }
 
+/// What is enforced: what the ledger says, or, before it was ever used, the row.
+pub fn terms_of<'a>(grant: &'a Grant, snapshot: Option<&'a Snapshot>) -> &'a Terms {
+    snapshot.and_then(|snapshot| snapshot.terms.as_ref()).unwrap_or(&grant.terms)
+}
+
+/// Every permission, and what was used of it.
+pub fn permissions(terms: &Terms, used: &Snapshot, now: Timestamp) -> Vec<PermissionView> {
+    let of = |index: usize| used.permissions.get(index).copied().unwrap_or_default();
+    let permissions = terms.permissions.iter().enumerate().map(|(index, permission)| PermissionView {
+        sentence: format::sentence(permission),
+        usage: usage::lines(Of::Permission, &permission.limits, &of(index), now),
+    });
+    permissions.collect()
+}
+
+impl LastUse {
+    /// As the ledger says, if it does.
+    pub fn of(snapshot: Option<&Snapshot>, now: Timestamp) -> Self {
+        match snapshot {
+            None => Self::Unknown,
+            Some(snapshot) => snapshot.last_used_at.map_or(Self::Never, |at| Self::At(Moment::new(at, now))),
+        }
+    }
+}
+
 /// Where the app's answers go: the host of its first redirect URI.
-fn host(client: &Client) -> String {
+pub fn host_of(client: Option<&Client>) -> String {
+    let Some(client) = client else { return "an app that is no longer registered".to_owned() };
     match client.redirect_uris.first().and_then(|uri| Destination::of(uri.as_str())) {
         Some(Destination::Site(host)) => host,
         Some(Destination::InstalledApp(scheme)) => format!("an installed app ({scheme}:)"),
         Some(Destination::ThisDevice) | None => "a program on your own computer".to_owned(),
     }
-}
-
-impl PermissionView {
-    fn new(permission: &Permission, used: ScopeUsage) -> Self {
-        Self { sentence: format::sentence(permission), usage: usage(&permission.limits, used) }
-    }
-}
-
-/// Requests always; what limits a moment only where there is such a limit.
-fn usage(limits: &Limits, used: ScopeUsage) -> Vec<Usage> {
-    let line = |label, used: u64, allowed: Option<u64>, in_flight| Usage {
-        label,
-        used: thousands(used),
-        allowed: allowed.map(thousands),
-        percent: allowed.map_or(0, |allowed| (used.saturating_mul(100) / allowed.max(1)).min(100)),
-        in_flight,
-    };
-    let requests = limits.requests.map(core::num::NonZeroU64::get);
-    let rate = limits.requests_per_minute.map(|rate| u64::from(rate.get()));
-    let concurrency = limits.concurrency.map(|most| u64::from(most.get()));
-    let mut lines = vec![line("Requests", used.requests_used, requests, used.in_flight)];
-    lines.extend(rate.map(|rate| line("In the last minute", used.last_minute, Some(rate), 0)));
-    lines.extend(concurrency.map(|most| line("At this moment", used.in_flight, Some(most), 0)));
-    lines
 }
 
 impl EndedView {

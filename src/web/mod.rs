@@ -5,7 +5,9 @@
 //! | `GET /` | landing page; a signed-in person goes on to `/grants` | 200, 303 |
 //! | `GET, POST /sign-in` | one-time link: shown, used | 200, 303; 400 |
 //! | `POST /sign-out` | ends the session | 303; 401, 403 |
-//! | `GET /grants`, `POST /grants/{grant_id}/revoke` | what each app may do; take it back | 200, 303; 401, 403, 404 |
+//! | `GET /grants` | what each app may do, and what it used | 200 |
+//! | `GET, POST /grants/{grant_id}` | one of them, call by call; change its limits | 200, 303; 400, 401, 403, 404, 409 |
+//! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /revoke` | RFC 6749 §3.2, RFC 7009 | 200; 400, 401, 413 |
@@ -19,8 +21,10 @@ mod authorize;
 mod client_auth;
 mod consent_form;
 mod format;
+mod grant;
 mod grants;
 mod home;
+mod limits_form;
 mod metadata;
 mod oauth_response;
 mod page;
@@ -31,6 +35,7 @@ mod sign_in;
 mod sign_in_prompt;
 mod state;
 mod token;
+mod usage;
 mod visitor;
 
 use axum::{
@@ -54,7 +59,10 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/sign-in", get(sign_in::show::<P>).post(sign_in::sign_in::<P>))
         .route("/sign-out", post(sign_in::sign_out::<P>))
         .route("/grants", get(grants::list::<P>))
-        .route("/grants/{grant_id}/revoke", post(grants::revoke::<P>))
+        .route("/grants/{grant_id}", get(grant::show::<P>).post(grant::save::<P>))
+        .route("/grants/{grant_id}/pause", post(grant::pause::<P>))
+        .route("/grants/{grant_id}/resume", post(grant::resume::<P>))
+        .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
         .route("/authorize", get(authorize::show::<P>).post(authorize::decide::<P>))

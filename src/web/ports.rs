@@ -12,15 +12,17 @@
 use core::future::Future;
 
 use crate::domain::{
-    grant::Grant,
+    grant::{Grant, Terms},
     id::{ClientId, GrantId, UserId},
-    ledger::Snapshot,
+    ledger::{Basis, Change, Refusal, Snapshot},
+    money::NanoUsd,
     oauth::{
         authorization_request::PendingRequest,
         client::Client,
         code::{AuthorizationCodeRow, RefreshTokenRow},
         sign_in_link::NonceHash,
     },
+    permission::Provider,
     secret::{AuthorizationCode, ConsentRequest, RefreshToken, SecretHash, Session},
     time::Timestamp,
 };
@@ -254,12 +256,60 @@ pub trait Grants {
     /// Notes in the row that the grant was taken back (`revoked_at IS NULL` is the condition: the first moment stays).
     /// Called after [`Ledgers::revoke_ledger`] succeeded, never before. Calling it again changes nothing and is no error.
     fn mark_grant_revoked(&self, id: &GrantId, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Notes in the row what holds now, unless it knows a later revision. Called after [`Ledgers::change_ledger`] agreed, never before.
+    /// Calling it again changes nothing and is no error.
+    fn note_terms(&self, id: &GrantId, terms: &Terms) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What a ledger has booked for a call, for the person who watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Booking {
+    /// When the call was let through.
+    pub reserved_at: Timestamp,
+    /// Where it went.
+    pub provider: Option<Provider>,
+    /// The model that it asked for; empty for a list of models.
+    pub model: String,
+    /// The provider's own path.
+    pub endpoint: String,
+    /// The provider's HTTP status; 0: it never answered, or nobody knows.
+    pub status: u16,
+    /// Tokens read, as the provider said.
+    pub input_tokens: u64,
+    /// Tokens written, as the provider said.
+    pub output_tokens: u64,
+    /// Tokens booked.
+    pub tokens: u64,
+    /// Money booked.
+    pub cost: NanoUsd,
+    /// How that is known.
+    pub basis: Basis,
+}
+
+/// Table `usage_events`, which the ledgers fill a little later than they book.
+pub trait Usage {
+    /// A grant's bookings, latest first, at most `limit`.
+    fn list_bookings(
+        &self,
+        grant: &GrantId,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Booking>, StoreError>> + Send;
 }
 
 /// The Durable Objects that enforce grants.
 pub trait Ledgers {
     /// Ends the grant: when this answers, no later call is let through. Idempotent, and works on a ledger that was never used.
     fn revoke_ledger(&self, id: &GrantId) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Changes limits, or pauses: what holds from the next call on, or why nothing was changed. Idempotent.
+    ///
+    /// `Err`: it is not known whether it was changed.
+    fn change_ledger(
+        &self,
+        id: &GrantId,
+        change: Change,
+    ) -> impl Future<Output = Result<Result<Terms, Refusal>, StoreError>> + Send;
 
     /// What was used, one answer per grant in the order given; a ledger that can't answer doesn't spoil the others.
     fn read_ledgers(&self, ids: &[GrantId]) -> impl Future<Output = Vec<Result<Snapshot, StoreError>>> + Send;
@@ -274,6 +324,6 @@ pub trait Entropy {
 }
 
 /// All of it. Cheap to clone: axum clones its state for each request.
-pub trait Ports: Clients + Users + Grants + Ledgers + Entropy + Clone + Send + Sync + 'static {}
+pub trait Ports: Clients + Users + Grants + Usage + Ledgers + Entropy + Clone + Send + Sync + 'static {}
 
-impl<T: Clients + Users + Grants + Ledgers + Entropy + Clone + Send + Sync + 'static> Ports for T {}
+impl<T: Clients + Users + Grants + Usage + Ledgers + Entropy + Clone + Send + Sync + 'static> Ports for T {}

@@ -92,7 +92,19 @@ test("the page proposes an end: no grant is for ever", async () => {
 
 // The user narrows what was asked and never widens it.
 
-const LIMITED = [{ ...DETAILS[0], limits: { requests: 100, requests_per_minute: 10, concurrency: 4 } }];
+const LIMITED = [
+  {
+    ...DETAILS[0],
+    limits: {
+      budget_usd: "2.50",
+      budget_period: "month",
+      tokens: 10_000,
+      requests: 100,
+      requests_per_minute: 10,
+      concurrency: 4,
+    },
+  },
+];
 const WIDER = {
   "a raised limit": (data) => data.set("p0.requests", "101"),
   "an emptied limit": (data) => data.set("p0.requests", ""),
@@ -115,6 +127,19 @@ const WIDER = {
   "a limit in words": (data) => data.set("p0.requests", "ten"),
   "a limit that no number holds": (data) => data.set("p0.requests", "9".repeat(40)),
   "a limit given twice": (data) => data.append("p0.requests", "1"),
+  "more money": (data) => data.set("p0.budget_usd", "2.51"),
+  "the same money more often": (data) => data.set("p0.budget_period", "day"),
+  "money without its period": (data) => data.delete("p0.budget_period"),
+  "money that is left out": (data) => data.delete("p0.budget_usd"),
+  "no money limit for the provider, ticked": (data) => {
+    data.set("p0.budget_usd", "");
+    data.set("no_budget", "on");
+  },
+  "money with a comma": (data) => data.set("p0.budget_usd", "1,5"),
+  "money with an exponent": (data) => data.set("p0.budget_usd", "1e0"),
+  "no money at all": (data) => data.set("p0.budget_usd", "0.00"),
+  "money given twice": (data) => data.append("p0.budget_usd", "1"),
+  "more tokens": (data) => data.set("p0.tokens", "10001"),
 };
 for (const [what, forge] of Object.entries(WIDER)) {
   test(`a consent post is refused that brings ${what}`, async () => {

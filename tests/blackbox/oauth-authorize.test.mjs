@@ -210,10 +210,11 @@ const REFUSED_DETAILS = {
   "a limit with a fraction": entry({ limits: { requests: 1.5 } }),
   "a limit as text": entry({ limits: { requests: "10" } }),
   "a limit beyond what numbers hold": entry({ limits: { requests: 2 ** 60 } }),
-  "a budget that is no amount": entry({ limits: { budget_usd: 5 } }),
+  "a budget as a number": entry({ limits: { budget_usd: 5 } }),
   "a budget of nothing": entry({ limits: { budget_usd: "0.00" } }),
+  "a budget for a week": entry({ limits: { budget_usd: "5.00", budget_period: "week" } }),
   "a period without a budget": entry({ limits: { budget_period: "day" } }),
-  "a token limit of nothing": entry({ limits: { tokens: 0 } }),
+  "a token limit of zero": entry({ limits: { tokens: 0 } }),
   "very deep nesting": `${"[".repeat(4000)}${"]".repeat(4000)}`,
   "more than 16 KiB": JSON.stringify([{ ...DETAILS[0], models: Array.from({ length: 1200 }, (_, i) => `model-${i}-xxxxx`) }]),
 };

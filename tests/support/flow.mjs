@@ -124,9 +124,13 @@ export class Browser {
     return { ...request, ...answer, form: answer.page.form("/authorize") };
   }
 
-  /** From the app's link to its access token. `edit` is what the person changes on the page. */
-  async grant(app, { edit = () => {}, ...options } = {}) {
+  /**
+   * From the app's link to its access token. `edit` is what the person changes on the page. Most tests are not about money, so that
+   * it is not limited unless they say so.
+   */
+  async grant(app, { edit = () => {}, money = false, ...options } = {}) {
     const consent = await this.consent(app, options);
+    if (!money && consent.form.names.includes("no_budget")) consent.form.tick("no_budget");
     edit(consent.form);
     const { status, location, page } = await this.submit(consent.form.press("decision", "allow"));
     assert.equal(status, 303, page?.text);

@@ -64,6 +64,15 @@ pub enum Basis {
 }
 
 impl Basis {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Usage, Self::Bound, Self::Overdue, Self::Unaccounted, Self::Released];
+
+    /// From what is stored.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|basis| basis.as_str() == text)
+    }
+
     /// As it is stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

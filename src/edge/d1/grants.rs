@@ -389,6 +389,15 @@ impl Grants for EdgePorts {
         let sql = "UPDATE grants SET revoked_at = ? WHERE grant_id = ? AND revoked_at IS NULL";
         self.database.run((sql, &values)).await.map(won).map(drop)
     }
+
+    async fn note_terms(&self, id: &GrantId, terms: &Terms) -> Result<(), StoreError> {
+        let terms = to_json(terms)?;
+        let values = [Value::Text(&terms), Value::Text(id.as_str()), Value::Text(&terms)];
+        // Terms as they were agreed on had no revision in the first version.
+        let sql = "UPDATE grants SET terms = ? WHERE grant_id = ? \
+                   AND coalesce(json_extract(terms, '$.revision'), 0) < json_extract(?, '$.revision')";
+        self.database.run((sql, &values)).await.map(drop)
+    }
 }
 
 /// How a request was answered, if this session may know. Binds: handle, session.

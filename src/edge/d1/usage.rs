@@ -1,11 +1,18 @@
 //! What ledgers have booked.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Database, Value, to_json};
+use super::{Database, Value, to_json, unreadable};
 use crate::{
-    domain::{id::GrantId, ledger::Event, permission::Provider},
-    web::ports::StoreError,
+    domain::{
+        id::GrantId,
+        ledger::{Basis, Event},
+        money::NanoUsd,
+        permission::Provider,
+        time::Timestamp,
+    },
+    edge::ports::EdgePorts,
+    web::ports::{Booking, StoreError, Usage},
 };
 
 /// A row of `usage_events`, but for the grant.
@@ -97,6 +104,50 @@ impl Database {
             COLUMNS.join(", ")
         );
         self.run((&sql, &[Value::Text(grant.as_str()), Value::Text(&rows)])).await.map(drop)
+    }
+}
+
+#[derive(Deserialize)]
+struct BookingRow {
+    reserved_at_ms: u64,
+    provider: Option<String>,
+    model: String,
+    endpoint: String,
+    status: u16,
+    input_tokens: u64,
+    output_tokens: u64,
+    tokens: u64,
+    nano_usd: u64,
+    basis: String,
+}
+
+impl TryFrom<BookingRow> for Booking {
+    type Error = StoreError;
+
+    fn try_from(row: BookingRow) -> Result<Self, StoreError> {
+        let provider = row.provider.map(|text| text.parse().map_err(|_| unreadable("usage_events.provider")));
+        Ok(Self {
+            reserved_at: Timestamp::from_millis(row.reserved_at_ms),
+            provider: provider.transpose()?,
+            model: row.model,
+            endpoint: row.endpoint,
+            status: row.status,
+            input_tokens: row.input_tokens,
+            output_tokens: row.output_tokens,
+            tokens: row.tokens,
+            cost: NanoUsd(row.nano_usd),
+            basis: Basis::from_stored(&row.basis).ok_or_else(|| unreadable("usage_events.basis"))?,
+        })
+    }
+}
+
+impl Usage for EdgePorts {
+    async fn list_bookings(&self, grant: &GrantId, limit: u32) -> Result<Vec<Booking>, StoreError> {
+        let sql = "SELECT reserved_at_ms, provider, model, endpoint, status, input_tokens, output_tokens, tokens, nano_usd, \
+                   basis FROM usage_events WHERE grant_id = ? ORDER BY hold DESC LIMIT ?";
+        let values = [Value::Text(grant.as_str()), Value::Count(limit)];
+        let rows: Vec<BookingRow> = self.database.rows((sql, &values)).await?;
+        rows.into_iter().map(Booking::try_from).collect()
     }
 }
 
