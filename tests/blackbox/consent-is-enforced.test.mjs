@@ -90,6 +90,95 @@ test("the page proposes an end: no grant is for ever", async () => {
   assert.equal(form.value("expires_in"), "604800");
 });
 
+// Money.
+
+const granted = async (options) => (await browser.grant(app, { money: true, ...options })).authorization_details;
+const withMoney = (limits, overall) => [{ ...DETAILS[0], limits }, DETAILS[1], ...(overall ? [{ type: "ai_limits", ...overall }] : [])];
+
+test("without a word of the app on money, five dollars in all are proposed, and are what is granted", async () => {
+  const edit = (form) => {
+    assert.deepEqual([form.value("budget_usd"), form.value("budget_period")], ["5.00", "total"]);
+    assert.equal(form.isTicked("no_budget"), false);
+  };
+  assert.deepEqual((await granted({ edit })).at(-1), { type: "ai_limits", budget_usd: "5.00" });
+  const scope = await browser.grant(app, { money: true, scope: "openai:chat" });
+  assert.deepEqual(scope.authorization_details.at(-1), { type: "ai_limits", budget_usd: "5.00" });
+});
+
+test("money is the first thing on the form", async () => {
+  const { form } = await browser.consent(app);
+  const names = form.names.filter((name) => !["csrf", "request"].includes(name));
+  assert.equal(names[0], "budget_usd");
+});
+
+test("money as it was changed on the page is what is granted, and what the ledger holds", async () => {
+  const edit = (form) => form.fill({ budget_usd: " $0.5 ", budget_period: "day", tokens: "70000" });
+  const grant = await browser.grant(app, { money: true, edit });
+  const limits = { type: "ai_limits", budget_usd: "0.50", budget_period: "day", tokens: 70_000 };
+  assert.deepEqual(grant.authorization_details.at(-1), limits);
+  const { page } = await browser.get(`/grants/${grant.grant_id}`);
+  assert.match(page.text, /0\.00 of 0\.50 USD today/);
+  assert.match(page.text, /0 of 70,000/);
+});
+
+test("money that the app asked for is shown where it asked for it, and can be lowered there", async () => {
+  const details = withMoney({ budget_usd: "2.50", budget_period: "month" }, { budget_usd: "9" });
+  const edit = (form) => {
+    assert.deepEqual([form.value("p0.budget_usd"), form.value("p0.budget_period")], ["2.50", "month"]);
+    assert.deepEqual([form.value("budget_usd"), form.value("budget_period")], ["9.00", "total"]);
+    assert.ok(!form.names.includes("no_budget"), "what was asked for can't be taken off");
+    form.fill({ "p0.budget_usd": "1", "p0.budget_period": "total", budget_usd: "3" });
+  };
+  const [openai, anthropic, overall] = await granted({ details, edit });
+  assert.deepEqual(openai.limits, { budget_usd: "1.00" });
+  assert.equal(anthropic.limits?.budget_usd, undefined);
+  assert.deepEqual(overall, { type: "ai_limits", budget_usd: "3.00" });
+});
+
+test("money of every provider limited, none is proposed over everything", async () => {
+  const limits = { budget_usd: "1", budget_period: "day" };
+  const details = DETAILS.map((entry) => ({ ...entry, limits }));
+  const edit = (form) => assert.equal(form.value("budget_usd"), "");
+  const entries = await granted({ details, edit });
+  assert.deepEqual(
+    entries.map((entry) => entry.limits),
+    [1, 2].map(() => ({ budget_usd: "1.00", budget_period: "day" })),
+  );
+});
+
+test("no limit on money takes a tick: an empty field is an error that says so, and keeps what was filled in", async () => {
+  const { form } = await browser.consent(app);
+  form.fill({ budget_usd: "", "p0.requests": "12" }).untick("p0.models", "gpt-5.1*").press("decision", "allow");
+  const refused = await browser.submit(form);
+  assert.deepEqual([refused.status, refused.location], [400, null]);
+  assert.match(refused.page.text, /Nothing was allowed yet: say how much money may be spent, or tick “No money limit”/);
+  const again = refused.page.form("/authorize");
+  assert.equal(again.value("p0.requests"), "12");
+  assert.equal(again.isTicked("p0.models", "gpt-5.1*"), false);
+  const { location } = await browser.submit(again.tick("no_budget").press("decision", "allow"));
+  assert.ok(location.searchParams.get("code"));
+});
+
+test("the tick beside the untouched proposal means no limit; beside an amount of one's own it is an error", async () => {
+  const entries = await granted({ edit: (form) => form.tick("no_budget") });
+  assert.ok(!entries.some(({ type }) => type === "ai_limits"));
+  const { form } = await browser.consent(app);
+  form.fill({ budget_usd: "7" }).tick("no_budget").press("decision", "allow");
+  const { status, page } = await browser.submit(form);
+  assert.equal(status, 400);
+  assert.equal(page.form("/authorize").value("budget_usd"), "7");
+});
+
+for (const amount of ["5,00", "1e3", "-1", "0", "five", "5 EUR", "99999999", "0.0000000001"]) {
+  test(`"${amount}" is no amount, and the page says how one is written`, async () => {
+    const { form } = await browser.consent(app);
+    const { status, page } = await browser.submit(form.fill({ budget_usd: amount }).press("decision", "allow"));
+    assert.equal(status, 400);
+    assert.match(page.text, /written in US dollars like 5 or 2\.50/);
+    assert.equal(page.form("/authorize").value("budget_usd"), amount);
+  });
+}
+
 // The user narrows what was asked and never widens it.
 
 const LIMITED = [
@@ -180,7 +269,7 @@ test("a grant's token opens no page, in no header and no cookie", async () => {
   const { access_token: token, grant_id: id } = await browser.grant(app);
   const waysIn = [{ authorization: `Bearer ${token}` }, { "x-api-key": token }, { cookie: `__Host-aip-session=${token}` }];
   for (const headers of waysIn) {
-    for (const path of ["/grants", "/apps"]) {
+    for (const path of ["/grants", `/grants/${id}`, "/apps"]) {
       const response = await fetch(broker.url + path, { headers, redirect: "follow" });
       assert.ok(!(await response.text()).includes(id), `${path} with ${Object.keys(headers)}`);
     }
@@ -194,6 +283,8 @@ test("a grant's token can't revoke, extend or make a grant", async () => {
   const consent = await browser.consent(app);
   const posts = [
     [`/grants/${id}/revoke`, { csrf: "" }],
+    [`/grants/${id}/pause`, { csrf: "" }],
+    [`/grants/${id}`, { csrf: "", revision: "0", no_budget: "on", requests: "1000000" }],
     [`/grants/${competitor}/revoke`, { csrf: "" }],
     ["/authorize", Object.fromEntries(consent.form.press("decision", "allow").data())],
     ["/apps", { name: "x", home_page: "https://x.example", redirect_uris: "https://x.example/" }],

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { base64url } from "../support/broker.mjs";
-import { Browser, DETAILS, assertOpenAiError, chat, messages } from "../support/flow.mjs";
+import { DETAILS, assertOpenAiError, chat, messages } from "../support/flow.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
 const { broker, browser, app } = await startWorld();
@@ -98,20 +96,7 @@ test("CWE-352: revoking takes the CSRF token of the session and the own origin",
 
 test("CWE-639: a user neither sees nor revokes another user's grant", async () => {
   const { access_token: token, grant_id: id } = await browser.grant(app);
-  const body = `aip_se_${base64url(randomBytes(32))}`;
-  const session = body + base64url(createHash("sha256").update(body).digest().subarray(0, 4));
-  const now = Math.floor(Date.now() / 1000);
-  await broker.sql("INSERT INTO users (user_id, name, role, created_at) VALUES ('user_other', 'Other', 'member', ?)", now);
-  const hash = createHash("sha256").update(session).digest("hex");
-  await broker.sql(
-    "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
-    hash,
-    "user_other",
-    now,
-    now + 3600,
-  );
-  const member = new Browser(broker);
-  member.cookies.set("__Host-aip-session", session);
+  const member = await browser.somebodyElse();
   const { page, text } = await member.get("/grants");
   assert.ok(!text.includes(id));
   const csrf = page.form("/sign-out").value("csrf");

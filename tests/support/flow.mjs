@@ -99,6 +99,25 @@ export class Browser {
     return answer;
   }
 
+  /** Another user of the same broker, signed in. There is no page yet that makes one. */
+  async somebodyElse(id = "user_other") {
+    const body = `aip_se_${base64url(randomBytes(32))}`;
+    const session = body + base64url(createHash("sha256").update(body).digest().subarray(0, 4));
+    const hash = createHash("sha256").update(session).digest("hex");
+    const now = Math.floor(Date.now() / 1000);
+    await this.broker.sql("INSERT INTO users (user_id, name, role, created_at) VALUES (?, 'Other', 'member', ?)", id, now);
+    await this.broker.sql(
+      "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
+      hash,
+      id,
+      now,
+      now + 3600,
+    );
+    const other = new Browser(this.broker);
+    other.cookies.set("__Host-aip-session", session);
+    return other;
+  }
+
   /** Registers an app on the page for it. */
   async register({ name = "Test app", homePage = "https://app.example/", redirectUris = [REDIRECT_URI], type = "public" } = {}) {
     const { page } = await this.get("/apps");
