@@ -10,9 +10,9 @@
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    Usage,
+    Tier, Usage,
     meter::{End, Reader, Said},
-    tokens::{Absurd, Count, count, mentions, tier},
+    tokens::{Absurd, Count, count, mentions},
 };
 
 #[derive(Debug, Default)]
@@ -225,7 +225,9 @@ impl Messages {
             }
         }
         main.model.clone_from(&self.model);
-        let tier = tier(self.tokens.service_tier.as_deref());
+        // Priority is capacity that was bought before, not a dearer price of a call; batches are cheaper. Neither is a tier here.
+        let is_standard = self.tokens.service_tier.as_deref() == Some("standard");
+        let tier = is_standard.then_some(Tier::Standard);
         let fast = self.tokens.speed.as_deref() == Some("fast");
         let in_region = self.tokens.inference_geo.as_deref() == Some("us");
         let all = core::iter::once(main).chain(hops).chain(apart);
