@@ -155,15 +155,17 @@ impl Tokens {
         let split = self.cache_creation.unwrap_or_default();
         let (short, long) = (count(split.ephemeral_5m_input_tokens), count(split.ephemeral_1h_input_tokens));
         let by_time = short.checked_add(long).ok_or(Absurd)?;
-        // What is not told apart was written for the usual time. Where only the parts are told, they are the whole.
+        // Where only the parts are told, they are the whole.
         let written = self.cache_creation_input_tokens.map_or(by_time, |written| written.0);
+        // What is not told apart was written for the usual time, unless some was for longer: then nobody knows, and it is billed so.
         let rest = written.checked_sub(by_time).ok_or(Absurd)?;
+        let (rest_short, rest_long) = if long == 0 { (rest, 0) } else { (0, rest) };
         let input = count(self.input_tokens).checked_add(read).and_then(|input| input.checked_add(written));
         Ok(Usage {
             input_tokens: input.ok_or(Absurd)?,
             cached_tokens: read,
-            cache_write_tokens: short.checked_add(rest).ok_or(Absurd)?,
-            cache_write_long_tokens: long,
+            cache_write_tokens: short.checked_add(rest_short).ok_or(Absurd)?,
+            cache_write_long_tokens: long.checked_add(rest_long).ok_or(Absurd)?,
             output_tokens: count(self.output_tokens),
             reasoning_tokens: count(self.output_tokens_details.and_then(|details| details.thinking_tokens)),
             web_searches: count(self.server_tool_use.and_then(|tools| tools.web_search_requests)),
