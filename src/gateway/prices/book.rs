@@ -54,7 +54,10 @@ impl PriceBook {
     /// # Errors
     /// [`PriceError`], which names the price and the field and says what to do.
     pub fn with_overrides(json: &str) -> Result<Self, PriceError> {
-        let list: Vec<Json> = serde_json::from_str(json).map_err(|error| PriceError::NotAList(error.to_string()))?;
+        let json_list = serde_json::from_str(json).map_err(|error| PriceError::NotAList(error.to_string()))?;
+        let Json::List(list) = json_list else {
+            return Err(PriceError::NotAList("it is something else".to_owned()));
+        };
         let mut overrides: Vec<Entry> = Vec::with_capacity(list.len());
         for (number, json) in (1..).zip(&list) {
             let entry = Entry::read(number, json)?;

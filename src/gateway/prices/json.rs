@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, SeqAccess, Visitor},
 };
 
 /// A value.
@@ -13,6 +13,7 @@ pub(super) enum Json {
     Text(String),
     Integer(u64),
     Object(Vec<(String, Json)>),
+    List(Vec<Json>),
     /// Anything else.
     Other,
 }
@@ -44,8 +45,11 @@ impl<'de> Deserialize<'de> for Json {
                 Ok(Json::Other)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Json::Other)
+                let mut list = Vec::new();
+                while let Some(value) = seq.next_element()? {
+                    list.push(value);
+                }
+                Ok(Json::List(list))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
                 let mut object = Vec::new();

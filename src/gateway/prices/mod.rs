@@ -142,7 +142,7 @@ impl Input {
         ])
     }
 
-    fn cost(&self, price: &impl Fn(Rate) -> u128) -> u128 {
+    fn cost(&self, price: &dyn Fn(Rate) -> u128) -> u128 {
         match &self.kinds {
             Some(kinds) => sum(kinds, price),
             None => u128::from(self.tokens).saturating_mul(dearest(&Rate::OF_INPUT, price)),
@@ -150,7 +150,7 @@ impl Input {
     }
 }
 
-fn output_cost(usage: &Usage, price: &impl Fn(Rate) -> u128) -> u128 {
+fn output_cost(usage: &Usage, price: &dyn Fn(Rate) -> u128) -> u128 {
     let media = usage.output_audio_tokens.saturating_add(usage.output_image_tokens);
     match usage.output_tokens.checked_sub(media) {
         Some(text) => sum(
@@ -165,10 +165,10 @@ fn output_cost(usage: &Usage, price: &impl Fn(Rate) -> u128) -> u128 {
     }
 }
 
-fn sum(kinds: &[(Rate, u64)], price: &impl Fn(Rate) -> u128) -> u128 {
+fn sum(kinds: &[(Rate, u64)], price: &dyn Fn(Rate) -> u128) -> u128 {
     kinds.iter().map(|(rate, count)| u128::from(*count).saturating_mul(price(*rate))).fold(0, u128::saturating_add)
 }
 
-fn dearest(rates: &[Rate], price: &impl Fn(Rate) -> u128) -> u128 {
+fn dearest(rates: &[Rate], price: &dyn Fn(Rate) -> u128) -> u128 {
     rates.iter().map(|rate| price(*rate)).max().unwrap_or(0)
 }

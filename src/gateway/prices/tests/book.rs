@@ -104,7 +104,9 @@ fn errors_name_the_price_and_the_field_and_say_what_to_do() {
         "price 2 is a second one for \"m\"; remove one of them"
     );
     let list = PriceBook::with_overrides("{}").unwrap_err().to_string();
-    assert!(list.starts_with("prices are a JSON list of objects, one for each model: invalid type"), "{list}");
+    assert_eq!(list, "prices are a JSON list of objects, one for each model: it is something else");
+    let list = PriceBook::with_overrides("[{").unwrap_err().to_string();
+    assert!(list.starts_with("prices are a JSON list of objects, one for each model: EOF"), "{list}");
 }
 
 proptest! {

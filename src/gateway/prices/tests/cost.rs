@@ -63,7 +63,7 @@ fn a_price_that_is_missing_is_never_a_discount() {
     // gpt-6-astra-law has none for writing to a cache: 10 USD.
     let long = Usage { cache_write_long_tokens: 1_000, ..text(1_000, 0) };
     assert_eq!(openai("gpt-6-astra-law").cost(&long), NanoUsd(10_000_000));
-    // gpt-5.5's priority has no long context: what is dearer of priority and the long context.
+    // A tier without a long context of its own: what is dearer of the tier and the long context.
     let price = written(
         r#"{"provider":"openai","model":"m","input":"1","output":"2","long":{"above":10,"input":"3","output":"4"},
             "priority":{"input":"5","output":"6"}}"#,
