@@ -7,6 +7,7 @@ mod anthropic;
 mod dialect;
 mod failure;
 pub mod headers;
+mod json;
 mod openai;
 mod plan;
 pub mod prices;
