@@ -1,5 +1,7 @@
 //! From a request to the most that it can cost, and from an answer to what it did cost.
 
+use std::borrow::Cow;
+
 use super::{
     prices::{Answer, Ask, AskedTier, CacheTime, Price, PriceBook, Region, ServerTool, ToolKind},
     survey::{Survey, Weights},
@@ -22,6 +24,8 @@ pub struct Meterage {
     pub models: Vec<String>,
     /// The most that it can cost, if that is known.
     pub bound: Option<Bound>,
+    /// Web searches that no answer counts: one for each answer of a chat that searches.
+    pub searches: u64,
     /// Whether tools run at the provider: then what it reads isn't known before it is over.
     pub runs_tools: bool,
 }
@@ -64,7 +68,7 @@ fn region(provider: Provider, region: Option<&str>) -> Region {
     }
 }
 
-fn server_tools(weights: &Weights, capabilities: &[Capability], always_searches: bool) -> Vec<ServerTool> {
+fn server_tools(weights: &Weights, capabilities: &[Capability], searches: u64) -> Vec<ServerTool> {
     let mut tools: Vec<ServerTool> = weights
         .tools
         .iter()
@@ -74,8 +78,8 @@ fn server_tools(weights: &Weights, capabilities: &[Capability], always_searches:
             max_uses: tool.max_uses.into_iter().chain(weights.tool_uses).min(),
         })
         .collect();
-    if always_searches {
-        tools.push(ServerTool { kind: ToolKind::WebSearch, max_uses: weights.tool_uses });
+    if searches > 0 {
+        tools.push(ServerTool { kind: ToolKind::WebSearch, max_uses: Some(searches) });
     } else if tools.is_empty() && capabilities.contains(&Capability::ServerTools) {
         tools.push(ServerTool { kind: ToolKind::Other("that was asked for".to_owned()), max_uses: None });
     }
@@ -83,7 +87,7 @@ fn server_tools(weights: &Weights, capabilities: &[Capability], always_searches:
 }
 
 /// What a request asks for. `body_bytes` is its length.
-fn ask(meterage: &Meterage, found: &Survey, always_searches: bool, body_bytes: usize) -> Ask {
+fn ask(meterage: &Meterage, found: &Survey, capabilities: &[Capability], body_bytes: usize) -> Ask {
     let weights = &found.weights;
     let max_tokens = weights.max_output;
     Ask {
@@ -106,7 +110,7 @@ fn ask(meterage: &Meterage, found: &Survey, always_searches: bool, body_bytes: u
         },
         fast: weights.speed.as_deref().is_some_and(|speed| speed != "standard"),
         region: region(meterage.provider, weights.region.as_deref()),
-        server_tools: server_tools(weights, &found.capabilities, always_searches),
+        server_tools: server_tools(weights, capabilities, meterage.searches),
     }
 }
 
@@ -116,7 +120,7 @@ impl Meterage {
         &mut self,
         prices: &PriceBook,
         found: &Survey,
-        always_searches: bool,
+        capabilities: &[Capability],
         body_bytes: usize,
         betas: Option<&str>,
     ) -> Worst {
@@ -127,7 +131,11 @@ impl Meterage {
             let beta: String = beta.chars().take(60).collect();
             return Worst::Unknown(format!("with the beta {beta} the model reads or writes more than its price says"));
         }
-        let ask = ask(self, found, always_searches, body_bytes);
+        let searches = self.answer == AnswerKind::Chat
+            && found.weights.tools.is_empty()
+            && capabilities.contains(&Capability::ServerTools);
+        self.searches = if searches { found.weights.choices.unwrap_or(1).max(1) } else { 0 };
+        let ask = ask(self, found, capabilities, body_bytes);
         self.runs_tools = !ask.server_tools.is_empty();
         let mut sum: Option<Bound> = None;
         for model in &self.models {
@@ -167,7 +175,11 @@ impl Meterage {
     fn exact(&self, prices: &PriceBook, usages: &[Usage], bounded: bool) -> Option<Cost> {
         let mut cost = Cost { nano_usd: NanoUsd::ZERO, tokens: 0, exact: true };
         for (index, usage) in usages.iter().enumerate() {
-            let price = self.price_of(prices, usage, index == 0);
+            let mut usage = Cow::Borrowed(usage);
+            if index == 0 && usage.web_searches < self.searches {
+                usage.to_mut().web_searches = self.searches;
+            }
+            let price = self.price_of(prices, &usage, index == 0);
             if price.is_none() && bounded {
                 return None;
             }

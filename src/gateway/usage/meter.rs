@@ -99,11 +99,15 @@ fn read_event(reader: &mut dyn Reader, data: &[u8]) -> Result<(), Absurd> {
     if !mentions(data, reader.words()) {
         return Ok(());
     }
-    let mut skimmer = Skimmer::new(reader.members(true));
+    reader.event(&kept_of(data, reader.members(true))?)
+}
+
+/// The members at the top of the JSON object that `data` is. Half an object is none.
+pub(super) fn kept_of(data: &[u8], members: &'static [&'static str]) -> Result<Json, Absurd> {
+    let mut skimmer = Skimmer::new(members);
     skimmer.feed(data);
-    // Half an event is no event.
     let kept = skimmer.finish().filter(|kept| kept.ended).ok_or(Absurd)?;
-    reader.event(&parse(&kept.json)?)
+    parse(&kept.json)
 }
 
 fn parse(kept: &[u8]) -> Result<Json, Absurd> {
