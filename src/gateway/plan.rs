@@ -204,8 +204,14 @@ impl Route {
                     return Err(Failure::FieldNotAllowed { field, reason });
                 }
                 let (models, capabilities) = needs(call, &found)?;
-                let mut meterage =
-                    Meterage { provider, answer: call.answer, models: models.clone(), bound: None, searches: 0, runs_tools: false };
+                let mut meterage = Meterage {
+                    provider,
+                    answer: call.answer,
+                    models: models.clone(),
+                    bound: None,
+                    searches: 0,
+                    runs_tools: false,
+                };
                 let worst = meterage.weigh(prices, &found, &capabilities, body.len(), betas);
                 let need = Need::Model { models, capabilities };
                 let usage_in_stream = match call.answer {
