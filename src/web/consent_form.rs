@@ -127,6 +127,8 @@ pub struct PermissionView {
     pub capabilities: Vec<Tick>,
     /// Limits to edit.
     pub limits: LimitsView,
+    /// What stands at its money, which is shown before everything else.
+    pub money_label: String,
 }
 
 /// A box to tick.
@@ -210,9 +212,11 @@ impl PermissionView {
             label: format::label(*capability).to_owned(),
             on: ticked("capabilities", capability.as_str()),
         });
+        let sentence = format::sentence(permission);
         Self {
             provider: permission.provider.display_name(),
-            sentence: format::sentence(permission),
+            money_label: format!("{sentence}: it may spend at most"),
+            sentence,
             configured: config.providers.contains(&permission.provider),
             on: form.is_none_or(|form| !form.params.field(&format!("{prefix}on")).is_empty()),
             models: models.collect(),

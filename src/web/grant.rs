@@ -12,7 +12,7 @@ use axum::{
 };
 
 use super::{
-    format::{Moment, Round, thousands, usd},
+    format::{Moment, Round, sentence, thousands, usd},
     grants::{LastUse, PermissionView, host_of, permissions, terms_of},
     limits_form::{self, FieldError, LimitsView, Posted, digits},
     page::{Trouble, html, see_other},
@@ -367,7 +367,7 @@ impl FormView {
             Limits::leave_money_open(&terms.limits, terms.permissions.iter().map(|permission| &permission.limits));
         let permissions = terms.permissions.iter().enumerate().map(|(index, permission)| {
             let view = LimitsView::current(&prefix(index), &permission.limits, posted);
-            (permission.provider.display_name().to_owned(), view)
+            (sentence(permission), view)
         });
         Self {
             revision: terms.revision,

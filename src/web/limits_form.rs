@@ -300,6 +300,12 @@ impl LimitsView {
 }
 
 impl MoneyView {
+    /// Whether it was asked for, or proposed, or filled in.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        self.none.is_some() || self.is_set()
+    }
+
     /// Whether there is, or was asked for, such a limit.
     #[must_use]
     pub fn is_set(&self) -> bool {
