@@ -14,7 +14,7 @@ const WANTED = [
     provider: "openai",
     models: ["gpt-5-mini", "gpt-5.1", "gpt-5-nano*"],
     capabilities: ["chat"],
-    limits: { requests: 50, requests_per_minute: 20 },
+    limits: { budget_usd: "1.00", requests: 50, requests_per_minute: 20 },
   },
 ];
 
@@ -162,7 +162,13 @@ function noteLeft(response) {
 
 const EXPLAINED = {
   invalid_token: "Your access was revoked or has expired. Connect again to go on.",
-  requests_exhausted: "You have used up every request that you allowed. Connect again to allow more.",
+  grant_paused: "You have paused this access. It works again when you resume it at your broker.",
+  budget_exhausted: "What is left of the money that you allowed is too little for this. You can allow more at your broker.",
+  budget_held: "The money that you allowed is held by answers under way.",
+  tokens_exhausted: "What is left of the tokens that you allowed is too little for this. You can allow more at your broker.",
+  tokens_held: "The tokens that you allowed are held by answers under way.",
+  price_unknown: "Your broker doesn't know what this model costs, so it can't keep it within your limit.",
+  requests_exhausted: "You have used up every request that you allowed. Allow more at your broker, or connect again.",
   requests_held: "The last requests that you allowed are under way.",
   rate_limited: "That was quick! It is more than you allowed for one minute.",
   concurrency_exceeded: "As many answers as you allowed are under way already.",
@@ -190,6 +196,7 @@ function explain(error) {
 // The page
 
 const IDEAS = ["A haiku about border control", "Explain OAuth to a cat", "Where to go without a passport?"];
+const PERIODS = { total: "in all", month: "a month", day: "a day" };
 const TITLES = {
   Approved: "This app may use",
   Denied: "This app asked for",
@@ -206,9 +213,15 @@ let listed;
 function showPass(details, stamp) {
   const { models, capabilities, limits } = access(details);
   const overall = details.find(({ type }) => type === "ai_limits");
+  const money = [limits, overall].filter((all) => all?.budget_usd);
   const most = (limit) => Math.min(limits?.[limit] ?? Infinity, overall?.[limit] ?? Infinity);
-  const words = { requests: "requests", requests_per_minute: "a minute", concurrency: "at a time" };
-  const limited = Object.keys(words).filter((limit) => most(limit) < Infinity);
+  const words = { tokens: "tokens", requests: "requests", requests_per_minute: "a minute", concurrency: "at a time" };
+  const limited = [
+    ...money.map((all) => `${all.budget_usd} USD ${PERIODS[all.budget_period ?? "total"]}`),
+    ...Object.keys(words)
+      .filter((limit) => most(limit) < Infinity)
+      .map((limit) => `${most(limit)} ${words[limit]}`),
+  ];
   const connected = stamp === "Approved";
   const open = Math.min(left ?? Infinity, most("requests"));
 
@@ -217,7 +230,7 @@ function showPass(details, stamp) {
   $("provider").textContent = "OpenAI";
   $("models").replaceChildren(...models.flatMap((name) => [element("code", name), " "]));
   $("capabilities").textContent = capabilities.join(", ");
-  $("limits").textContent = limited.map((limit) => `${most(limit)} ${words[limit]}`).join(", ") || "no limit";
+  $("limits").textContent = limited.join(", ") || "no limit";
   $("left-row").hidden = !connected || open === Infinity;
   if (open < Infinity) {
     $("left").textContent = open === 0 ? "none" : `${open} of ${most("requests")}`;
@@ -242,7 +255,7 @@ function fail(error) {
   if (isOver(error)) end("Void");
   if (error instanceof Stale) end("Copy");
   if (error.error === "access_denied") showPass(WANTED, "Denied");
-  if (error.code === "requests_exhausted") $("welcome").hidden = false;
+  if (/_exhausted$/.test(error.code)) $("welcome").hidden = false;
   say("error", explain(error));
 }
 

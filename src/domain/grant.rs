@@ -27,6 +27,13 @@ pub struct Terms {
     pub revision: u64,
 }
 
+impl Terms {
+    /// Those of each permission.
+    pub fn limits_of_permissions(&self) -> impl Iterator<Item = &Limits> {
+        self.permissions.iter().map(|permission| &permission.limits)
+    }
+}
+
 /// A grant's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {

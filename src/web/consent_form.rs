@@ -127,6 +127,8 @@ pub struct PermissionView {
     pub capabilities: Vec<Tick>,
     /// Limits to edit.
     pub limits: LimitsView,
+    /// What stands at its money, which is shown before everything else.
+    pub money_label: String,
 }
 
 /// A box to tick.
@@ -171,7 +173,9 @@ impl ConsentView {
                 .permissions
                 .iter()
                 .enumerate()
-                .map(|(index, permission)| PermissionView::new(index, permission, config, form))
+                .map(|(index, permission)| {
+                    PermissionView::new((index, requested.permissions.len()), permission, config, form)
+                })
                 .collect(),
             limits: LimitsView::asked("", &requested.limits, requested.proposed_budget(), form),
             lifetimes: LIFETIMES_SECONDS
@@ -195,7 +199,7 @@ impl DestinationView {
 }
 
 impl PermissionView {
-    fn new(index: usize, permission: &Permission, config: &Config, form: Option<Posted<'_>>) -> Self {
+    fn new((index, count): (usize, usize), permission: &Permission, config: &Config, form: Option<Posted<'_>>) -> Self {
         let prefix = format!("p{index}.");
         let ticked = |name: &str, value: &str| {
             form.is_none_or(|form| form.params.all(&format!("{prefix}{name}")).any(|posted| posted == value))
@@ -210,9 +214,11 @@ impl PermissionView {
             label: format::label(*capability).to_owned(),
             on: ticked("capabilities", capability.as_str()),
         });
+        let sentence = format::sentence(permission);
         Self {
             provider: permission.provider.display_name(),
-            sentence: format::sentence(permission),
+            money_label: format::money_label(&sentence, count),
+            sentence,
             configured: config.providers.contains(&permission.provider),
             on: form.is_none_or(|form| !form.params.field(&format!("{prefix}on")).is_empty()),
             models: models.collect(),

@@ -193,6 +193,12 @@ pub fn sentence(permission: &Permission) -> String {
     format!("{deeds} with {} at {}", list(&models), permission.provider.display_name())
 }
 
+/// What stands at the money of one of `count` permissions.
+#[must_use]
+pub fn money_label(sentence: &str, count: usize) -> String {
+    if count == 1 { "It may spend at most".to_owned() } else { format!("{sentence}: at most") }
+}
+
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())

@@ -12,15 +12,15 @@ use axum::{
 };
 
 use super::{
-    format::{Moment, Round, thousands, usd},
-    grants::{LastUse, PermissionView, host_of, permissions, terms_of},
+    format::{Moment, Round, money_label, sentence, thousands, usd},
+    grants::{LastUse, host_of, terms_of},
     limits_form::{self, FieldError, LimitsView, Posted, digits},
     page::{Trouble, html, see_other},
     ports::{Booking, Ports},
     revoke::end_grant,
     session::{OwnForm, SignedIn},
     state::{AppState, LogDetail},
-    usage::{self, Of, Usage},
+    usage::GrantUsage,
     visitor::Visitor,
 };
 use crate::domain::{
@@ -28,6 +28,7 @@ use crate::domain::{
     id::GrantId,
     ledger::{Basis, Change, Refusal, Snapshot},
     limits::Limits,
+    money::NanoUsd,
     oauth::{client::Client, params::Params},
     time::Timestamp,
 };
@@ -48,8 +49,7 @@ struct GrantPage {
     state: StateView,
     notice: Option<&'static str>,
     error: Option<String>,
-    overall: Vec<Usage>,
-    permissions: Vec<PermissionView>,
+    usage: GrantUsage,
     is_usage_known: bool,
     /// `None`: nothing can be changed.
     form: Option<FormView>,
@@ -69,7 +69,14 @@ struct FormView {
     /// Of the terms that are shown: what was changed elsewhere meanwhile is not overwritten unseen.
     revision: u64,
     overall: LimitsView,
-    permissions: Vec<(String, LimitsView)>,
+    permissions: Vec<EditablePermission>,
+}
+
+/// A permission's limits to edit.
+struct EditablePermission {
+    sentence: String,
+    money_label: String,
+    limits: LimitsView,
 }
 
 struct BookingView {
@@ -226,7 +233,7 @@ async fn set_paused<P: Ports>(
     paused: bool,
 ) -> Result<Response<Body>, Trouble> {
     let grant = own_grant(state, &visitor, id).await?;
-    let limits = |terms: &Terms| terms.permissions.iter().map(|permission| permission.limits).collect();
+    let limits = |terms: &Terms| terms.limits_of_permissions().copied().collect();
     let to = |terms: &Terms| Ok(Change { limits: terms.limits, permissions: limits(terms), paused });
     match change(state, &grant, to).await {
         Ok(()) => Ok(see_other(&format!("/grants/{}?{}", grant.id, if paused { "paused" } else { "resumed" }))),
@@ -325,8 +332,7 @@ impl GrantPage {
             last_used: LastUse::of(snapshot, now),
             notice: None,
             error: None,
-            overall: usage::lines(Of::Grant, &terms.limits, &used.overall, now),
-            permissions: permissions(terms, &used, now),
+            usage: GrantUsage::new(terms, &used, now),
             is_usage_known: snapshot.is_some(),
             form: is_editable.then(|| FormView::new(terms, posted)),
             bookings: None,
@@ -363,11 +369,11 @@ impl StateView {
 
 impl FormView {
     fn new(terms: &Terms, posted: Option<Posted<'_>>) -> Self {
-        let is_open =
-            Limits::leave_money_open(&terms.limits, terms.permissions.iter().map(|permission| &permission.limits));
+        let is_open = Limits::leave_money_open(&terms.limits, terms.limits_of_permissions());
         let permissions = terms.permissions.iter().enumerate().map(|(index, permission)| {
-            let view = LimitsView::current(&prefix(index), &permission.limits, posted);
-            (permission.provider.display_name().to_owned(), view)
+            let sentence = sentence(permission);
+            let limits = LimitsView::current(&prefix(index), &permission.limits, posted);
+            EditablePermission { money_label: money_label(&sentence, terms.permissions.len()), sentence, limits }
         });
         Self {
             revision: terms.revision,
@@ -380,16 +386,17 @@ impl FormView {
 impl BookingView {
     fn new(booking: &Booking, now: Timestamp) -> Self {
         let (basis, is_at_most) = match booking.basis {
+            Basis::Usage if booking.cost == NanoUsd::ZERO && booking.tokens == 0 => ("nothing was billed", false),
             Basis::Usage => ("as the provider counted", false),
             Basis::Bound => ("at most: the provider did not say", true),
             Basis::Overdue => ("at most: nobody reported how it ended", true),
             Basis::Unaccounted => ("at most: set aside for calls that a crash made doubtful", true),
             Basis::Released => ("nothing was billed", false),
         };
-        let provider = booking.provider.map_or("", |provider| provider.display_name());
+        let provider = booking.provider.map_or("a provider", |provider| provider.display_name());
         let what = match (booking.basis, booking.model.as_str()) {
             (Basis::Unaccounted, "") => "Calls that a crash made doubtful".to_owned(),
-            (_, "") => format!("List of models {provider}").trim_end().to_owned(),
+            (_, "") => format!("Models of {provider}"),
             (_, model) => model.to_owned(),
         };
         let said = booking.input_tokens > 0 || booking.output_tokens > 0;

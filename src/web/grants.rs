@@ -15,7 +15,7 @@ use super::{
     ports::{Ports, StoreError},
     session::SignedIn,
     state::AppState,
-    usage::{self, Of, Usage},
+    usage::GrantUsage,
     visitor::Visitor,
 };
 use crate::domain::{
@@ -48,9 +48,7 @@ struct ActiveView {
     created: Moment,
     expires: Moment,
     last_used: LastUse,
-    permissions: Vec<PermissionView>,
-    /// Over the whole grant; money first.
-    overall: Vec<Usage>,
+    usage: GrantUsage,
     is_paused: bool,
     is_usage_known: bool,
 }
@@ -63,14 +61,6 @@ pub enum LastUse {
     Never,
     /// Then.
     At(Moment),
-}
-
-/// A permission, and what was used of it.
-pub struct PermissionView {
-    /// In words.
-    pub sentence: String,
-    /// Of its limits.
-    pub usage: Vec<Usage>,
 }
 
 struct EndedView {
@@ -132,8 +122,7 @@ impl ActiveView {
             created: Moment::new(grant.created_at, now),
             expires: Moment::new(terms.expires_at, now),
             last_used: LastUse::of(snapshot, now),
-            permissions: permissions(terms, &used, now),
-            overall: usage::lines(Of::Grant, &terms.limits, &used.overall, now),
+            usage: GrantUsage::new(terms, &used, now),
             is_paused: terms.paused,
             is_usage_known: snapshot.is_some(),
         }
@@ -143,16 +132,6 @@ impl ActiveView {
 /// What is enforced: what the ledger says, or, before it was ever used, the row.
 pub fn terms_of<'a>(grant: &'a Grant, snapshot: Option<&'a Snapshot>) -> &'a Terms {
     snapshot.and_then(|snapshot| snapshot.terms.as_ref()).unwrap_or(&grant.terms)
-}
-
-/// Every permission, and what was used of it.
-pub fn permissions(terms: &Terms, used: &Snapshot, now: Timestamp) -> Vec<PermissionView> {
-    let of = |index: usize| used.permissions.get(index).copied().unwrap_or_default();
-    let permissions = terms.permissions.iter().enumerate().map(|(index, permission)| PermissionView {
-        sentence: format::sentence(permission),
-        usage: usage::lines(Of::Permission, &permission.limits, &of(index), now),
-    });
-    permissions.collect()
 }
 
 impl LastUse {

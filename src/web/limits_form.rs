@@ -176,6 +176,8 @@ pub struct MoneyView {
     pub most: Option<String>,
     /// Whether "No money limit" is ticked. `None`: it isn't on offer.
     pub none: Option<bool>,
+    /// Whether money is open without it.
+    pub is_needed: bool,
     /// Whether the field is wrong.
     pub is_wrong: bool,
 }
@@ -224,6 +226,7 @@ impl LimitsView {
                 Period::ALL.iter().any(|known| known.as_str() == period.value && *known >= asked.budget_period)
             });
         }
+        view.money.is_needed = proposed.is_some();
         view.money.none = proposed.map(|_| posted.is_some_and(|form| is_no_budget_ticked(form.params)));
         view
     }
@@ -258,6 +261,7 @@ impl LimitsView {
                     .collect(),
                 most: None,
                 none: None,
+                is_needed: false,
                 is_wrong: is_wrong(&named("budget_usd")) || is_wrong(&named("budget_period")),
             },
             numbers: labels
@@ -276,8 +280,15 @@ impl LimitsView {
     /// The same over a whole grant, where "No money limit" is on offer; ticked when money is open.
     #[must_use]
     pub fn with_no_money_limit(mut self, is_open: bool, posted: Option<Posted<'_>>) -> Self {
+        self.money.is_needed = is_open;
         self.money.none = Some(posted.map_or(is_open, |form| is_no_budget_ticked(form.params)));
         self
+    }
+
+    /// Whether some limit but money is set.
+    #[must_use]
+    pub fn has_set(&self) -> bool {
+        self.numbers.iter().any(|number| number.is_set)
     }
 
     /// Whether some limit is not set, and so tucked away.
@@ -300,6 +311,12 @@ impl LimitsView {
 }
 
 impl MoneyView {
+    /// Whether it says something as it stands, or should: else it is tucked away.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        self.is_needed || self.none == Some(true) || self.is_wrong || self.is_set()
+    }
+
     /// Whether there is, or was asked for, such a limit.
     #[must_use]
     pub fn is_set(&self) -> bool {

@@ -2,9 +2,10 @@
 
 use core::num::{NonZeroU32, NonZeroU64};
 
-use super::format::{Moment, Round, this_period, thousands, usd};
+use super::format::{Moment, Round, sentence, this_period, thousands, usd};
 use crate::domain::{
-    ledger::ScopeUsage,
+    grant::Terms,
+    ledger::{ScopeUsage, Snapshot},
     limits::{Limits, Period},
     money::{Amount, NanoUsd},
     time::Timestamp,
@@ -17,8 +18,8 @@ pub struct Usage {
     pub label: &'static str,
     /// `1.23 of 5.00 USD this month`, `3 of 40`; without a limit `3`.
     pub figure: String,
-    /// Whether there is a limit.
-    pub is_limited: bool,
+    /// What stands there instead of a limit.
+    pub no_limit: Option<&'static str>,
     /// Of the limit, in percent.
     pub percent: u64,
     /// Calls that run at this moment, where the figure doesn't count them.
@@ -35,16 +36,67 @@ pub struct Usage {
 
 /// Whose limits they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
+enum Of {
     /// Of the whole grant: what was spent is always told.
     Grant,
-    /// Of one permission.
+    /// Of one permission: its requests are always told.
     Permission,
 }
 
-/// Money first; then requests, which are always told; and what limits a moment where there is such a limit.
-#[must_use]
-pub fn lines(of: Of, limits: &Limits, used: &ScopeUsage, now: Timestamp) -> Vec<Usage> {
+/// What was used of a grant.
+#[derive(Debug)]
+pub struct GrantUsage {
+    /// Over everything together; money first.
+    pub overall: Vec<Usage>,
+    /// Per permission.
+    pub permissions: Vec<PermissionUsage>,
+}
+
+/// A permission, and what was used of it.
+#[derive(Debug)]
+pub struct PermissionUsage {
+    /// In words.
+    pub sentence: String,
+    /// Of its limits.
+    pub usage: Vec<Usage>,
+}
+
+impl GrantUsage {
+    /// What `used` is of `terms`.
+    #[must_use]
+    pub fn new(terms: &Terms, used: &Snapshot, now: Timestamp) -> Self {
+        let permissions = terms.permissions.iter().enumerate().map(|(index, permission)| PermissionUsage {
+            sentence: sentence(permission),
+            usage: lines(
+                Of::Permission,
+                &permission.limits,
+                &used.permissions.get(index).copied().unwrap_or_default(),
+                now,
+            ),
+        });
+        let mut usage =
+            Self { overall: lines(Of::Grant, &terms.limits, &used.overall, now), permissions: permissions.collect() };
+        if terms.limits.budget_usd.is_none() && !Limits::leave_money_open(&terms.limits, terms.limits_of_permissions())
+        {
+            usage.say_where_money_is_limited();
+        }
+        usage
+    }
+
+    fn say_where_money_is_limited(&mut self) {
+        let Some(spent) = self.overall.first_mut() else { return };
+        spent.no_limit = Some("limited below");
+        if let [only] = self.permissions.as_mut_slice()
+            && !only.usage.is_empty()
+        {
+            // The same money: once is enough.
+            *spent = only.usage.remove(0);
+        }
+    }
+}
+
+/// Money first; what limits a moment last.
+fn lines(of: Of, limits: &Limits, used: &ScopeUsage, now: Timestamp) -> Vec<Usage> {
     let small = |limit: Option<NonZeroU32>| limit.map(|limit| u64::from(limit.get()));
     let mut lines = Vec::new();
     if of == Of::Grant || limits.budget_usd.is_some() {
@@ -54,7 +106,9 @@ pub fn lines(of: Of, limits: &Limits, used: &ScopeUsage, now: Timestamp) -> Vec<
         lines.push(count("Tokens", used.tokens_used, used.tokens_held, Some(tokens.get())));
     }
     let requests = count("Requests", used.requests_used, used.requests_held, limits.requests.map(NonZeroU64::get));
-    lines.push(Usage { running: used.in_flight, ..requests });
+    if of == Of::Permission || limits.requests.is_some() {
+        lines.push(Usage { running: used.in_flight, ..requests });
+    }
     // These come back by themselves: what is left of them is old before it is read.
     let moment = |label, used, limit: Option<u64>| {
         limit.map(|limit| Usage { left: None, is_used_up: false, ..count(label, used, 0, Some(limit)) })
@@ -71,7 +125,7 @@ fn money(limits: &Limits, used: &ScopeUsage, now: Timestamp) -> Usage {
         return Usage {
             label: "Spent",
             figure: format!("{spent} USD"),
-            is_limited: false,
+            no_limit: Some("no limit"),
             percent: 0,
             running: 0,
             held,
@@ -84,7 +138,7 @@ fn money(limits: &Limits, used: &ScopeUsage, now: Timestamp) -> Usage {
     Usage {
         label: "Spent",
         figure: format!("{spent} of {budget} USD {}", this_period(limits.budget_period)),
-        is_limited: true,
+        no_limit: None,
         percent: percent(used.spent.0, budget.0),
         running: 0,
         held,
@@ -103,7 +157,7 @@ fn count(label: &'static str, used: u64, held: u64, allowed: Option<u64>) -> Usa
         label,
         figure: allowed
             .map_or_else(|| thousands(used), |allowed| format!("{} of {}", thousands(used), thousands(allowed))),
-        is_limited: allowed.is_some(),
+        no_limit: allowed.is_none().then_some("no limit"),
         percent: allowed.map_or(0, |allowed| percent(used, allowed)),
         running: 0,
         held: (held > 0).then(|| thousands(held)),
@@ -122,6 +176,7 @@ fn percent(used: u64, allowed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::authorization_details::Requested;
 
     /// 2026-11-23T00:00:00Z.
     const NOW: Timestamp = Timestamp::from_seconds(1_795_392_000);
@@ -145,8 +200,27 @@ mod tests {
     fn what_was_spent_is_told_without_a_limit_too_but_once() {
         let used = ScopeUsage { spent: NanoUsd(1), ..ScopeUsage::default() };
         let overall = lines(Of::Grant, &Limits::NONE, &used, NOW);
-        assert_eq!((overall[0].figure.as_str(), overall[0].is_limited), ("0.000000001 USD", false));
+        assert_eq!((overall[0].figure.as_str(), overall[0].no_limit), ("0.000000001 USD", Some("no limit")));
         assert_eq!(lines(Of::Permission, &Limits::NONE, &used, NOW)[0].label, "Requests");
+    }
+
+    fn headline(details: &str) -> String {
+        let asked = Requested::from_authorization_details(details).unwrap();
+        let (permissions, limits) = (asked.permissions, asked.limits);
+        let terms = Terms { permissions, limits, expires_at: NOW, paused: false, revision: 0 };
+        let usage = GrantUsage::new(&terms, &Snapshot::default(), NOW);
+        format!("{} {}", usage.overall[0].figure, usage.overall[0].no_limit.unwrap_or("limited"))
+    }
+
+    #[test]
+    fn the_first_line_says_whether_money_is_limited_anywhere() {
+        let capped = r#"{"type":"ai_access","provider":"openai","models":["*"],"capabilities":["chat"],"limits":{"budget_usd":"2"}}"#;
+        let open = r#"{"type":"ai_access","provider":"anthropic","models":["*"],"capabilities":["chat"]}"#;
+        let overall = r#"{"type":"ai_limits","budget_usd":"9"}"#;
+        assert_eq!(headline(&format!("[{capped},{open}]")), "0.00 USD no limit");
+        assert_eq!(headline(&format!("[{capped},{open},{overall}]")), "0.00 of 9.00 USD in all limited");
+        assert_eq!(headline(&format!("[{capped},{capped}]")), "0.00 USD limited below");
+        assert_eq!(headline(&format!("[{capped}]")), "0.00 of 2.00 USD in all limited");
     }
 
     #[test]

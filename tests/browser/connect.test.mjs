@@ -71,6 +71,8 @@ test("one limit lowered, one model unticked, allowed: the app is connected", asy
   const models = page.locator('input[name="p0.models"]');
   assert.ok((await models.count()) >= 2, "the demo asks for at least two models");
   unticked = await models.last().inputValue();
+  assert.equal(await page.locator('input[name="p0.budget_usd"]').inputValue(), "1.00");
+  await page.locator('input[name="p0.budget_usd"]').fill("0.75");
   await page.locator('input[name="p0.requests"]').fill("3");
   await models.last().uncheck();
   await picture(page, "6-consent-edited");
@@ -80,6 +82,7 @@ test("one limit lowered, one model unticked, allowed: the app is connected", asy
   const access = await page.locator(DEMO.access).innerText();
   assert.ok(!access.includes(unticked), "the app knows which model it was not given");
   assert.match(access, /\b3\b/);
+  assert.match(access, /0\.75 USD in all/);
   assert.doesNotMatch(page.url(), /code=|state=/, "the code does not stay in the address bar");
   await picture(page, "7-demo-connected");
 });
@@ -109,8 +112,61 @@ test("/grants shows the use", async () => {
   }, "1 of 3 requests");
   const text = await watching.innerText("body");
   assert.match(text, /Demo chat/);
+  assert.match(text, /of 0\.75 USD in all/);
   assert.ok(!text.includes(unticked));
   await picture(watching, "9-grants");
+  await watching.close();
+});
+
+let grantPage;
+test("the grant's own page lists the call and what it cost, and changes its limits", async () => {
+  const watching = await context.newPage();
+  listen(watching, complaints);
+  await watching.goto(`${stack.brokerUrl}/grants`);
+  await watching.getByRole("link", { name: "Demo chat", exact: true }).click();
+  await watching.waitForURL(/\/grants\/.+/);
+  grantPage = watching.url();
+  await until(async () => {
+    await watching.goto(grantPage);
+    return /answered 200/.test(await watching.innerText("body"));
+  }, "the call is listed");
+  assert.match(await watching.innerText("body"), /tokens read, \d+ written · as the provider counted/);
+  await picture(watching, "9a-grant");
+  await watching.locator('input[name="p0.requests"]').fill("5");
+  await watching.locator('input[name="p0.budget_usd"]').fill("2,5");
+  await watching.getByRole("button", { name: "Save" }).click();
+  await watching.getByRole("alert").waitFor();
+  assert.equal(await watching.locator('input[name="p0.budget_usd"]').evaluate((field) => field === document.activeElement), true);
+  await picture(watching, "9b-grant-refused");
+  await watching.locator('input[name="p0.budget_usd"]').fill("2.50");
+  await watching.getByRole("button", { name: "Save" }).click();
+  await watching.getByRole("status").waitFor();
+  assert.match(await watching.innerText("body"), /of 2\.50 USD in all/);
+  await picture(watching, "9c-grant-saved");
+  await watching.close();
+});
+
+test("paused: the next message fails and says why; resumed: it goes through", async () => {
+  const watching = await context.newPage();
+  listen(watching, complaints);
+  await watching.goto(grantPage);
+  await watching.getByRole("button", { name: "Pause" }).click();
+  await watching.getByRole("button", { name: "Resume" }).waitFor();
+  await picture(watching, "9d-grant-paused");
+  const known = complaints.length;
+  await page.locator(DEMO.prompt).fill("Anybody there?");
+  await page.locator(DEMO.send).click();
+  await page.locator(DEMO.error).waitFor();
+  assert.match(await page.locator(DEMO.error).innerText(), /paused/);
+  // The browser itself reports every 403 on its console; that one is the point here.
+  complaints.splice(known, complaints.length, ...complaints.slice(known).filter((text) => !/status of 403/.test(text)));
+  await watching.getByRole("button", { name: "Resume" }).click();
+  await watching.getByRole("button", { name: "Pause" }).waitFor();
+  await page.locator(DEMO.send).click();
+  await page.locator(DEMO.error).waitFor({ state: "hidden" });
+  await until(async () => await page.locator(DEMO.send).isEnabled(), "the answer is complete");
+  await watching.goto(`${stack.brokerUrl}/grants`);
+  await picture(watching, "9e-grants");
   await watching.close();
 });
 
@@ -178,6 +234,7 @@ test("no page is wider than a phone, and every page has a title, a language, a h
   for (const url of [
     consent,
     `${stack.brokerUrl}/grants`,
+    grantPage,
     `${stack.brokerUrl}/apps`,
     `${stack.brokerUrl}/sign-in`,
     stack.demoUrl,
