@@ -1,6 +1,7 @@
-// `npm test`: native Rust tests, the black-box suite against the built wasm in workerd, the browser test; one summary.
+// `npm test`: native Rust tests, what they read of answers against an independent library, the black-box suite against the built wasm
+// in workerd, the browser test; one summary.
 //
-//   npm test -- --only native,blackbox      some of the three
+//   npm test -- --only native,blackbox      some of the four
 //   npm test -- --only blackbox oauth       only the files (or, of the native ones, the tests) with `oauth` in their name
 
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
@@ -55,6 +56,8 @@ async function nodeTests(folder, filter, env) {
   return counts(result, { passed: /^ℹ pass (\d+)$/gm, failed: /^ℹ (?:fail|cancelled) (\d+)$/gm, skipped: /^ℹ (?:skipped|todo) (\d+)$/gm });
 }
 
+const oracle = (filter) => nodeTests("tests/oracle", filter, {});
+
 async function blackbox(filter) {
   await build();
   // The same broker with a route that panics, for the test of what a panic leaves behind.
@@ -71,7 +74,7 @@ async function browser(filter) {
   return result;
 }
 
-const STAGES = { native, blackbox, browser };
+const STAGES = { native, oracle, blackbox, browser };
 
 const words = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 

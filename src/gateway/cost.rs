@@ -1,5 +1,7 @@
 //! From a request to the most that it can cost, and from an answer to what it did cost.
 
+use std::borrow::Cow;
+
 use super::{
     prices::{Answer, Ask, AskedTier, CacheTime, Price, PriceBook, Region, ServerTool, ToolKind},
     survey::{Survey, Weights},
@@ -22,6 +24,8 @@ pub struct Meterage {
     pub models: Vec<String>,
     /// The most that it can cost, if that is known.
     pub bound: Option<Bound>,
+    /// Web searches that no answer counts: one for each answer of a chat that searches.
+    pub searches: u64,
     /// Whether tools run at the provider: then what it reads isn't known before it is over.
     pub runs_tools: bool,
 }
@@ -64,7 +68,7 @@ fn region(provider: Provider, region: Option<&str>) -> Region {
     }
 }
 
-fn server_tools(weights: &Weights, capabilities: &[Capability], always_searches: bool) -> Vec<ServerTool> {
+fn server_tools(weights: &Weights, capabilities: &[Capability], searches: u64) -> Vec<ServerTool> {
     let mut tools: Vec<ServerTool> = weights
         .tools
         .iter()
@@ -74,8 +78,8 @@ fn server_tools(weights: &Weights, capabilities: &[Capability], always_searches:
             max_uses: tool.max_uses.into_iter().chain(weights.tool_uses).min(),
         })
         .collect();
-    if always_searches {
-        tools.push(ServerTool { kind: ToolKind::WebSearch, max_uses: weights.tool_uses });
+    if searches > 0 {
+        tools.push(ServerTool { kind: ToolKind::WebSearch, max_uses: Some(searches) });
     } else if tools.is_empty() && capabilities.contains(&Capability::ServerTools) {
         tools.push(ServerTool { kind: ToolKind::Other("that was asked for".to_owned()), max_uses: None });
     }
@@ -83,7 +87,7 @@ fn server_tools(weights: &Weights, capabilities: &[Capability], always_searches:
 }
 
 /// What a request asks for. `body_bytes` is its length.
-fn ask(meterage: &Meterage, found: &Survey, always_searches: bool, body_bytes: usize) -> Ask {
+fn ask(meterage: &Meterage, found: &Survey, capabilities: &[Capability], body_bytes: usize) -> Ask {
     let weights = &found.weights;
     let max_tokens = weights.max_output;
     Ask {
@@ -106,7 +110,7 @@ fn ask(meterage: &Meterage, found: &Survey, always_searches: bool, body_bytes: u
         },
         fast: weights.speed.as_deref().is_some_and(|speed| speed != "standard"),
         region: region(meterage.provider, weights.region.as_deref()),
-        server_tools: server_tools(weights, &found.capabilities, always_searches),
+        server_tools: server_tools(weights, capabilities, meterage.searches),
     }
 }
 
@@ -116,7 +120,7 @@ impl Meterage {
         &mut self,
         prices: &PriceBook,
         found: &Survey,
-        always_searches: bool,
+        capabilities: &[Capability],
         body_bytes: usize,
         betas: Option<&str>,
     ) -> Worst {
@@ -127,7 +131,14 @@ impl Meterage {
             let beta: String = beta.chars().take(60).collect();
             return Worst::Unknown(format!("with the beta {beta} the model reads or writes more than its price says"));
         }
-        let ask = ask(self, found, always_searches, body_bytes);
+        if let Some(field) = &found.weights.unknown {
+            return Worst::Unknown(format!("what {field} costs is not known here"));
+        }
+        let searches = self.answer == AnswerKind::Chat
+            && found.weights.tools.is_empty()
+            && capabilities.contains(&Capability::ServerTools);
+        self.searches = if searches { found.weights.choices.unwrap_or(1).max(1) } else { 0 };
+        let ask = ask(self, found, capabilities, body_bytes);
         self.runs_tools = !ask.server_tools.is_empty();
         let mut sum: Option<Bound> = None;
         for model in &self.models {
@@ -167,7 +178,11 @@ impl Meterage {
     fn exact(&self, prices: &PriceBook, usages: &[Usage], bounded: bool) -> Option<Cost> {
         let mut cost = Cost { nano_usd: NanoUsd::ZERO, tokens: 0, exact: true };
         for (index, usage) in usages.iter().enumerate() {
-            let price = self.price_of(prices, usage, index == 0);
+            let mut usage = Cow::Borrowed(usage);
+            if index == 0 && usage.web_searches < self.searches {
+                usage.to_mut().web_searches = self.searches;
+            }
+            let price = self.price_of(prices, &usage, index == 0);
             if price.is_none() && bounded {
                 return None;
             }
@@ -220,5 +235,169 @@ fn both(one: &Bound, other: &Bound) -> Bound {
         output_tokens: one.output_tokens.max(other.output_tokens),
         choices: one.choices.saturating_add(other.choices),
         least_output_tokens: one.least_output_tokens.min(other.least_output_tokens),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        domain::ledger::{Amounts, HoldId},
+        gateway::{
+            Method, Plan, Request,
+            usage::{End, Tier},
+        },
+    };
+
+    fn plan(provider: Provider, path: &str, body: &serde_json::Value, betas: Option<&str>) -> Plan {
+        let request = Request { provider, method: Some(Method::Post), path, query: None };
+        request.route().unwrap().plan(body.to_string().as_bytes(), &PriceBook::built_in(), betas).unwrap()
+    }
+
+    fn chat(mut more: serde_json::Value) -> Plan {
+        let mut body = json!({"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 100});
+        body.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
+        plan(Provider::OpenAi, "/v1/chat/completions", &body, None)
+    }
+
+    fn messages(mut more: serde_json::Value) -> Plan {
+        let mut body =
+            json!({"model": "claude-haiku-4-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]});
+        body.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
+        plan(Provider::Anthropic, "/v1/messages", &body, None)
+    }
+
+    fn bound(plan: &Plan) -> Bound {
+        match &plan.claim.worst {
+            Worst::Bound(bound) => bound.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn unknown(plan: &Plan) -> &str {
+        match &plan.claim.worst {
+            Worst::Unknown(reason) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ticket(plan: &Plan) -> Ticket {
+        let bound = bound(plan);
+        let amounts = Amounts { nano_usd: bound.nano_usd(), tokens: bound.tokens(), requests: 1, calls: 1 };
+        Ticket { hold: HoldId(0), permission: 0, amounts, bounded: true }
+    }
+
+    fn cost(plan: &Plan, used: Used) -> Option<Cost> {
+        let reading = Reading { used, end: End::Proper };
+        plan.meterage.cost(&PriceBook::built_in(), &reading, &ticket(plan), None)
+    }
+
+    #[test]
+    fn a_text_is_bounded_by_its_bytes_and_what_it_may_write() {
+        let bound = bound(&chat(json!({"service_tier": "default"})));
+        assert!(bound.input_tokens < 2048 + 200, "{bound:?}");
+        // 2 USD a million.
+        assert_eq!((bound.output_tokens, bound.output_pico_usd, bound.choices), (100, 2_000_000, 1));
+    }
+
+    #[test]
+    fn a_tier_that_is_not_named_may_be_the_dearest() {
+        // 3.6 USD a million with priority.
+        assert_eq!(bound(&chat(json!({}))).output_pico_usd, 3_600_000);
+    }
+
+    #[test]
+    fn media_may_fill_the_window() {
+        let image =
+            json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.example"}}]}]);
+        assert_eq!(bound(&chat(json!({"messages": image}))).input_tokens, 272_000);
+    }
+
+    #[test]
+    fn what_nobody_can_bound_is_unknown() {
+        for (plan, reason) in [
+            (chat(json!({"helpers": 3})), "helpers"),
+            (chat(json!({"model": "gpt-unheard-of"})), "gpt-unheard-of"),
+            (messages(json!({"tools": [{"type": "web_search_20250305", "name": "s"}]})), "web_search"),
+            (
+                messages(json!({"tools": [{"type": "code_execution_20250825", "name": "c", "max_uses": 1}]})),
+                "code_execution",
+            ),
+            (messages(json!({"mcp_servers": [{"url": "https://x.example"}]})), "tool"),
+            (messages(json!({"speed": "fast"})), "fast"),
+            (messages(json!({"context_management": {"edits": [{"type": "compact_20260112"}]}})), "compact_20260112"),
+        ] {
+            assert!(unknown(&plan).contains(reason), "{:?}", plan.claim.worst);
+        }
+    }
+
+    #[test]
+    fn a_beta_that_widens_what_a_model_reads_or_writes_is_unknown() {
+        let body = json!({"model": "claude-haiku-4-5", "max_tokens": 5, "messages": []});
+        let with = |betas| plan(Provider::Anthropic, "/v1/messages", &body, Some(betas));
+        assert!(unknown(&with("files-api-2025-04-14, context-1m-2025-08-07")).contains("context-1m"));
+        assert!(matches!(with("interleaved-thinking-2025-05-14").claim.worst, Worst::Bound(_)));
+    }
+
+    #[test]
+    fn models_that_may_take_over_add_up() {
+        let one = bound(&messages(json!({})));
+        let both = bound(&messages(json!({"fallbacks": [{"model": "claude-opus-5"}]})));
+        assert!(both.nano_usd().0 > 5 * one.nano_usd().0);
+        assert_eq!(both.choices, 2);
+    }
+
+    #[test]
+    fn an_answer_by_a_model_that_was_not_named_costs_what_the_dearest_would() {
+        let plan = messages(json!({"fallbacks": [{"model": "claude-opus-5"}]}));
+        let by = |model: &str| {
+            let usage =
+                Usage { input_tokens: 10, output_tokens: 10, model: Some(model.to_owned()), ..Usage::default() };
+            cost(&plan, Used::Complete(vec![usage])).unwrap().nano_usd
+        };
+        assert!(by("claude-haiku-4-5") < by("claude-opus-5"));
+        assert_eq!(by("claude-something-else"), by("claude-opus-5"));
+    }
+
+    #[test]
+    fn a_search_that_no_answer_counts_is_paid() {
+        let plan = chat(json!({"model": "gpt-4o-search-preview"}));
+        let usage = Usage { input_tokens: 10, output_tokens: 10, ..Usage::default() };
+        // 0.025 USD.
+        assert!(cost(&plan, Used::Complete(vec![usage])).unwrap().nano_usd > NanoUsd(25_000_000));
+    }
+
+    #[test]
+    fn counting_tokens_costs_nothing() {
+        let body = json!({"model": "claude-haiku-4-5", "messages": []});
+        let plan = plan(Provider::Anthropic, "/v1/messages/count_tokens", &body, None);
+        assert_eq!(plan.claim.worst, Worst::Free);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_provider_can_bill_for_a_request_is_within_its_bound(
+            text in "[a-zA-Z\\u{80}-\\u{ffff} ]{0,200}", max in 1_u64..5000, n in 1_u64..4, tier in prop::sample::select(vec!["auto", "default", "flex", "priority"]),
+            read in 0..=1000_u64, cached in 0..=1000_u64, written in 0..=1000_u64, which in 0..4_usize,
+        ) {
+            let plan = chat(json!({"messages": [{"role": "user", "content": text}], "max_completion_tokens": max, "n": n, "service_tier": tier}));
+            let bound = bound(&plan);
+            let part = |of: u64, per_mille: u64| of * per_mille / 1000;
+            let input = part(bound.input_tokens, read);
+            let possible = match tier {
+                "default" => &[Tier::Standard][..],
+                "flex" => &[Tier::Standard, Tier::Flex],
+                _ => &[Tier::Standard, Tier::Flex, Tier::Priority],
+            };
+            let served = possible.get(which).copied();
+            let usage = Usage {
+                input_tokens: input, cached_tokens: part(input, cached), output_tokens: part(max * n, written), tier: served, ..Usage::default()
+            };
+            let cost = cost(&plan, Used::Complete(vec![usage])).unwrap();
+            prop_assert!(cost.nano_usd <= bound.nano_usd() && cost.tokens <= bound.tokens());
+        }
     }
 }

@@ -8,6 +8,7 @@ mod cost;
 mod dialect;
 mod failure;
 pub mod headers;
+mod json;
 mod openai;
 mod plan;
 pub mod prices;

@@ -191,6 +191,7 @@ impl Route {
                         answer: AnswerKind::Free,
                         models: Vec::new(),
                         bound: None,
+                        searches: 0,
                         runs_tools: false,
                     },
                     usage_in_stream: UsageInStream::Unasked,
@@ -202,10 +203,16 @@ impl Route {
                 if let Some((field, reason)) = found.refused {
                     return Err(Failure::FieldNotAllowed { field, reason });
                 }
-                let (models, capabilities, always_searches) = needs(call, &found)?;
-                let mut meterage =
-                    Meterage { provider, answer: call.answer, models: models.clone(), bound: None, runs_tools: false };
-                let worst = meterage.weigh(prices, &found, always_searches, body.len(), betas);
+                let (models, capabilities) = needs(call, &found)?;
+                let mut meterage = Meterage {
+                    provider,
+                    answer: call.answer,
+                    models: models.clone(),
+                    bound: None,
+                    searches: 0,
+                    runs_tools: false,
+                };
+                let worst = meterage.weigh(prices, &found, &capabilities, body.len(), betas);
                 let need = Need::Model { models, capabilities };
                 let usage_in_stream = match call.answer {
                     AnswerKind::Chat if found.stream && found.weights.stream_options => UsageInStream::OptionsNamed,
@@ -233,8 +240,8 @@ fn is_plain_model(model: &str) -> bool {
         && !model.bytes().all(|byte| byte == b'.')
 }
 
-/// Every model that the call can dispatch, what it needs to be allowed, and whether its model searches the web unasked.
-fn needs(call: &Call, found: &Survey) -> Result<(Vec<String>, Vec<Capability>, bool), Failure> {
+/// Every model that the call can dispatch, and what it needs to be allowed.
+fn needs(call: &Call, found: &Survey) -> Result<(Vec<String>, Vec<Capability>), Failure> {
     let model = found.model.clone().or_else(|| call.default_model.map(str::to_owned)).ok_or_else(|| {
         Failure::InvalidRequest("model is missing; name the model, it decides whether the call is covered".to_owned())
     })?;
@@ -249,7 +256,7 @@ fn needs(call: &Call, found: &Survey) -> Result<(Vec<String>, Vec<Capability>, b
             capabilities.push(*needed);
         }
     }
-    Ok((models, capabilities, brings_tool))
+    Ok((models, capabilities))
 }
 
 /// A list of models as the provider sent it, cut down to those that `granted` names. `None` when it isn't such a list.

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use sha2::{Digest, Sha256};
 
 use super::{
+    super::json::Json,
     Price,
-    json::Json,
     parse::{Entry, PriceError},
 };
 use crate::domain::permission::Provider;

@@ -9,7 +9,7 @@
 mod ask;
 mod book;
 mod bound;
-mod json;
+
 mod parse;
 mod rates;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Prices as people write them: the format of the built-in table and of what the operator sets (`docs/prices.md`).
 
-use super::{Price, Rate, Rates, Tier, json::Json};
+use super::{super::json::Json, Price, Rate, Rates, Tier};
 use crate::domain::{limits::MAX_STORED_INTEGER, permission::Provider};
 
 /// Per token and per character, amounts are in USD per million; otherwise in USD for one. So many decimal places are whole pico-USD.

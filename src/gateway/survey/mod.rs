@@ -142,6 +142,9 @@ impl<'de> Visitor<'de> for Top<'_> {
                     if said == Said::Nothing {
                         continue;
                     }
+                    if !rules.is_weighed(key) {
+                        survey.weights.note_unknown(key);
+                    }
                     if let Some((name, reason)) = refused.or(list.filter(|_| said != Said::List)) {
                         survey.refuse(name, reason);
                     }

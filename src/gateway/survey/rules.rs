@@ -29,6 +29,10 @@ pub(in super::super) struct Rules {
     pub(in super::super) tool_keys: &'static [&'static str],
     /// Keys, at the top, that decide what the call can cost; with what they say.
     pub(in super::super) weights: &'static [(&'static str, Weight)],
+    /// All other keys, at the top, of which it is known that they cost nothing by themselves.
+    pub(in super::super) weightless: &'static [&'static str],
+    /// Keys, at any depth, behind which something else than text may be.
+    pub(in super::super) media_keys: &'static [&'static str],
     /// Values of `type`, at any depth outside of tools, that bring nothing but text. Any other may be media.
     pub(in super::super) text_types: &'static [&'static str],
     /// What a tool of this `type` needs; a tool without one has the type `""`.
@@ -81,6 +85,14 @@ impl Rules {
                     || self.refused.iter().chain(self.lists).any(|(name, _)| differs(name))
                     || self.noted.iter().any(|(name, _)| differs(name))
                     || self.weights.iter().any(|(name, _)| differs(name)))
+    }
+
+    /// Whether what it costs is known.
+    pub(super) fn is_weighed(&self, key: &str) -> bool {
+        self.weightless.contains(&key)
+            || self.weights.iter().any(|(name, _)| *name == key)
+            || self.noted.iter().any(|(name, _)| *name == key)
+            || self.lists.iter().any(|(name, _)| *name == key)
     }
 
     pub(super) fn is_reference(&self, key: &str, said: Said) -> bool {

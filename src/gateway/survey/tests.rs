@@ -19,6 +19,8 @@ const RULES: Rules = Rules {
         ("service_tier", Weight::Tier),
         ("stream_options", Weight::StreamOptions),
     ],
+    weightless: &["messages", "tools", "input", "system"],
+    media_keys: &["image_url"],
     text_types: &["text", "function", "message", "tool_result", "ephemeral"],
     tool_needs,
 };
@@ -249,6 +251,7 @@ fn whatever_is_not_known_to_be_text_is_media() {
         r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"https://x"}}]}]}"#,
         r#"{"messages":[{"content":[{"type":"tool_result","content":[{"type":"image"}]}]}]}"#,
         r#"{"messages":[{"content":[{"type":"hologram"}]}]}"#,
+        r#"{"messages":[{"content":[{"image_url":{"url":"https://x"}}]}]}"#,
     ] {
         assert!(weights(json).media, "{json}");
     }
@@ -265,4 +268,11 @@ fn tools_that_run_at_the_provider_are_weighed_with_their_uses() {
     let tools = weights(r#"{"tools":[{"type":"web_search","max_uses":2},{"type":"function"},"code"]}"#).tools;
     let tools: Vec<(&str, Option<u64>)> = tools.iter().map(|tool| (tool.kind.as_str(), tool.max_uses)).collect();
     assert_eq!(tools, [("web_search", Some(2)), ("unknown", None)]);
+}
+
+#[test]
+fn a_key_of_which_nobody_knows_what_it_costs_is_seen() {
+    assert_eq!(weights(r#"{"messages":[],"n":1,"audio":{"voice":"x"}}"#).unknown, None);
+    assert_eq!(weights(r#"{"messages":[],"helpers":5}"#).unknown.as_deref(), Some("helpers"));
+    assert_eq!(weights(r#"{"helpers":null}"#).unknown, None);
 }

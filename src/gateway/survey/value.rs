@@ -246,6 +246,9 @@ impl<'de> Visitor<'de> for Value<'_> {
                 map.next_value_seed(Value::under(key, self.rules, self.survey))?
             };
             told.note(key, said).map_err(A::Error::duplicate_field)?;
+            if said != Said::Nothing && self.rules.media_keys.contains(&key) {
+                self.survey.weights.media = true;
+            }
             if self.rules.is_reference(key, said) {
                 self.survey.refuse(key, STORED_ELSEWHERE);
             }

@@ -4,6 +4,7 @@ use super::Weight;
 
 /// What was found; what was not leaves the dearest open.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub(in super::super) struct Weights {
     /// The most tokens to write, in each answer; of several names for it the largest number.
     pub(in super::super) max_output: Option<u64>,
@@ -27,6 +28,8 @@ pub(in super::super) struct Weights {
     pub(in super::super) stream_options: bool,
     /// Tools that run at the provider.
     pub(in super::super) tools: Vec<Tool>,
+    /// The first key at the top of which nobody here knows what it costs.
+    pub(in super::super) unknown: Option<String>,
 }
 
 /// A tool that runs at the provider.
@@ -61,6 +64,10 @@ impl Weights {
             Weight::Region => self.region = text,
             Weight::MaxOutput | Weight::Choices | Weight::ToolUses | Weight::Spoken | Weight::StreamOptions => {}
         }
+    }
+
+    pub(super) fn note_unknown(&mut self, key: &str) {
+        self.unknown.get_or_insert_with(|| key.chars().filter(|c| !c.is_control()).take(MAX_CHARS).collect());
     }
 
     pub(super) fn note_tool(&mut self, kind: &str, max_uses: Option<u64>) {

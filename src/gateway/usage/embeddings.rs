@@ -1,11 +1,10 @@
 //! OpenAI's embeddings: input alone.
 
-use serde::Deserialize;
-
 use super::{
+    super::json::Json,
     Usage,
     meter::{Reader, Said},
-    tokens::{Absurd, Count},
+    tokens::{Absurd, at, count, count_needed, text},
 };
 
 #[derive(Debug, Default)]
@@ -13,34 +12,26 @@ pub(super) struct Embeddings {
     usage: Option<Usage>,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    model: Option<String>,
-    usage: Option<Tokens>,
-}
-
-#[derive(Deserialize)]
-struct Tokens {
-    prompt_tokens: Count,
-    total_tokens: Option<Count>,
-}
-
 impl Reader for Embeddings {
-    fn members(&self) -> &'static [&'static str] {
+    fn members(&self, _: bool) -> &'static [&'static str] {
         &["model", "usage"]
     }
 
-    fn json(&mut self, answer: &[u8]) -> Result<(), Absurd> {
-        let Answer { model, usage } = serde_json::from_slice(answer)?;
-        self.usage = usage.map(|tokens| Usage {
-            input_tokens: tokens.prompt_tokens.max(tokens.total_tokens.unwrap_or_default()).0,
-            model,
+    fn words(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn json(&mut self, answer: &Json) -> Result<(), Absurd> {
+        let Some(tokens) = at(answer, &["usage"])? else { return Ok(()) };
+        self.usage = Some(Usage {
+            input_tokens: count_needed(tokens, "prompt_tokens")?.max(count(tokens, &["total_tokens"])?),
+            model: text(answer, "model")?.map(str::to_owned),
             ..Usage::default()
         });
         Ok(())
     }
 
-    fn event(&mut self, _: &[u8]) -> Result<(), Absurd> {
+    fn event(&mut self, _: &Json) -> Result<(), Absurd> {
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! Reading an answer of any kind as it passes.
 
 use super::{
+    super::json::Json,
     Usage, audio, chat, embeddings, images, messages, responses,
     skim::Skimmer,
     sse::Scanner,
-    tokens::{Absurd, checked},
+    tokens::{Absurd, checked, mentions},
 };
 
 /// What kind of answer an endpoint gives, as far as its usage goes.
@@ -64,23 +65,53 @@ pub enum End {
 
 /// What one kind of answer says about its usage.
 pub(super) trait Reader: std::fmt::Debug {
-    /// The members at the top of a JSON answer that it wants to see.
-    fn members(&self) -> &'static [&'static str];
+    /// The members at the top that it wants to see, of a JSON answer or of an event.
+    fn members(&self, is_stream: bool) -> &'static [&'static str];
+
+    /// The words of which an event must mention one, or it says nothing; see [`mentions`].
+    fn words(&self) -> &'static [&'static str];
 
     /// Reads a JSON answer, of which only those members are left.
     ///
     /// # Errors
     /// [`Absurd`] when something that counts can't be read or believed.
-    fn json(&mut self, answer: &[u8]) -> Result<(), Absurd>;
+    fn json(&mut self, answer: &Json) -> Result<(), Absurd>;
 
-    /// Reads the data of one event.
+    /// Reads an event, of which only those members are left.
     ///
     /// # Errors
     /// [`Absurd`], as above.
-    fn event(&mut self, data: &[u8]) -> Result<(), Absurd>;
+    fn event(&mut self, event: &Json) -> Result<(), Absurd>;
+
+    /// The stream said `[DONE]`.
+    fn done(&mut self) {}
 
     /// What was read, and whether the answer said that it is over, or that it failed. The counts need not be checked yet.
     fn said(&self) -> Said;
+}
+
+/// Reads the data of an event.
+fn read_event(reader: &mut dyn Reader, data: &[u8]) -> Result<(), Absurd> {
+    if data.trim_ascii() == b"[DONE]" {
+        reader.done();
+        return Ok(());
+    }
+    if !mentions(data, reader.words()) {
+        return Ok(());
+    }
+    reader.event(&kept_of(data, reader.members(true))?)
+}
+
+/// The members at the top of the JSON object that `data` is. Half an object is none.
+pub(super) fn kept_of(data: &[u8], members: &'static [&'static str]) -> Result<Json, Absurd> {
+    let mut skimmer = Skimmer::new(members);
+    skimmer.feed(data);
+    let kept = skimmer.finish().filter(|kept| kept.ended).ok_or(Absurd)?;
+    parse(&kept.json)
+}
+
+fn parse(kept: &[u8]) -> Result<Json, Absurd> {
+    Ok(serde_json::from_str(core::str::from_utf8(kept).map_err(|_| Absurd)?)?)
 }
 
 /// What a [`Reader`] has read.
@@ -126,7 +157,7 @@ impl Meter {
     #[must_use]
     pub fn for_json(answer: AnswerKind) -> Self {
         let reader = answer.reader();
-        let members = reader.as_ref().map_or(&[][..], |reader| reader.members());
+        let members = reader.as_ref().map_or(&[][..], |reader| reader.members(false));
         Self { source: Source::Json(Skimmer::new(members)), reader, absurd: false }
     }
 
@@ -142,7 +173,7 @@ impl Meter {
         match (source, reader) {
             (Source::Json(skimmer), _) => skimmer.feed(bytes),
             (Source::Stream(scanner), Some(reader)) => {
-                scanner.feed(bytes, &mut |data| *absurd |= reader.event(data).is_err());
+                scanner.feed(bytes, &mut |data| *absurd |= read_event(reader.as_mut(), data).is_err());
             }
             (Source::Stream(_), None) => {}
         }
@@ -159,7 +190,7 @@ impl Meter {
             Source::Json(skimmer) => {
                 let kept = skimmer.finish();
                 let ended = kept.as_ref().is_some_and(|kept| kept.ended);
-                absurd |= kept.is_some_and(|kept| reader.json(&kept.json).is_err());
+                absurd |= kept.is_some_and(|kept| parse(&kept.json).and_then(|answer| reader.json(&answer)).is_err());
                 let said = reader.said();
                 let end = if ended { said.end.max(End::Proper) } else { said.end };
                 Said { end, is_final: said.is_final && ended, ..said }
@@ -167,7 +198,7 @@ impl Meter {
             Source::Stream(scanner) => {
                 // What is left over may be cut anywhere: it counts if it can be read, and tells nothing if it can't.
                 let is_whole = scanner.finish(&mut |data| {
-                    let _ = reader.event(data);
+                    let _ = read_event(reader.as_mut(), data);
                 });
                 let said = reader.said();
                 Said { is_final: said.is_final && is_whole, ..said }

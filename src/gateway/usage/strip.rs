@@ -4,9 +4,12 @@
 //! as it came. An event passes as soon as its last line has: half an event is of no use to any client. Kept simple, so that the same
 //! can be written in other languages: split into events, look for an empty `choices`, then parse to be sure.
 
-use serde::{Deserialize, de::IgnoredAny};
-
-use super::sse::data_of;
+use super::{
+    super::json::Json,
+    meter::kept_of,
+    sse::data_of,
+    tokens::{Absurd, at},
+};
 
 /// Longest event that may be the one; it has no content. Longer ones pass as they come.
 const MAX_USAGE_EVENT_BYTES: usize = 64 * 1024;
@@ -30,20 +33,6 @@ enum State {
     /// The event is too long and passes as it comes; whether its last line has anything in it.
     Passing { in_line: bool },
 }
-
-/// A chunk, as far as it tells whether it is the one.
-#[derive(Deserialize)]
-struct Chunk {
-    choices: Vec<IgnoredAny>,
-    usage: Option<Tokens>,
-    /// Results that the client asked for may come in a chunk without choices too.
-    moderation: Option<IgnoredAny>,
-    error: Option<IgnoredAny>,
-}
-
-/// Any object.
-#[derive(Deserialize)]
-struct Tokens {}
 
 impl UsageStripper {
     /// At the beginning of a stream.
@@ -135,9 +124,15 @@ fn is_usage_alone(event: &[u8]) -> bool {
     let event = event.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(event);
     let lines = event.split(|byte| matches!(byte, b'\n' | b'\r'));
     let data: Vec<&[u8]> = lines.filter_map(data_of).collect();
-    serde_json::from_slice::<Chunk>(&data.join(&b'\n')).is_ok_and(|chunk| {
-        chunk.choices.is_empty() && chunk.usage.is_some() && chunk.moderation.is_none() && chunk.error.is_none()
-    })
+    is_chunk_of_usage(&data.join(&b'\n')).unwrap_or(false)
+}
+
+fn is_chunk_of_usage(data: &[u8]) -> Result<bool, Absurd> {
+    // Results of a moderation that the client asked for may come in a chunk without choices too.
+    let chunk = kept_of(data, &["choices", "usage", "moderation", "error"])?;
+    let is_empty = matches!(at(&chunk, &["choices"])?, Some(Json::List(choices)) if choices.is_empty());
+    let has_usage = matches!(at(&chunk, &["usage"])?, Some(Json::Object(_)));
+    Ok(is_empty && has_usage && at(&chunk, &["moderation"])?.is_none() && at(&chunk, &["error"])?.is_none())
 }
 
 /// Whether `"choices":[]` stands there, with or without blanks in it.

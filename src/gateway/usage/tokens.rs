@@ -1,12 +1,10 @@
 //! The counts that answers are made of, and what makes them believable.
 
-use serde::{Deserialize, Deserializer, de::Error as _};
-
+use super::{super::json::Json, Tier, Usage};
 use crate::domain::limits::MAX_STORED_INTEGER;
 
-use super::{Tier, Usage};
-
-/// What was read can't be what the provider meant: a count is negative, a fraction, a text, above 2^53, or part of less than itself.
+/// What was read can't be what the provider meant: a count is negative, a fraction, a text, above 2^53, or part of less than itself;
+/// a key that counts stands twice, or something else stands where an object should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Absurd;
 
@@ -17,20 +15,56 @@ impl From<serde_json::Error> for Absurd {
     }
 }
 
-/// A count: a whole number that can be stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Count(pub(super) u64);
+/// What stands at the end of a path of keys; `None` where something on the way is missing or null.
+pub(super) fn at<'a>(json: &'a Json, path: &[&str]) -> Result<Option<&'a Json>, Absurd> {
+    let mut place = json;
+    for key in path {
+        let Json::Object(members) = place else { return Err(Absurd) };
+        let mut found = members.iter().filter(|(name, _)| name == key);
+        match (found.next(), found.next()) {
+            (None | Some((_, Json::Null)), None) => return Ok(None),
+            (Some((_, value)), None) => place = value,
+            _ => return Err(Absurd),
+        }
+    }
+    Ok(Some(place))
+}
 
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let count = u64::deserialize(deserializer)?;
-        if count > MAX_STORED_INTEGER { Err(D::Error::custom("too large")) } else { Ok(Self(count)) }
+/// A count, which is a whole number that can be stored.
+pub(super) fn count_if_any(json: &Json, path: &[&str]) -> Result<Option<u64>, Absurd> {
+    match at(json, path)? {
+        None => Ok(None),
+        Some(Json::Integer(count)) if *count <= MAX_STORED_INTEGER => Ok(Some(*count)),
+        Some(_) => Err(Absurd),
     }
 }
 
-/// A count that may be left out or null, which both mean none.
-pub(super) fn count(count: Option<Count>) -> u64 {
-    count.unwrap_or_default().0
+/// A count that may be left out, which means none.
+pub(super) fn count(json: &Json, path: &[&str]) -> Result<u64, Absurd> {
+    Ok(count_if_any(json, path)?.unwrap_or(0))
+}
+
+/// A count that must be there.
+pub(super) fn count_needed(json: &Json, key: &str) -> Result<u64, Absurd> {
+    count_if_any(json, &[key])?.ok_or(Absurd)
+}
+
+/// A text.
+pub(super) fn text<'a>(json: &'a Json, key: &str) -> Result<Option<&'a str>, Absurd> {
+    match at(json, &[key])? {
+        None => Ok(None),
+        Some(Json::Text(text)) => Ok(Some(text)),
+        Some(_) => Err(Absurd),
+    }
+}
+
+/// A list, empty where there is none.
+pub(super) fn list<'a>(json: &'a Json, key: &str) -> Result<&'a [Json], Absurd> {
+    match at(json, &[key])? {
+        None => Ok(&[]),
+        Some(Json::List(list)) => Ok(list),
+        Some(_) => Err(Absurd),
+    }
 }
 
 /// The usage, if its parts fit into their wholes.
@@ -49,10 +83,10 @@ pub(super) fn checked(usage: Usage) -> Result<Usage, Absurd> {
 }
 
 /// What the total says beyond input and output was billed as output: some providers leave reasoning out of it.
-pub(super) fn output_by_total(input: Count, output: Count, total: Option<Count>) -> Result<u64, Absurd> {
-    let Some(total) = total else { return Ok(output.0) };
-    let by_total = total.0.checked_sub(input.0).ok_or(Absurd)?;
-    if by_total < output.0 { Err(Absurd) } else { Ok(by_total) }
+pub(super) fn output_by_total(input: u64, output: u64, total: Option<u64>) -> Result<u64, Absurd> {
+    let Some(total) = total else { return Ok(output) };
+    let by_total = total.checked_sub(input).ok_or(Absurd)?;
+    if by_total < output { Err(Absurd) } else { Ok(by_total) }
 }
 
 /// A tier by its name in an answer. One without prices of its own (`scale`, `batch`) is none: its price is not above the usual one.
@@ -82,120 +116,51 @@ pub(super) fn mentions(json: &[u8], words: &[&str]) -> bool {
     false
 }
 
-/// How OpenAI counts tokens everywhere but in chat and embeddings.
-#[derive(Debug, Deserialize)]
-pub(super) struct InputOutput {
-    pub(super) input_tokens: Count,
-    pub(super) output_tokens: Count,
-    total_tokens: Option<Count>,
-    /// Transcriptions write it with `token`.
-    #[serde(alias = "input_token_details")]
-    input_tokens_details: Option<InputDetails>,
-    #[serde(alias = "output_token_details")]
-    output_tokens_details: Option<OutputDetails>,
-    /// The image tool says it here.
-    cached_tokens: Option<Count>,
-    cached_tokens_details: Option<CachedDetails>,
-    /// The author of an SVG says it here.
-    reasoning_tokens: Option<Count>,
+/// Writes what the input is made of into a usage.
+pub(super) fn put_input_details(details: &Json, usage: &mut Usage) -> Result<(), Absurd> {
+    usage.cached_tokens = count_if_any(details, &["cached_tokens"])?.unwrap_or(usage.cached_tokens);
+    let written = count(details, &["cache_write_tokens"])?;
+    usage.cache_write_long_tokens = count(details, &["cache_write_tokens_details", "ttl_12h_tokens"])?;
+    usage.cache_write_tokens = written.checked_sub(usage.cache_write_long_tokens).ok_or(Absurd)?;
+    usage.input_audio_tokens = count(details, &["audio_tokens"])?;
+    usage.input_image_tokens = count(details, &["image_tokens"])?;
+    usage.cached_audio_tokens = count(details, &["cached_tokens_details", "audio_tokens"])?;
+    usage.cached_image_tokens = count(details, &["cached_tokens_details", "image_tokens"])?;
+    Ok(())
 }
 
-/// What the input is made of.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct InputDetails {
-    pub(super) cached_tokens: Option<Count>,
-    cached_tokens_details: Option<CachedDetails>,
-    cache_write_tokens: Option<Count>,
-    cache_write_tokens_details: Option<CacheWriteDetails>,
-    audio_tokens: Option<Count>,
-    image_tokens: Option<Count>,
+/// Writes what the output is made of into a usage.
+pub(super) fn put_output_details(details: &Json, usage: &mut Usage) -> Result<(), Absurd> {
+    usage.reasoning_tokens = count(details, &["reasoning_tokens"])?;
+    usage.output_audio_tokens = count(details, &["audio_tokens"])?;
+    usage.output_image_tokens = count(details, &["image_tokens"])?;
+    Ok(())
 }
 
-#[derive(Debug, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names of the wire")]
-struct CachedDetails {
-    audio_tokens: Option<Count>,
-    image_tokens: Option<Count>,
-    cached_image_tokens: Option<Count>,
-}
-
-#[derive(Debug, Deserialize)]
-struct CacheWriteDetails {
-    ttl_12h_tokens: Option<Count>,
-}
-
-/// What the output is made of.
-#[derive(Debug, Default, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names of the wire")]
-pub(super) struct OutputDetails {
-    reasoning_tokens: Option<Count>,
-    audio_tokens: Option<Count>,
-    image_tokens: Option<Count>,
-}
-
-impl InputDetails {
-    /// Writes them into a usage.
-    pub(super) fn put_into(&self, usage: &mut Usage) -> Result<(), Absurd> {
-        usage.cached_tokens = count(self.cached_tokens);
-        let written = count(self.cache_write_tokens);
-        usage.cache_write_long_tokens =
-            self.cache_write_tokens_details.as_ref().map_or(0, |details| count(details.ttl_12h_tokens));
-        usage.cache_write_tokens = written.checked_sub(usage.cache_write_long_tokens).ok_or(Absurd)?;
-        usage.input_audio_tokens = count(self.audio_tokens);
-        usage.input_image_tokens = count(self.image_tokens);
-        if let Some(cached) = &self.cached_tokens_details {
-            cached.put_into(usage);
+/// What OpenAI says everywhere but in chat and embeddings, as a usage whose parts fit.
+pub(super) fn input_output(tokens: &Json) -> Result<Usage, Absurd> {
+    let (input_tokens, output_tokens) = (count_needed(tokens, "input_tokens")?, count_needed(tokens, "output_tokens")?);
+    let total = count_if_any(tokens, &["total_tokens"])?;
+    let output_tokens = output_by_total(input_tokens, output_tokens, total)?;
+    let mut usage = Usage { input_tokens, output_tokens, ..Usage::default() };
+    // Transcriptions write it with `token`.
+    for name in ["input_tokens_details", "input_token_details"] {
+        if let Some(details) = at(tokens, &[name])? {
+            put_input_details(details, &mut usage)?;
         }
-        Ok(())
     }
-}
-
-impl CachedDetails {
-    fn put_into(&self, usage: &mut Usage) {
-        usage.cached_audio_tokens = count(self.audio_tokens);
-        usage.cached_image_tokens = count(self.cached_image_tokens.or(self.image_tokens));
+    if let Some(details) = at(tokens, &["output_tokens_details"])? {
+        put_output_details(details, &mut usage)?;
     }
-}
-
-impl OutputDetails {
-    /// Writes them into a usage.
-    pub(super) fn put_into(&self, usage: &mut Usage) {
-        usage.reasoning_tokens = count(self.reasoning_tokens);
-        usage.output_audio_tokens = count(self.audio_tokens);
-        usage.output_image_tokens = count(self.image_tokens);
+    // The image tool says it here, and the author of an SVG.
+    for (place, key) in [
+        (&mut usage.cached_tokens, &["cached_tokens"][..]),
+        (&mut usage.cached_image_tokens, &["cached_tokens_details", "cached_image_tokens"]),
+        (&mut usage.reasoning_tokens, &["reasoning_tokens"]),
+    ] {
+        *place = count_if_any(tokens, key)?.unwrap_or(*place);
     }
-}
-
-impl InputOutput {
-    /// As a usage whose parts fit.
-    pub(super) fn usage(&self) -> Result<Usage, Absurd> {
-        let mut usage = Usage {
-            input_tokens: self.input_tokens.0,
-            output_tokens: output_by_total(self.input_tokens, self.output_tokens, self.total_tokens)?,
-            ..Usage::default()
-        };
-        if let Some(details) = &self.input_tokens_details {
-            details.put_into(&mut usage)?;
-        }
-        if let Some(details) = &self.output_tokens_details {
-            details.put_into(&mut usage);
-        }
-        if let Some(cached) = self.cached_tokens {
-            usage.cached_tokens = cached.0;
-        }
-        if let Some(details) = &self.cached_tokens_details {
-            details.put_into(&mut usage);
-        }
-        if let Some(reasoning) = self.reasoning_tokens {
-            usage.reasoning_tokens = reasoning.0;
-        }
-        checked(usage)
-    }
-
-    /// Whether it says what the output is made of.
-    pub(super) const fn has_output_details(&self) -> bool {
-        self.output_tokens_details.is_some()
-    }
+    checked(usage)
 }
 
 #[cfg(test)]
@@ -204,13 +169,29 @@ mod tests {
 
     #[test]
     fn a_count_is_a_whole_number_that_can_be_stored() {
-        for (text, count) in [("0", 0), ("12", 12), ("9007199254740991", MAX_STORED_INTEGER)] {
-            assert_eq!(serde_json::from_str::<Count>(text).unwrap(), Count(count));
+        let read = |text: &str| {
+            count_if_any(&serde_json::from_str(&format!(r#"{{"a":{{"b":{text}}}}}"#)).unwrap(), &["a", "b"])
+        };
+        for (text, count) in
+            [("0", Some(0)), ("12", Some(12)), ("9007199254740991", Some(MAX_STORED_INTEGER)), ("null", None)]
+        {
+            assert_eq!(read(text), Ok(count));
         }
         for text in
             ["-1", "1.5", "1.0", "1e3", "\"1\"", "9007199254740992", "99999999999999999999", "true", "[1]", "{}"]
         {
-            assert!(serde_json::from_str::<Count>(text).is_err(), "{text}");
+            assert_eq!(read(text), Err(Absurd), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_ends_where_something_is_missing_and_breaks_where_it_is_no_object_or_stands_twice() {
+        let read = |text: &str| count_if_any(&serde_json::from_str(text).unwrap(), &["a", "b"]);
+        for text in ["{}", r#"{"a":null}"#, r#"{"a":{}}"#] {
+            assert_eq!(read(text), Ok(None), "{text}");
+        }
+        for text in ["[]", "null", r#"{"a":1}"#, r#"{"a":{"b":1,"b":1}}"#, r#"{"a":null,"a":null}"#] {
+            assert_eq!(read(text), Err(Absurd), "{text}");
         }
     }
 
@@ -233,11 +214,11 @@ mod tests {
 
     #[test]
     fn what_the_total_has_beyond_its_parts_is_output() {
-        assert_eq!(output_by_total(Count(10), Count(5), None), Ok(5));
-        assert_eq!(output_by_total(Count(10), Count(5), Some(Count(15))), Ok(5));
-        assert_eq!(output_by_total(Count(10), Count(5), Some(Count(20))), Ok(10));
-        assert_eq!(output_by_total(Count(10), Count(5), Some(Count(14))), Err(Absurd));
-        assert_eq!(output_by_total(Count(10), Count(5), Some(Count(9))), Err(Absurd));
+        assert_eq!(output_by_total(10, 5, None), Ok(5));
+        assert_eq!(output_by_total(10, 5, Some(15)), Ok(5));
+        assert_eq!(output_by_total(10, 5, Some(20)), Ok(10));
+        assert_eq!(output_by_total(10, 5, Some(14)), Err(Absurd));
+        assert_eq!(output_by_total(10, 5, Some(9)), Err(Absurd));
     }
 
     #[test]

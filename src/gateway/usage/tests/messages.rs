@@ -36,6 +36,23 @@ fn cache_writes_that_are_not_told_apart_were_for_the_usual_time() {
 }
 
 #[test]
+fn cache_writes_that_grow_after_they_were_told_apart_go_by_the_longest_time_there_was() {
+    let ends = |written: u64| {
+        format!(
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},"usage":{{"cache_creation_input_tokens":{written},"output_tokens":120}}}}"#
+        )
+    };
+    let long = Usage { input_tokens: 2830, cache_write_long_tokens: 300, ..message_usage(120) };
+    assert_eq!(stream(AnswerKind::Messages, &events(&[MESSAGE_BEGINS, &ends(800), MESSAGE_STOPS])), complete(&[long]));
+    let begins = MESSAGE_BEGINS.replace(
+        r#""ephemeral_5m_input_tokens":500,"ephemeral_1h_input_tokens":200"#,
+        r#""ephemeral_5m_input_tokens":700,"ephemeral_1h_input_tokens":0"#,
+    );
+    let short = Usage { input_tokens: 2830, cache_write_tokens: 800, cache_write_long_tokens: 0, ..message_usage(120) };
+    assert_eq!(stream(AnswerKind::Messages, &events(&[&begins, &ends(800), MESSAGE_STOPS])), complete(&[short]));
+}
+
+#[test]
 fn counts_in_a_message_stream_are_cumulative_and_the_largest_holds() {
     let first =
         r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":40,"input_tokens":null}}"#;
@@ -62,6 +79,13 @@ fn a_message_stream_that_breaks_off_says_its_input() {
     assert_eq!(stream(AnswerKind::Messages, &events(&[MESSAGE_BEGINS, error])), partial(End::Failed));
     assert_eq!(stream(AnswerKind::Messages, &events(&[MESSAGE_BEGINS, MESSAGE_STOPS])), partial(End::Proper));
     assert_eq!(stream(AnswerKind::Messages, &events(&[error])), missing(End::Failed));
+}
+
+#[test]
+fn priority_is_no_price_of_its_own_at_anthropic() {
+    let begins = MESSAGE_BEGINS.replace(r#""service_tier":"standard""#, r#""service_tier":"priority""#);
+    let usage = Usage { tier: None, ..message_usage(120) };
+    assert_eq!(stream(AnswerKind::Messages, &events(&[&begins, MESSAGE_ENDS, MESSAGE_STOPS])), complete(&[usage]));
 }
 
 #[test]
