@@ -79,12 +79,17 @@ pub enum Round {
     Down,
 }
 
-/// Money without its currency: in cents, and below a cent with two digits that say something. What isn't nothing is never `0.00`.
+/// Money without its currency: in cents, and below a cent with two digits that say something. What isn't nothing is never `0.00`. What
+/// is left of less than a dollar has four places, or a little that was spent would look like a cent.
 #[must_use]
 pub fn usd(amount: NanoUsd, round: Round) -> String {
     const CENT: u64 = 10_000_000;
-    let step =
-        if amount.0 >= CENT { CENT } else { 10_u64.pow(amount.0.checked_ilog10().unwrap_or(0).saturating_sub(1)) };
+    const DOLLAR: u64 = 100 * CENT;
+    let step = match (amount.0, round) {
+        (..CENT, _) => 10_u64.pow(amount.0.checked_ilog10().unwrap_or(0).saturating_sub(1)),
+        (..DOLLAR, Round::Down) => CENT / 100,
+        _ => CENT,
+    };
     let steps = match round {
         Round::Up => amount.0.div_ceil(step),
         Round::Down => amount.0 / step,
@@ -248,6 +253,7 @@ mod tests {
         assert_eq!(shown(1_230_000_000), ["1.23", "1.23"]);
         assert_eq!(shown(1_230_000_001), ["1.24", "1.23"]);
         assert_eq!(shown(1_234_500_000_000), ["1,234.50", "1,234.50"]);
+        assert_eq!(shown(19_960_000), ["0.02", "0.0199"]);
         assert_eq!(shown(1_234_567), ["0.0013", "0.0012"]);
         assert_eq!(shown(9_999_999), ["0.01", "0.0099"]);
         assert_eq!(shown(1), ["0.000000001", "0.000000001"]);
