@@ -5,9 +5,7 @@ use core::num::{NonZeroU32, NonZeroU64};
 use serde::{Deserialize, Serialize};
 
 use super::money::Amount;
-
-/// Largest number that is stored: D1 and Durable Objects hand numbers to wasm as JavaScript doubles.
-pub const MAX_STORED_INTEGER: u64 = (1 << 53) - 1;
+pub use super::money::MAX_STORED_INTEGER;
 
 /// The `limits` object of an authorization detail. An absent limit doesn't bind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

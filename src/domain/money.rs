@@ -4,7 +4,8 @@ use core::{fmt, num::NonZeroU64, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::limits::MAX_STORED_INTEGER;
+/// Largest number that is stored: D1 and Durable Objects hand numbers to wasm as JavaScript doubles.
+pub const MAX_STORED_INTEGER: u64 = (1 << 53) - 1;
 
 const NANO_PER_USD: u64 = 1_000_000_000;
 const NANO_DIGITS: usize = 9;

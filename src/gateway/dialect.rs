@@ -80,6 +80,3 @@ pub(super) struct Call {
 pub(super) const fn no_tool(_: &str) -> bool {
     false
 }
-
-pub(super) const STORED_ELSEWHERE: &str =
-    "it reaches data that is stored at the provider under the broker's key, which apps share";

@@ -2,7 +2,6 @@
 //!
 //! One enum with a variant per reason, mapped to status, code and text in exhaustive matches. The dialects only choose the shape.
 
-use super::dialect;
 use crate::domain::{
     ledger::{Limit, Refusal, Resource, Scope, Shortage},
     limits::Period,
@@ -24,7 +23,10 @@ pub enum Failure {
     /// The ledger said no.
     Refused(Refusal),
     /// This path, with this method, isn't one that a grant can cover.
-    EndpointNotGranted(Provider),
+    EndpointNotGranted {
+        /// Those that it can cover, in words.
+        covered: String,
+    },
     /// A field that reaches beyond what a grant can cover.
     FieldNotAllowed {
         /// The field.
@@ -229,7 +231,7 @@ impl Failure {
             Self::Refused(Refusal::RequestsHeld(_)) => FailureCode::RequestsHeld,
             Self::Refused(Refusal::RateLimited { .. }) => FailureCode::RateLimited,
             Self::Refused(Refusal::ConcurrencyExceeded(_)) => FailureCode::ConcurrencyExceeded,
-            Self::EndpointNotGranted(_) => FailureCode::EndpointNotGranted,
+            Self::EndpointNotGranted { .. } => FailureCode::EndpointNotGranted,
             Self::FieldNotAllowed { .. } => FailureCode::FieldNotAllowed,
             Self::InvalidRequest(_) => FailureCode::InvalidRequest,
             Self::BodyTooLarge => FailureCode::BodyTooLarge,
@@ -283,9 +285,8 @@ impl Failure {
             Self::Refused(Refusal::ConcurrencyExceeded(limit)) => {
                 format!("the {} calls at a time of this {} are in flight", limit.allowed, whose(limit))
             }
-            Self::EndpointNotGranted(provider) => {
-                let covered: Vec<String> = dialect(*provider).endpoints.iter().map(ToString::to_string).collect();
-                format!("a grant can not cover this path and method; it can cover {}", covered.join(", "))
+            Self::EndpointNotGranted { covered } => {
+                format!("a grant can not cover this path and method; it can cover {covered}")
             }
             Self::FieldNotAllowed { field, reason } => format!("{field} can not be used here: {reason}"),
             Self::InvalidRequest(reason) => format!("the request can not be read: {reason}"),
@@ -324,7 +325,7 @@ impl Failure {
                 | Refusal::CapabilityNotGranted(_)
                 | Refusal::RequestsExhausted(_),
             )
-            | Self::EndpointNotGranted(_)
+            | Self::EndpointNotGranted { .. }
             | Self::FieldNotAllowed { .. }
             | Self::InvalidRequest(_)
             | Self::BodyTooLarge

@@ -3,9 +3,9 @@
 use crate::domain::permission::Capability;
 
 use super::{
-    dialect::{Call, Dialect, Endpoint, Kind, Method, STORED_ELSEWHERE, no_tool},
+    dialect::{Call, Dialect, Endpoint, Kind, Method, no_tool},
     failure::{Failure, FailureCode},
-    survey::{Rules, ToolNeeds, Weight},
+    survey::{Rules, STORED_ELSEWHERE, ToolNeeds, Weight},
     usage::AnswerKind,
 };
 

@@ -396,7 +396,9 @@ impl Ledger {
             } else {
                 effects.push(Effect::DropHold(ticket.hold));
             }
-            if !released || hold.overdue {
+            // That models were listed is not worth telling.
+            let counts = held.requests > 0 || amounts != Amounts { calls: amounts.calls, ..Amounts::default() };
+            if counts && (!released || hold.overdue) {
                 let record = record.unwrap_or_else(|| hold.record.clone());
                 effects.push(Effect::Book(Box::new(booking(ticket.hold, &hold, now, amounts, basis, record))));
             }

@@ -17,11 +17,10 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
-pub(super) use rules::{Rules, ToolNeeds, Weight};
+pub(super) use rules::{Rules, STORED_ELSEWHERE, ToolNeeds, Weight};
 use value::{Key, MAX_MODEL_BYTES, Said, Value};
 pub(super) use weights::Weights;
 
-use super::dialect::STORED_ELSEWHERE;
 use crate::domain::permission::Capability;
 
 /// What was found.

@@ -3,6 +3,10 @@
 use super::value::Said;
 use crate::domain::permission::Capability;
 
+/// Why a reference is refused, as the end of a sentence.
+pub(in super::super) const STORED_ELSEWHERE: &str =
+    "it reaches data that is stored at the provider under the broker's key, which apps share";
+
 /// Keys that decide at any depth.
 const DECISIVE: [&str; 3] = ["model", "tools", "type"];
 

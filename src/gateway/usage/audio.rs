@@ -6,7 +6,7 @@
 use super::{
     super::json::Json,
     Usage,
-    meter::{End, Reader, Said},
+    reader::{End, Reader, Said},
     tokens::{Absurd, at, count_if_any, input_output, text},
 };
 use crate::domain::limits::MAX_STORED_INTEGER;

@@ -7,7 +7,7 @@
 use super::{
     super::json::Json,
     Tier, Usage,
-    meter::{End, Reader, Said},
+    reader::{End, Reader, Said},
     tokens::{
         Absurd, at, checked, count, count_if_any, count_needed, list, output_by_total, put_input_details,
         put_output_details, text, tier,

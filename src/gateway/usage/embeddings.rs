@@ -3,7 +3,7 @@
 use super::{
     super::json::Json,
     Usage,
-    meter::{Reader, Said},
+    reader::{Reader, Said},
     tokens::{Absurd, at, count, count_needed, text},
 };
 

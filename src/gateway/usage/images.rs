@@ -3,7 +3,7 @@
 use super::{
     super::json::Json,
     Usage,
-    meter::{End, Reader, Said},
+    reader::{End, Reader, Said},
     tokens::{Absurd, at, input_output, text},
 };
 

@@ -10,7 +10,7 @@
 use super::{
     super::json::Json,
     Tier, Usage,
-    meter::{End, Reader, Said},
+    reader::{End, Reader, Said},
     tokens::{Absurd, at, count_if_any, list, text},
 };
 

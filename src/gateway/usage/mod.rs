@@ -10,6 +10,7 @@ mod embeddings;
 mod images;
 mod messages;
 mod meter;
+mod reader;
 mod responses;
 mod skim;
 mod sse;
@@ -19,7 +20,8 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub use meter::{AnswerKind, End, Meter, Reading, Used};
+pub use meter::{AnswerKind, Meter, Reading, Used};
+pub use reader::End;
 pub use strip::UsageStripper;
 
 /// What a call used, in the words of no provider. Every count that is named "of" another is part of it.

@@ -7,7 +7,7 @@ use super::{
     super::json::Json,
     Usage,
     images::{image_usage, svg_usage},
-    meter::{End, Reader, Said},
+    reader::{End, Reader, Said},
     tokens::{Absurd, at, count, count_if_any, input_output, list, text, tier},
 };
 
