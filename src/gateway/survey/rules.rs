@@ -29,6 +29,8 @@ pub(in super::super) struct Rules {
     pub(in super::super) tool_keys: &'static [&'static str],
     /// Keys, at the top, that decide what the call can cost; with what they say.
     pub(in super::super) weights: &'static [(&'static str, Weight)],
+    /// Fields of a form that are files: text in their place could name one that is stored.
+    pub(in super::super) files: &'static [&'static str],
     /// Values of `type`, at any depth outside of tools, that bring nothing but text. Any other may be media.
     pub(in super::super) text_types: &'static [&'static str],
     /// What a tool of this `type` needs; a tool without one has the type `""`.
@@ -50,6 +52,10 @@ pub(in super::super) enum Weight {
     Speed,
     /// Where it is processed; a text.
     Region,
+    /// The format of images; a text.
+    Format,
+    /// A text to read out, that may be billed by its characters.
+    Characters,
     /// The answer may be spoken, whatever it says.
     Spoken,
     /// Options of the stream, whatever they say.
@@ -81,6 +87,14 @@ impl Rules {
                     || self.refused.iter().chain(self.lists).any(|(name, _)| differs(name))
                     || self.noted.iter().any(|(name, _)| differs(name))
                     || self.weights.iter().any(|(name, _)| differs(name)))
+    }
+
+    /// Whether a field of this name, at the top, decides anything.
+    pub(super) fn is_decisive(&self, name: &str) -> bool {
+        ["model", "stream"].contains(&name)
+            || self.refused.iter().chain(self.lists).any(|(known, _)| *known == name)
+            || self.noted.iter().any(|(known, _)| *known == name)
+            || self.weights.iter().any(|(known, _)| *known == name)
     }
 
     pub(super) fn is_reference(&self, key: &str, said: Said) -> bool {
