@@ -6,12 +6,12 @@
 // is on disk and is booked by the ledger's alarm. Bodies that already stream pass inside the platform and go on.
 
 import Broker from "./broker.js";
-import { metered, withoutUsage } from "./streams.mjs";
+import { metered, passing, withoutUsage } from "./streams.mjs";
 
 export { Ledger } from "./broker.js";
 
 // What the wasm calls; see js.rs.
-globalThis.aipassport = { metered, withoutUsage };
+globalThis.aipassport = { metered, passing, withoutUsage };
 
 /** What answers each call in flight. */
 const waiting = new Set();

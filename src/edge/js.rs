@@ -21,6 +21,10 @@ extern "C" {
     #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = metered)]
     pub fn metered(body: &ReadableStream, give_up: &AbortController, holds_end: bool) -> Passing;
 
+    /// Passes as it comes, unread; see `streams.mjs`.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = passing)]
+    pub fn passing(body: &ReadableStream, give_up: &AbortController, holds_end: bool) -> Passing;
+
     /// Passes without the event that says its usage; see `streams.mjs`.
     #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = withoutUsage)]
     pub fn without_usage(body: &ReadableStream, give_up: &AbortController, holds_end: bool) -> Passing;

@@ -8,6 +8,32 @@
 const LAZY_MS = 1000;
 const PIECE_BYTES = 64 * 1024;
 
+/** Pipes a body to the client; `ended` says whether it came to its end. A client that leaves makes the broker hang up. */
+function piped(body, giveUp, holdsEnd) {
+  const { readable, writable } = new IdentityTransformStream();
+  const ended = body.pipeTo(writable, { preventClose: holdsEnd }).then(
+    () => true,
+    () => {
+      giveUp.abort();
+      return false;
+    },
+  );
+  return {
+    readable,
+    ended,
+    async release() {
+      // It fails only when the client is gone.
+      if (holdsEnd && (await ended)) await writable.close().catch(() => {});
+    },
+  };
+}
+
+/** The body as it comes, unread: sound says nothing. */
+export function passing(body, giveUp, holdsEnd) {
+  const { ended, ...pipe } = piped(body, giveUp, holdsEnd);
+  return { ...pipe, next: () => ended.then(() => undefined) };
+}
+
 /**
  * The body as it comes. It passes inside the platform; a copy gathers there and is looked at about once a second.
  *
@@ -15,14 +41,7 @@ const PIECE_BYTES = 64 * 1024;
  */
 export function metered(body, giveUp, holdsEnd) {
   const [first, second] = body.tee();
-  const { readable, writable } = new IdentityTransformStream();
-  const ended = first.pipeTo(writable, { preventClose: holdsEnd }).then(
-    () => true,
-    () => {
-      giveUp.abort();
-      return false;
-    },
-  );
+  const { readable, ended, release } = piped(first, giveUp, holdsEnd);
   const reader = second.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(PIECE_BYTES);
   let isFirst = true;
@@ -41,10 +60,7 @@ export function metered(body, giveUp, holdsEnd) {
         return undefined;
       }
     },
-    async release() {
-      // It fails only when the client is gone.
-      if (holdsEnd && (await ended)) await writable.close().catch(() => {});
-    },
+    release,
   };
 }
 

@@ -32,6 +32,7 @@ const fn messages(answer: AnswerKind) -> Kind {
         default_model: None,
         model_brings_tool: no_tool,
         maximum: None,
+        is_form: false,
         answer,
     })
 }
@@ -52,6 +53,7 @@ const RULES: Rules = Rules {
     noted: &[("mcp_servers", Capability::ServerTools)],
     // A tool that is added in the middle of a conversation.
     tool_keys: &["definition"],
+    files: &[],
     weights: &[
         ("max_tokens", Weight::MaxOutput),
         ("service_tier", Weight::Tier),

@@ -28,6 +28,8 @@ pub struct Meterage {
     pub searches: u64,
     /// Whether tools run at the provider: then what it reads isn't known before it is over.
     pub runs_tools: bool,
+    /// How many characters are read out, if that is known.
+    pub characters: Option<u64>,
 }
 
 /// Names in `anthropic-beta` that let a model read or write more than its price says.
@@ -167,11 +169,31 @@ impl Meterage {
         if self.answer == AnswerKind::Free {
             return Some(Cost { nano_usd: NanoUsd::ZERO, tokens: 0, exact: true });
         }
+        if self.answer == AnswerKind::Speech {
+            return self.spoken(prices, reading, ticket.bounded);
+        }
         match &reading.used {
             Used::Complete(usages) => self.exact(prices, usages, ticket.bounded),
             Used::Partial(usages) => self.at_most(prices, usages, output_tokens),
             Used::Missing => None,
         }
+    }
+
+    /// Speech. What is billed by its characters is known from the request: sound says nothing, and most events don't either.
+    fn spoken(&self, prices: &PriceBook, reading: &Reading, bounded: bool) -> Option<Cost> {
+        let price = self.models.first().and_then(|model| prices.find(self.provider, model));
+        let mut usage = match &reading.used {
+            Used::Complete(usages) => usages.first()?.clone(),
+            // However much of it was sent, its text was read.
+            Used::Partial(_) | Used::Missing => {
+                price.filter(|price| price.is_by_characters_alone())?;
+                Usage::default()
+            }
+        };
+        if price.is_some_and(Price::is_by_characters) {
+            usage.characters = self.characters?;
+        }
+        self.exact(prices, &[usage], bounded)
     }
 
     /// What the provider said, priced. Without prices only the tokens are known, which is all that a call without a bound can say.
@@ -247,14 +269,16 @@ mod tests {
     use crate::{
         domain::ledger::{Amounts, HoldId},
         gateway::{
-            Method, Plan, Request,
+            Method, Plan, Request, Sent,
             usage::{End, Tier},
         },
     };
 
     fn plan(provider: Provider, path: &str, body: &serde_json::Value, betas: Option<&str>) -> Plan {
         let request = Request { provider, method: Some(Method::Post), path, query: None };
-        request.route().unwrap().plan(body.to_string().as_bytes(), &PriceBook::built_in(), betas).unwrap()
+        let body = body.to_string();
+        let sent = Sent { body: body.as_bytes(), content_type: Some("application/json"), betas };
+        request.route().unwrap().plan(sent, &PriceBook::built_in()).unwrap()
     }
 
     fn chat(mut more: serde_json::Value) -> Plan {
@@ -399,5 +423,42 @@ mod tests {
             let cost = cost(&plan, Used::Complete(vec![usage])).unwrap();
             prop_assert!(cost.nano_usd <= bound.nano_usd() && cost.tokens <= bound.tokens());
         }
+    }
+
+    fn speech(model: &str, characters: Option<u64>) -> Meterage {
+        Meterage {
+            provider: Provider::OpenAi,
+            answer: AnswerKind::Speech,
+            models: vec![model.to_owned()],
+            bound: None,
+            searches: 0,
+            runs_tools: false,
+            characters,
+        }
+    }
+
+    fn cost_of(meterage: &Meterage, used: Used) -> Option<Cost> {
+        let ticket = Ticket { hold: HoldId(1), permission: 0, amounts: Amounts::default(), bounded: true };
+        meterage.cost(&PriceBook::built_in(), &Reading { used, end: End::Broken }, &ticket, None)
+    }
+
+    #[test]
+    fn speech_that_is_billed_by_its_characters_is_exact_whatever_became_of_the_sound() {
+        let usage = Usage { input_tokens: 3, output_tokens: 9, ..Usage::default() };
+        let by_text = |tokens| Some(Cost { nano_usd: NanoUsd(11 * 15_000), tokens, exact: true });
+        assert_eq!(cost_of(&speech("tts-1", Some(11)), Used::Missing), by_text(0));
+        assert_eq!(cost_of(&speech("tts-1", Some(11)), Used::Partial(vec![usage.clone()])), by_text(0));
+        assert_eq!(cost_of(&speech("tts-1", Some(11)), Used::Complete(vec![usage])), by_text(12));
+        assert_eq!(cost_of(&speech("tts-1", None), Used::Missing), None);
+        assert_eq!(cost_of(&speech("tts-9", Some(11)), Used::Missing), None);
+    }
+
+    #[test]
+    fn speech_that_is_billed_by_tokens_is_known_only_from_its_events() {
+        let usage = Usage { input_tokens: 10, output_tokens: 20, output_audio_tokens: 20, ..Usage::default() };
+        assert_eq!(cost_of(&speech("gpt-4o-mini-tts", Some(11)), Used::Missing), None);
+        // 0.60 and 12 USD a million.
+        let expected = Cost { nano_usd: NanoUsd(10 * 600 + 20 * 12_000), tokens: 30, exact: true };
+        assert_eq!(cost_of(&speech("gpt-4o-mini-tts", Some(11)), Used::Complete(vec![usage])), Some(expected));
     }
 }

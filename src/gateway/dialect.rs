@@ -73,6 +73,8 @@ pub(super) struct Call {
     pub(super) model_brings_tool: fn(&str) -> bool,
     /// The name of the maximum of tokens to write, where it may be left out.
     pub(super) maximum: Option<&'static str>,
+    /// Whether its body is a form with files, and not JSON.
+    pub(super) is_form: bool,
     /// What says in its answer what was used.
     pub(super) answer: AnswerKind,
 }

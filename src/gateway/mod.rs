@@ -9,6 +9,7 @@ mod dialect;
 mod failure;
 pub mod headers;
 mod json;
+mod multipart;
 mod openai;
 mod plan;
 pub mod prices;
@@ -20,7 +21,7 @@ pub mod usage;
 pub use cost::Meterage;
 pub use dialect::{Dialect, Method};
 pub use failure::{Billed, Failure, FailureCode, Hint, Quantity, is_billed};
-pub use plan::{Edit, MAX_BODY_BYTES, Plan, Request, Response, Route, filter_models};
+pub use plan::{Edit, MAX_BODY_BYTES, Plan, Request, Response, Route, Sent, filter_models};
 pub use redact::without_account_names;
 
 use crate::domain::permission::Provider;

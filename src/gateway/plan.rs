@@ -1,5 +1,7 @@
 //! From a request to what the ledger is asked and what goes upstream.
 
+use std::borrow::Cow;
+
 use url::form_urlencoded;
 
 use crate::domain::{
@@ -12,14 +14,17 @@ use super::{
     dialect,
     dialect::{Call, Dialect, Endpoint, Kind, Method},
     failure::Failure,
+    multipart::Boundary,
     prices::PriceBook,
     splice,
-    survey::{Survey, survey},
+    survey::{Survey, survey, survey_form},
     usage::AnswerKind,
 };
 
 /// Longest request body.
 pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// What the bodies of most endpoints are.
+const JSON: &str = "application/json";
 /// Longest `{model}` in a path, in bytes.
 const MAX_PATH_MODEL_BYTES: usize = 128;
 
@@ -34,6 +39,17 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// The query without `?`.
     pub query: Option<&'a str>,
+}
+
+/// What a call sends, as far as it decides anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sent<'a> {
+    /// Empty for GET.
+    pub body: &'a [u8],
+    /// `content-type`.
+    pub content_type: Option<&'a str>,
+    /// `anthropic-beta`.
+    pub betas: Option<&'a str>,
 }
 
 /// A call to an endpoint that a grant can cover.
@@ -63,6 +79,8 @@ pub struct Plan {
     pub claim: Claim,
     /// Path and query at the provider.
     pub target: String,
+    /// What the body goes up as: what it was read as, whatever its sender calls it.
+    pub content_type: Cow<'static, str>,
     /// What to do with the answer.
     pub response: Response,
     /// Whether the answer was asked for as a stream.
@@ -174,11 +192,11 @@ impl Request<'_> {
 }
 
 impl Route {
-    /// Makes the plan of a call with this body; empty for GET.
+    /// Makes the plan of a call that sends this.
     ///
     /// # Errors
     /// A [`Failure`] when the body can't be read, or asks for what no grant could cover. Costs nothing and counts against nothing.
-    pub fn plan(self, body: &[u8], prices: &PriceBook, betas: Option<&str>) -> Result<Plan, Failure> {
+    pub fn plan(self, sent: Sent<'_>, prices: &PriceBook) -> Result<Plan, Failure> {
         let (provider, endpoint, target) = (self.provider, self.endpoint.to_owned(), self.target);
         match self.kind {
             Kind::Models => {
@@ -187,6 +205,7 @@ impl Route {
                 Ok(Plan {
                     claim: Claim { provider, need, endpoint, worst: Worst::Free },
                     target,
+                    content_type: Cow::Borrowed(JSON),
                     response,
                     stream: false,
                     meterage: Meterage {
@@ -196,13 +215,14 @@ impl Route {
                         bound: None,
                         searches: 0,
                         runs_tools: false,
+                        characters: None,
                     },
                     usage_in_stream: UsageInStream::Unasked,
                     maximum: None,
                 })
             }
             Kind::Call(call) => {
-                let found = survey(body, call.rules).map_err(Failure::InvalidRequest)?;
+                let (found, content_type) = call.survey(sent).map_err(Failure::InvalidRequest)?;
                 if let Some((field, reason)) = found.refused {
                     return Err(Failure::FieldNotAllowed { field, reason });
                 }
@@ -214,8 +234,9 @@ impl Route {
                     bound: None,
                     searches: 0,
                     runs_tools: false,
+                    characters: found.weights.characters,
                 };
-                let worst = meterage.weigh(prices, &found, &capabilities, body.len(), betas);
+                let worst = meterage.weigh(prices, &found, &capabilities, sent.body.len(), sent.betas);
                 let need = Need::Model { models, capabilities };
                 let usage_in_stream = match call.answer {
                     AnswerKind::Chat if found.stream && found.weights.stream_options => UsageInStream::OptionsNamed,
@@ -226,6 +247,7 @@ impl Route {
                 Ok(Plan {
                     claim: Claim { provider, need, endpoint, worst },
                     target,
+                    content_type,
                     response: Response::PassOn,
                     stream: found.stream,
                     meterage,
@@ -234,6 +256,17 @@ impl Route {
                 })
             }
         }
+    }
+}
+
+impl Call {
+    /// What decides in a body, and what it goes up as.
+    fn survey(&self, sent: Sent<'_>) -> Result<(Survey, Cow<'static, str>), String> {
+        if self.is_form {
+            let boundary = Boundary::of(sent.content_type)?;
+            return Ok((survey_form(sent.body, &boundary, self.rules)?, Cow::Owned(boundary.content_type())));
+        }
+        Ok((survey(sent.body, self.rules)?, Cow::Borrowed(JSON)))
     }
 }
 
@@ -281,15 +314,14 @@ mod tests {
     use super::*;
 
     fn post(provider: Provider, path: &str, body: &str) -> Result<Plan, Failure> {
-        Request { provider, method: Some(Method::Post), path, query: None }.route()?.plan(
-            body.as_bytes(),
-            &PriceBook::built_in(),
-            None,
-        )
+        let sent = Sent { body: body.as_bytes(), ..Sent::default() };
+        Request { provider, method: Some(Method::Post), path, query: None }.route()?.plan(sent, &PriceBook::built_in())
     }
 
     fn get(provider: Provider, path: &str, query: Option<&str>) -> Result<Plan, Failure> {
-        Request { provider, method: Some(Method::Get), path, query }.route()?.plan(b"", &PriceBook::built_in(), None)
+        Request { provider, method: Some(Method::Get), path, query }
+            .route()?
+            .plan(Sent::default(), &PriceBook::built_in())
     }
 
     fn chat(body: &str) -> Result<Plan, Failure> {

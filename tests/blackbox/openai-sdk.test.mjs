@@ -198,7 +198,7 @@ test("an endpoint that no grant covers is a PermissionDeniedError", async () => 
   for (const call of [
     () => openai.files.list(),
     () => openai.batches.list(),
-    () => openai.images.generate({ model: "gpt-image-1", prompt: "x" }),
+    () => openai.fineTuning.jobs.list(),
   ]) {
     const { error, tries } = await failure(call);
     assert.ok(error instanceof OpenAI.PermissionDeniedError);

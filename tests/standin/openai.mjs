@@ -1,6 +1,7 @@
-// OpenAI's side: keys, errors, headers, and the small endpoints. Chat and Responses have files of their own.
+// OpenAI's side: keys, errors, headers, and the small endpoints. Chat, Responses and media have files of their own.
 
 import { chatCompletions } from "./openai-chat.mjs";
+import { edits, generations, speech, transcriptions, translations } from "./openai-media.mjs";
 import { responses } from "./openai-responses.mjs";
 import { newId, read, tokensIn } from "./words.mjs";
 
@@ -35,8 +36,12 @@ const MODELS = new Map([
   ["omni-moderation-latest"],
   ["omni-moderation-2024-09-26"],
   ["gpt-image-1"],
+  ["gpt-image-1-mini"],
+  ["gpt-image-2", "gpt-image-2-2026-04-21"],
+  ["tts-1"],
   ["gpt-4o-mini-tts"],
   ["gpt-4o-transcribe"],
+  ["whisper-1"],
 ]);
 const FIRST_MODEL_AT = 1_754_425_777;
 
@@ -141,6 +146,7 @@ const lastUser = (list) => list.findLast((one) => one?.role === "user")?.content
 /** The text that may hold control words. */
 function asked(path, body) {
   if (path === "/v1/chat/completions") return read(Array.isArray(body?.messages) ? lastUser(body.messages) : "");
+  if (path.startsWith("/v1/images/") || FORMS.has(path)) return read(body?.prompt);
   const { input } = body ?? {};
   if (!Array.isArray(input)) return read(input);
   return read(path === "/v1/responses" ? lastUser(input) : input);
@@ -238,10 +244,17 @@ const POSTS = {
   "/v1/responses": responses,
   "/v1/embeddings": embeddings,
   "/v1/moderations": moderations,
+  "/v1/images/generations": generations,
+  "/v1/images/edits": edits,
+  "/v1/audio/speech": speech,
+  "/v1/audio/transcriptions": transcriptions,
+  "/v1/audio/translations": translations,
 };
+/** What takes a form with files. */
+const FORMS = new Set(["/v1/images/edits", "/v1/audio/transcriptions", "/v1/audio/translations"]);
 
 function answer(request) {
-  const { method, path, headers: sent, body, isJson } = request;
+  const { method, path, headers: sent, body, isJson, files } = request;
   const [, id] = /^\/v1\/models\/(.+)$/.exec(path) ?? [];
   const post = Object.hasOwn(POSTS, path) ? POSTS[path] : undefined;
   if (!post && !id && path !== "/v1/models") return refusal(404, { message: `Invalid URL (${method} ${path})` });
@@ -252,13 +265,14 @@ function answer(request) {
   if (!post) return id ? oneModel(id) : models();
 
   const type = sent["content-type"];
-  if (type !== undefined && !/^application\/json\b/i.test(type)) {
+  const wanted = FORMS.has(path) ? "multipart/form-data" : "application/json";
+  if (type !== undefined && type.split(";")[0].trim().toLowerCase() !== wanted) {
     const message =
-      `Unsupported content type: '${type}'. This API method only accepts 'application/json' requests, but you specified the ` +
+      `Unsupported content type: '${type}'. This API method only accepts '${wanted}' requests, but you specified the ` +
       `header 'Content-Type: ${type}'. Please try again with a supported content type.`;
     return refusal(400, { message, code: "unsupported_content_type" });
   }
-  if (!isJson || typeof body !== "object" || body === null || Array.isArray(body)) return refusal(400, { message: BAD_JSON });
+  if (FORMS.has(path) ? !files : !isJson || typeof body !== "object" || body === null || Array.isArray(body)) return refusal(400, { message: BAD_JSON });
   const { model = path === "/v1/moderations" ? "omni-moderation-latest" : undefined } = body;
   if ([undefined, null, ""].includes(model)) return refusal(400, { message: "you must provide a model parameter" });
   if (typeof model !== "string") {

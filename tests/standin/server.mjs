@@ -9,6 +9,7 @@
 //   standin:chunks=N   length of the answer, in words               standin:redirect    307 to a place where nothing listens
 //   standin:slow=MS    between the chunks of a stream               standin:echo-key    400 that repeats the key it was sent
 
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { realpathSync } from "node:fs";
 import http from "node:http";
@@ -23,7 +24,7 @@ const NOWHERE = "http://127.0.0.1:1/elsewhere";
 /** By the path where only one of them has it, else by the headers. */
 function isAnthropic(path, headers) {
   if (/^\/v1\/messages(\/|$)/.test(path)) return true;
-  if (/^\/v1\/(chat|responses|embeddings|moderations)(\/|$)/.test(path)) return false;
+  if (/^\/v1\/(chat|responses|embeddings|moderations|images|audio)(\/|$)/.test(path)) return false;
   return headers["anthropic-version"] !== undefined || headers["x-api-key"] !== undefined;
 }
 
@@ -43,6 +44,22 @@ function parse(text) {
     return { body: JSON.parse(text), isJson: true };
   } catch {
     return { body: text, isJson: false };
+  }
+}
+
+/** The fields of a form as an object, and its files by their field. */
+async function parseForm(bytes, type) {
+  const body = {};
+  const files = {};
+  try {
+    const form = await new Response(bytes, { headers: { "content-type": type } }).formData();
+    for (const [name, value] of form) {
+      if (typeof value === "string") body[name] = value;
+      else (files[name] ??= []).push({ name: value.name, type: value.type, size: value.size });
+    }
+    return { body, files, isJson: false };
+  } catch {
+    return { body: undefined, isJson: false };
   }
 }
 
@@ -69,7 +86,7 @@ async function decide(provider, request, key, wire) {
  * @param {number} [options.keep] how many of the latest requests are remembered
  */
 export async function startStandin({ port = 0, openaiKey, anthropicKey, keep = Infinity } = {}) {
-  /** What arrived: `{ method, path, headers, text, body, finished, aborted }`, the last two kept up to date. */
+  /** What arrived: `{ method, path, headers, text, body, finished, aborted }`, the last two kept up to date; of a form `files` and `sha256` too. */
   const requests = [];
   let count = 0;
   let closing = false;
@@ -98,8 +115,11 @@ export async function startStandin({ port = 0, openaiKey, anthropicKey, keep = I
     const text = bytes.toString();
     const entry = { method, path: url, headers, text: undefined, body: undefined, finished: false, aborted: false };
     if (bytes.length <= LONGEST_TEXT) entry.text = text;
-    const { body, isJson } = parse(text);
+    const type = headers["content-type"] ?? "";
+    const isForm = /^multipart\/form-data\b/i.test(type);
+    const { body, isJson, files } = isForm ? await parseForm(bytes, type) : parse(text);
     entry.body = body;
+    if (isForm) Object.assign(entry, { files, sha256: createHash("sha256").update(bytes).digest("hex") });
     response.once("finish", () => {
       entry.finished = true;
     });
@@ -112,10 +132,11 @@ export async function startStandin({ port = 0, openaiKey, anthropicKey, keep = I
 
     const [provider, key] = isAnthropic(path, headers) ? [anthropic, anthropicKey] : [openai, openaiKey];
     const controls = controlsIn(provider.asked(path, body).text);
-    const asked = { method, path, query: new URLSearchParams(query), headers, body, isJson, controls };
+    const asked = { method, path, query: new URLSearchParams(query), headers, body, isJson, files, controls };
     const answer = await decide(provider, asked, key, wire);
     if (!answer || wire.closed) return undefined;
     const answerHeaders = { ...provider.headers(arrivedAt, answer), ...answer.headers };
+    if (answer.bytes) return wire.sendBytes({ "content-type": answer.type, ...answerHeaders }, answer.bytes, controls);
     if (answer.stream) return wire.sendStream(answerHeaders, answer.stream, controls);
     return wire.sendJson(answer.status ?? 200, answerHeaders, answer.json, controls);
   }

@@ -43,7 +43,17 @@ export class Wire {
    */
   async sendStream(headers, stream, { slow, break: broken }) {
     this.#response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", ...headers });
-    this.#response.write(stream.head);
+    if (stream.head !== "") this.#response.write(stream.head);
+    return this.#send(stream, { slow, broken });
+  }
+
+  /** Sound or plain text, in pieces. */
+  async sendBytes(headers, deltas, { slow, break: broken }) {
+    this.#response.writeHead(200, headers);
+    return this.#send({ deltas, tail: "" }, { slow, broken });
+  }
+
+  async #send(stream, { slow, broken }) {
     let sent = 0;
     for (const delta of stream.deltas) {
       if (sent === broken) break;

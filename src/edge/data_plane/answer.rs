@@ -3,7 +3,7 @@
 use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, Response};
+use web_sys::{AbortController, ReadableStream, Response};
 
 use super::{Call, booking::Booking, outbound::Head, upstream};
 use crate::{
@@ -12,11 +12,17 @@ use crate::{
         js::{self, Passing},
         settings::Upstream,
     },
-    gateway::{self, Failure, filter_models, is_billed, usage::Meter},
+    gateway::{
+        self, Failure, filter_models, is_billed,
+        usage::{AnswerKind, Meter},
+    },
 };
 
 /// What is copied into the wasm's memory at once.
 const PIECE_BYTES: u32 = 64 * 1024;
+
+/// How a body passes: with what hangs up on the provider, and whether its end waits.
+type Pass = fn(&ReadableStream, &AbortController, bool) -> Passing;
 
 /// An answer that has begun.
 pub struct Answer<'a> {
@@ -46,7 +52,15 @@ impl Call {
                     Head::of_upstream(&answer.raw, &self.request_id, Some(answer.reservation)).map_err(failure)?;
                 match answer.response {
                     gateway::Response::PassOn if is_event_stream(&answer.raw) => {
-                        self.stream(&answer, &head, booking).map_err(failure)
+                        let pass = if answer.strips_usage { js::without_usage } else { js::metered };
+                        self.stream(&answer, &head, booking, pass, Meter::for_stream).map_err(failure)
+                    }
+                    // Sound, which says nothing of its use, and images, which are long.
+                    gateway::Response::PassOn if booking.answer_kind() == AnswerKind::Speech => {
+                        self.stream(&answer, &head, booking, js::passing, Meter::for_json).map_err(failure)
+                    }
+                    gateway::Response::PassOn if booking.answer_kind() == AnswerKind::Images => {
+                        self.stream(&answer, &head, booking, js::metered, Meter::for_json).map_err(failure)
                     }
                     gateway::Response::PassOn => self.whole(&answer, &head, booking).await.map_err(failure),
                     gateway::Response::FilterModels => {
@@ -84,19 +98,25 @@ impl Call {
 
     /// The body passes inside the platform, as it comes. What it says of its use is read from a copy, lazily, and booked when it is over,
     /// also when the client has gone: then the provider is hung up on.
-    fn stream(&self, answer: &Answer<'_>, head: &Head, mut booking: Booking) -> Result<Response, JsValue> {
+    fn stream(
+        &self,
+        answer: &Answer<'_>,
+        head: &Head,
+        mut booking: Booking,
+        pass: Pass,
+        meter: fn(AnswerKind) -> Meter,
+    ) -> Result<Response, JsValue> {
         let Some(body) = answer.raw.body() else {
             self.context.wait_until(booking.settle_at_bound(answer.raw.status()));
             return head.with_stream(None);
         };
         // A call is in flight until its answer ends; where that is limited, the answer ends when the call is settled.
         let holds_end = answer.reservation.concurrency_limited;
-        let pass = if answer.strips_usage { js::without_usage } else { js::metered };
         let passing: Passing = pass(&body, &answer.give_up, holds_end);
         let readable = passing.readable();
         let status = answer.raw.status();
         self.context.wait_until(async move {
-            let mut meter = Meter::for_stream(booking.answer_kind());
+            let mut meter = meter(booking.answer_kind());
             while let Ok(piece) = JsFuture::from(passing.next()).await {
                 let Ok(piece) = piece.dyn_into::<Uint8Array>() else { break };
                 meter.feed(&piece.to_vec());

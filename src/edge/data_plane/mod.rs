@@ -21,7 +21,7 @@ use worker::{Context, Env};
 use answer::Answer;
 use booking::{Booking, Made};
 pub use inbound::{Inbound, provider_of};
-use upstream::Outcome;
+use upstream::{Outcome, Outgoing};
 
 use super::{
     clock, entropy,
@@ -34,7 +34,7 @@ use crate::{
         ledger::{Command, Reply},
         time::Timestamp,
     },
-    gateway::{self, Failure, Request},
+    gateway::{self, Failure, Request, Sent},
 };
 
 /// Serves a call.
@@ -106,7 +106,9 @@ impl Call {
         let body = self.inbound.body().await?;
         let bytes: &[u8] = body.as_ref().map_or(&[], |body| &body.bytes);
         let betas = self.inbound.header("anthropic-beta");
-        let plan = route.plan(bytes, &settings.prices, betas.as_deref())?;
+        let content_type = self.inbound.header("content-type");
+        let sent = Sent { body: bytes, content_type: content_type.as_deref(), betas: betas.as_deref() };
+        let plan = route.plan(sent, &settings.prices)?;
         let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
 
         let ledgers = Ledgers(self.env.durable_object(ledgers::BINDING).map_err(|error| unavailable(entry, &error))?);
@@ -136,8 +138,8 @@ impl Call {
             edit.body.as_deref().map(js_sys::Uint8Array::from).or_else(|| body.as_ref().map(|body| body.raw.clone()));
 
         let timeout = settings.upstream_timeout_seconds;
-        let outcome =
-            upstream::call(&self.inbound, sent.as_ref(), &plan.target, booking.grant_id(), upstream, timeout).await;
+        let outgoing = Outgoing { body: sent.as_ref(), content_type: &plan.content_type, target: &plan.target };
+        let outcome = upstream::call(&self.inbound, outgoing, booking.grant_id(), upstream, timeout).await;
         // 32 MiB that nobody needs while the answer streams.
         drop((body, sent, edit.body));
         match outcome {

@@ -16,6 +16,17 @@ use crate::{
     gateway::{dialect, headers, without_account_names},
 };
 
+/// What goes to the provider.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// As the platform has it.
+    pub body: Option<&'a Uint8Array>,
+    /// What the body is.
+    pub content_type: &'a str,
+    /// Path and query.
+    pub target: &'a str,
+}
+
 /// What became of the call.
 #[derive(Debug)]
 pub enum Outcome {
@@ -32,14 +43,13 @@ pub enum Outcome {
 /// Makes the call and waits for the head of its answer.
 pub async fn call(
     inbound: &Inbound,
-    body: Option<&Uint8Array>,
-    target: &str,
+    outgoing: Outgoing<'_>,
     grant_id: &GrantId,
     upstream: &Upstream,
     timeout_seconds: u64,
 ) -> Outcome {
     let client = inbound.raw.signal();
-    match begin(inbound, body, target, grant_id, upstream, &client) {
+    match begin(inbound, outgoing, grant_id, upstream, &client) {
         Err(error) => Outcome::Unreachable(js::message(&error)),
         Ok((answer, give_up)) => {
             let timeout = worker::Delay::from(Duration::from_secs(timeout_seconds));
@@ -61,8 +71,7 @@ pub async fn call(
 
 fn begin(
     inbound: &Inbound,
-    body: Option<&Uint8Array>,
-    target: &str,
+    outgoing: Outgoing<'_>,
     grant_id: &GrantId,
     upstream: &Upstream,
     client: &AbortSignal,
@@ -75,11 +84,11 @@ fn begin(
     // A redirect would carry the key to another host: the platform strips only `Authorization`.
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&AbortSignal::any(&js_sys::Array::of2(client, &give_up.signal()))));
-    if let Some(body) = body {
-        headers.set("content-type", "application/json")?;
+    if let Some(body) = outgoing.body {
+        headers.set("content-type", outgoing.content_type)?;
         init.set_body(body);
     }
-    Ok((js::fetch(&format!("{}{target}", upstream.base_url), &init), give_up))
+    Ok((js::fetch(&format!("{}{}", upstream.base_url, outgoing.target), &init), give_up))
 }
 
 fn request_headers(inbound: &Inbound, grant_id: &GrantId, upstream: &Upstream) -> Result<Headers, JsValue> {

@@ -67,6 +67,18 @@ impl Price {
         self.max_output
     }
 
+    /// Whether the text of speech has a price by its characters.
+    #[must_use]
+    pub const fn is_by_characters(&self) -> bool {
+        self.character.is_some()
+    }
+
+    /// Whether that is all that is billed.
+    #[must_use]
+    pub fn is_by_characters_alone(&self) -> bool {
+        self.is_by_characters() && !self.rates.has_cost(&Rate::OF_INPUT) && !self.rates.has_cost(&Rate::OF_OUTPUT)
+    }
+
     /// What a call has cost, rounded up once.
     ///
     /// Every token is billed once. Where counts contradict each other (more of a kind than in all), all tokens are billed at the

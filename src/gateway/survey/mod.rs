@@ -7,6 +7,7 @@
 //! reference to stored data unless it is known to be the caller's own, so that the next one a provider thinks of is refused rather
 //! than overlooked. Other new fields pass: what they mean nobody here can know.
 
+mod form;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
+pub(super) use form::survey_form;
 pub(super) use rules::{Rules, STORED_ELSEWHERE, ToolNeeds, Weight};
 use value::{Key, MAX_MODEL_BYTES, Said, Value};
 pub(super) use weights::Weights;
@@ -52,6 +54,19 @@ impl Survey {
             }
         }
     }
+
+    /// An image that isn't a single raster takes more than an image's tokens: a model that writes it, or as many frames.
+    fn weigh_format(&mut self) {
+        let Some(format) = self.weights.format.as_deref() else { return };
+        if ["", "png", "jpeg", "webp"].contains(&format) {
+            return;
+        }
+        let tool = format!("output_format {format}");
+        if format == "svg" && self.nested_models.is_empty() {
+            self.refuse("output_format", "a model of its own writes an SVG, so `svg` has to name the model");
+        }
+        self.weights.note_tool(&tool, None);
+    }
 }
 
 /// Reads a body.
@@ -65,6 +80,7 @@ pub(super) fn survey(body: &[u8], rules: &Rules) -> Result<Survey, String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Top { rules, survey: &mut survey }.deserialize(&mut deserializer).map_err(|error| error.to_string())?;
     deserializer.end().map_err(|error| error.to_string())?;
+    survey.weigh_format();
     Ok(survey)
 }
 
@@ -123,7 +139,10 @@ impl<'de> Visitor<'de> for Top<'_> {
                             survey.weights.note_number(number, map.next_value()?);
                             continue;
                         }
-                        Some(text @ (Weight::Tier | Weight::Speed | Weight::Region)) => {
+                        Some(
+                            text
+                            @ (Weight::Tier | Weight::Speed | Weight::Region | Weight::Format | Weight::Characters),
+                        ) => {
                             survey.weights.note_text(text, map.next_value()?);
                             continue;
                         }

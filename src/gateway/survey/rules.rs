@@ -37,6 +37,8 @@ pub(in super::super) struct Rules {
     pub(in super::super) weightless: &'static [&'static str],
     /// Keys, at any depth, behind which something else than text may be.
     pub(in super::super) media_keys: &'static [&'static str],
+    /// Fields of a form that are files: text in their place could name one that is stored.
+    pub(in super::super) files: &'static [&'static str],
     /// Values of `type`, at any depth outside of tools, that bring nothing but text. Any other may be media.
     pub(in super::super) text_types: &'static [&'static str],
     /// What a tool of this `type` needs; a tool without one has the type `""`.
@@ -58,6 +60,10 @@ pub(in super::super) enum Weight {
     Speed,
     /// Where it is processed; a text.
     Region,
+    /// The format of images; a text.
+    Format,
+    /// A text to read out, that may be billed by its characters.
+    Characters,
     /// The answer may be spoken, whatever it says.
     Spoken,
     /// Options of the stream, whatever they say.
@@ -97,6 +103,14 @@ impl Rules {
             || self.weights.iter().any(|(name, _)| *name == key)
             || self.noted.iter().any(|(name, _)| *name == key)
             || self.lists.iter().any(|(name, _)| *name == key)
+    }
+
+    /// Whether a field of this name, at the top, decides anything.
+    pub(super) fn is_decisive(&self, name: &str) -> bool {
+        ["model", "stream"].contains(&name)
+            || self.refused.iter().chain(self.lists).any(|(known, _)| *known == name)
+            || self.noted.iter().any(|(known, _)| *known == name)
+            || self.weights.iter().any(|(known, _)| *known == name)
     }
 
     pub(super) fn is_reference(&self, key: &str, said: Said) -> bool {

@@ -12,6 +12,7 @@ const RULES: Rules = Rules {
     lists: &[("fallbacks", "list them")],
     noted: &[("audio", Capability::Audio)],
     tool_keys: &["definition"],
+    files: &["file", "image"],
     weights: &[
         ("max_tokens", Weight::MaxOutput),
         ("max_completion_tokens", Weight::MaxOutput),

@@ -3,8 +3,8 @@
 use super::Weight;
 
 /// What was found; what was not leaves the dearest open.
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that a body may say")]
 #[derive(Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub(in super::super) struct Weights {
     /// The most tokens to write, in each answer; of several names for it the largest number.
     pub(in super::super) max_output: Option<u64>,
@@ -18,6 +18,10 @@ pub(in super::super) struct Weights {
     pub(in super::super) speed: Option<String>,
     /// Where it is processed.
     pub(in super::super) region: Option<String>,
+    /// The format of images.
+    pub(in super::super) format: Option<String>,
+    /// How many characters are read out.
+    pub(in super::super) characters: Option<u64>,
     /// Something that isn't known to be text is attached.
     pub(in super::super) media: bool,
     /// A cache is written for longer than five minutes.
@@ -52,7 +56,13 @@ impl Weights {
             Weight::MaxOutput => &mut self.max_output,
             Weight::Choices => &mut self.choices,
             Weight::ToolUses => &mut self.tool_uses,
-            Weight::Tier | Weight::Speed | Weight::Region | Weight::Spoken | Weight::StreamOptions => return,
+            Weight::Tier
+            | Weight::Speed
+            | Weight::Region
+            | Weight::Format
+            | Weight::Characters
+            | Weight::Spoken
+            | Weight::StreamOptions => return,
         };
         *place = number.max(*place);
     }
@@ -62,6 +72,9 @@ impl Weights {
             Weight::Tier => self.tier = text,
             Weight::Speed => self.speed = text,
             Weight::Region => self.region = text,
+            Weight::Format => self.format = text,
+            // One for each that Unicode counts.
+            Weight::Characters => self.characters = text.map(|text| text.chars().count() as u64),
             Weight::MaxOutput | Weight::Choices | Weight::ToolUses | Weight::Spoken | Weight::StreamOptions => {}
         }
     }
