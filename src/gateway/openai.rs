@@ -161,6 +161,7 @@ const fn images(is_form: bool) -> Kind {
             // The bound is that of the largest image and of all its previews.
             weightless: &[
                 "background",
+                "frame_count",
                 "moderation",
                 "output_compression",
                 "partial_images",
@@ -170,6 +171,7 @@ const fn images(is_form: bool) -> Kind {
                 "safety_identifier",
                 "size",
                 "style",
+                "svg",
                 "user",
             ],
             ..RULES
