@@ -1,4 +1,4 @@
-// `npm run bench`: what a call costs, beside a worker that does nothing but return the upstream's body. Some minutes; Linux.
+// `npm run bench`: what a call costs, beside hand-written floors. Some minutes; Linux. `npm run bench -- calls` measures one part.
 
 import { build } from "./build.mjs";
 import { ensureNode, ensureNpmPackages } from "./lib/node.mjs";
@@ -8,5 +8,6 @@ await runScript(async () => {
   await ensureNpmPackages();
   await ensureNode();
   await build();
-  await import("../tests/bench/call.mjs");
+  const { bench } = await import("../tests/bench/index.mjs");
+  await bench(process.argv.slice(2));
 });

@@ -4,7 +4,7 @@
 
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { parseArgs } from "node:util";
@@ -23,6 +23,14 @@ function* filesUnder(folder) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) yield* filesUnder(path);
     else yield path;
+  }
+}
+
+/** Our own scripts, each beside the Rust that it belongs to, and their names in the build: one folder, where they find each other. */
+function* scripts() {
+  for (const path of filesUnder(inRoot("src", "edge"))) {
+    const name = basename(path);
+    if (name.endsWith(".mjs")) yield [path, name === "entry.mjs" ? "index.js" : name];
   }
 }
 
@@ -59,8 +67,7 @@ export async function build({ features = process.env.AIPASSPORT_FEATURES ?? "", 
     await step("take the names out of the wasm", env.WASM_OPT_BIN, ["--strip-debug", wasm, "-o", wasm], { cwd: root });
     // What worker-build wrote stands behind our own first script.
     renameSync(inRoot(out, "index.js"), inRoot(out, "broker.js"));
-    copyFileSync(inRoot("src", "edge", "entry.mjs"), inRoot(out, "index.js"));
-    copyFileSync(inRoot("src", "edge", "streams.mjs"), inRoot(out, "streams.mjs"));
+    for (const [path, name] of scripts()) copyFileSync(path, inRoot(out, name));
     writeFileSync(stamp, wanted);
     return true;
   });
@@ -68,7 +75,10 @@ export async function build({ features = process.env.AIPASSPORT_FEATURES ?? "", 
 
 /** The size that counts at Cloudflare: everything uploaded, compressed. */
 export const compressedBytes = (out = "build") =>
-  ["index.js", "streams.mjs", "broker.js", "index_bg.wasm"].reduce((sum, name) => sum + gzipSync(readFileSync(inRoot(out, name)), { level: 9 }).length, 0);
+  [...[...scripts()].map(([, name]) => name), "broker.js", "index_bg.wasm"].reduce(
+    (sum, name) => sum + gzipSync(readFileSync(inRoot(out, name)), { level: 9 }).length,
+    0,
+  );
 
 if (isMain(import.meta.url)) {
   await runScript(async () => {

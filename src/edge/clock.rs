@@ -6,5 +6,6 @@ use crate::domain::time::Timestamp;
 #[must_use]
 pub fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "this is the function that everything else takes the time from")]
-    Timestamp::from_millis(worker::Date::now().as_millis())
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole milliseconds since the epoch")]
+    Timestamp::from_millis(js_sys::Date::now() as u64)
 }

@@ -1,37 +1,25 @@
-// The first script of the Worker. It hands every request over to the wasm and adds one thing: nobody waits for a dead instance.
-//
-// A panic ends its wasm instance, and the glue makes a new one for the next request. The calls that were in flight in the old one
-// would never hear of it: their continuations belong to memory that is gone, and a pending timer (an upstream timeout, minutes long)
-// keeps the platform from noticing. So the panic hook calls `aipassportInstanceDied`, and every such call is answered then. Its hold
-// is on disk and is booked by the ledger's alarm. Bodies that already stream pass inside the platform and go on.
+// The first script of the Worker. It hands every request over to the wasm and adds one thing: nobody waits for a dead instance. A call
+// whose instance died is answered here; its hold is on disk, or within what is set aside there, and is booked by the ledger's alarm.
+// Bodies that already stream pass inside the platform and go on.
 
 import Broker from "./broker.js";
+import { orDead } from "./instance.mjs";
+import { command } from "./ledgers.mjs";
 import { metered, passing, withoutUsage } from "./streams.mjs";
 
-export { Ledger } from "./broker.js";
+export { Ledger } from "./object.mjs";
 
 // What the wasm calls; see js.rs.
-globalThis.aipassport = { metered, passing, withoutUsage };
-
-/** What answers each call in flight. */
-const waiting = new Set();
-
-globalThis.aipassportInstanceDied = () => {
-  for (const answer of waiting) answer();
-  waiting.clear();
-};
+globalThis.aipassport = { command, metered, passing, withoutUsage };
 
 const failed = () => new Response("the broker failed\n", { status: 500, headers: { "cache-control": "no-store" } });
 
 export default {
   async fetch(request, env, context) {
-    const died = Promise.withResolvers();
-    const answer = () => died.resolve(failed());
-    waiting.add(answer);
     try {
-      return await Promise.race([new Broker(context, env).fetch(request), died.promise]);
-    } finally {
-      waiting.delete(answer);
+      return await orDead(new Broker(context, env).fetch(request));
+    } catch {
+      return failed();
     }
   },
 };

@@ -14,6 +14,10 @@ extern "C" {
     #[wasm_bindgen(catch, js_namespace = globalThis, js_name = aipassportInstanceDied)]
     pub fn instance_died() -> Result<(), JsValue>;
 
+    /// Sends commands to the ledger of a grant, a JSON list; resolves to their replies, another. See `ledgers.mjs`.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = command)]
+    pub fn command(grant: &str, commands: &str) -> Promise;
+
     /// A streamed answer on its way to the client, and what it says about its use.
     pub type Passing;
 

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `entry.mjs` | the Worker's first script; sees to it that nobody waits for a dead wasm instance |
+//! | `entry.mjs`, `instance.mjs` | the Worker's first script; sees to it that nobody waits for a dead wasm instance |
 //! | [`data_plane`] | the life of a call |
 //! | [`control_plane`] | pages and OAuth endpoints, over to axum |
 //! | [`ledger_object`] | the Durable Object around the ledger |

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use worker::{Env, send::SendFuture};
 
-use super::{
-    d1::Database,
-    entropy,
-    ledgers::{self, Ledgers},
-};
+use super::{d1::Database, entropy, ledgers};
 use crate::{
     domain::{
         grant::Terms,
@@ -22,7 +18,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct EdgePorts {
     pub(super) database: Arc<Database>,
-    ledgers: Ledgers,
 }
 
 impl EdgePorts {
@@ -31,11 +26,11 @@ impl EdgePorts {
     /// # Errors
     /// A binding that `wrangler.toml` should have and doesn't.
     pub fn new(env: &Env) -> worker::Result<Self> {
-        Ok(Self { database: Arc::new(Database::new(env)?), ledgers: Ledgers(env.durable_object(ledgers::BINDING)?) })
+        Ok(Self { database: Arc::new(Database::new(env)?) })
     }
 
     async fn read(&self, id: &GrantId) -> Result<Snapshot, StoreError> {
-        match self.ledgers.send(id, Command::Read).await {
+        match ledgers::send(id, &Command::Read).await {
             Ok(Reply::Snapshot(snapshot)) => Ok(*snapshot),
             Ok(other) => Err(StoreError(format!("unexpected reply {other:?}"))),
             Err(error) => Err(StoreError(error.to_string())),
@@ -46,7 +41,7 @@ impl EdgePorts {
 impl ports::Ledgers for EdgePorts {
     async fn revoke_ledger(&self, id: &GrantId) -> Result<(), StoreError> {
         SendFuture::new(async {
-            match self.ledgers.send(id, Command::Revoke).await {
+            match ledgers::send(id, &Command::Revoke).await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(StoreError(error.to_string())),
             }
@@ -56,7 +51,7 @@ impl ports::Ledgers for EdgePorts {
 
     async fn change_ledger(&self, id: &GrantId, change: Change) -> Result<Result<Terms, Refusal>, StoreError> {
         SendFuture::new(async {
-            match self.ledgers.send(id, Command::Change(change)).await {
+            match ledgers::send(id, &Command::Change(change)).await {
                 Ok(Reply::Changed(terms)) => Ok(Ok(terms)),
                 Ok(Reply::Refused(refusal)) => Ok(Err(refusal)),
                 Ok(other) => Err(StoreError(format!("unexpected reply {other:?}"))),

@@ -9,7 +9,7 @@ use crate::{
         money::NanoUsd,
         time::Timestamp,
     },
-    edge::{clock, ledgers::Ledgers, log, settings::Settings},
+    edge::{clock, ledgers, log, settings::Settings},
     gateway::{
         Meterage,
         usage::{AnswerKind, Reading, Used},
@@ -21,7 +21,6 @@ const ATTEMPTS: usize = 3;
 
 /// A hold and where it lies. It is ended once: what ends it leaves nothing to end.
 pub struct Booking {
-    ledgers: Ledgers,
     grant_id: GrantId,
     ticket: Option<Ticket>,
     /// The maximum that the broker set.
@@ -47,13 +46,7 @@ pub struct Made {
 impl Booking {
     /// Of a hold that the ledger just recorded.
     #[must_use]
-    pub fn new(
-        ledgers: Ledgers,
-        grant_id: GrantId,
-        reservation: &Reservation,
-        settings: Rc<Settings>,
-        made: Made,
-    ) -> Self {
+    pub fn new(grant_id: GrantId, reservation: &Reservation, settings: Rc<Settings>, made: Made) -> Self {
         let record = Record {
             provider: Some(made.meterage.provider),
             model: made.meterage.models.first().cloned().unwrap_or_default(),
@@ -63,7 +56,6 @@ impl Booking {
             ..Record::default()
         };
         Self {
-            ledgers,
             grant_id,
             ticket: Some(reservation.ticket.clone()),
             output_tokens: reservation.output_tokens,
@@ -115,7 +107,7 @@ impl Booking {
     /// Nothing was billed.
     pub async fn release(mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.send(Command::Release(ticket)).await;
+            self.send(&Command::Release(ticket)).await;
         }
     }
 
@@ -130,12 +122,12 @@ impl Booking {
         let mut record = core::mem::take(&mut self.record);
         record.status = status;
         record.duration_ms = clock::now().millis().saturating_sub(self.began.millis());
-        self.send(Command::Settle(Box::new(Settlement { ticket, cost, record }))).await;
+        self.send(&Command::Settle(Box::new(Settlement { ticket, cost, record }))).await;
     }
 
-    async fn send(&self, command: Command) {
+    async fn send(&self, command: &Command) {
         for attempt in 1..=ATTEMPTS {
-            match self.ledgers.send(&self.grant_id, command.clone()).await {
+            match ledgers::send(&self.grant_id, command).await {
                 Ok(_) => return,
                 // The hold's deadline books it: too much rather than too little.
                 Err(error) if attempt == ATTEMPTS => log::failure("settle", &error.to_string()),

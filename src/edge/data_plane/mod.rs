@@ -23,12 +23,7 @@ use booking::{Booking, Made};
 pub use inbound::{Inbound, provider_of};
 use upstream::{Outcome, Outgoing};
 
-use super::{
-    clock, entropy,
-    ledgers::{self, Ledgers},
-    log,
-    settings::Settings,
-};
+use super::{clock, entropy, ledgers, log, settings::Settings};
 use crate::{
     domain::{
         ledger::{Command, Reply},
@@ -111,13 +106,12 @@ impl Call {
         let plan = route.plan(sent, &settings.prices)?;
         let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
 
-        let ledgers = Ledgers(self.env.durable_object(ledgers::BINDING).map_err(|error| unavailable(entry, &error))?);
         let reserve = Command::Reserve {
             claim: plan.claim.clone(),
             hold_ttl_seconds: settings.hold_ttl_seconds,
             ahead: settings.ahead_calls,
         };
-        let reservation = match ledgers.send(&claims.grant_id, reserve).await {
+        let reservation = match ledgers::send(&claims.grant_id, &reserve).await {
             Ok(Reply::Reserved(reservation)) => reservation,
             Ok(Reply::Refused(refusal)) => return Err(Failure::Refused(refusal)),
             Ok(other) => return Err(unavailable(entry, &format_args!("unexpected reply {other:?}"))),
@@ -126,7 +120,7 @@ impl Call {
         let edit = plan.edit(bytes, reservation.output_tokens);
         let made =
             Made { meterage: plan.meterage, endpoint: plan.claim.endpoint, began, request_id: self.request_id.clone() };
-        let booking = Booking::new(ledgers, claims.grant_id, &reservation, Rc::clone(&settings), made);
+        let booking = Booking::new(claims.grant_id, &reservation, Rc::clone(&settings), made);
         let edit = match edit {
             Ok(edit) => edit,
             Err(failure) => {

@@ -2,34 +2,41 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | this one | commands, and when to wake up |
-//! | [`storage`] | the tables of the object |
-//! | [`outbox`] | tells D1 what was booked |
+//! | `object.mjs` | the object that the platform sees: reads and writes its storage, sets its alarm |
+//! | this one | what is in memory, what is asked of D1, and when to wake up |
+//! | [`storage`] | what stands in the tables of the object |
+//! | [`outbox`] | when D1 is told what was booked |
+//!
+//! The object itself is a script, since each thing that is asked of the platform from wasm costs as much as a decision: a command is
+//! one call of [`LedgerCore::command`], whose answer says what to store. It decides nothing.
 //!
 //! Reads and writes of the object's storage are synchronous, and nothing is awaited between a decision and its write: no other command
-//! comes in between, and all writes of one command are one transaction. The reply waits until they are on disk.
+//! comes in between, and all writes of one message are one transaction. The reply waits until they are on disk.
 
 mod outbox;
 mod storage;
 
+use core::fmt::Write as _;
 use std::cell::RefCell;
 
-use worker::{DurableObject, Env, Request, Response, ScheduledTime, State, durable_object, wasm_bindgen};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use worker::Env;
 
-use super::{clock, d1, ledgers::Envelope, log};
+use super::{clock, d1, log};
 use crate::domain::{
     grant::Terms,
     id::GrantId,
-    ledger::{Command, Ledger as Machine, Refusal, Reply, Snapshot},
+    ledger::{Command, Event, Ledger as Machine, Refusal, Reply, Snapshot},
     time::Timestamp,
 };
 use outbox::Outbox;
-use storage::{Storage, Stored, Writes};
+use storage::{Stored, Writes};
 
-/// The ledger of one grant.
-#[durable_object(alarm)]
-pub struct Ledger {
-    state: State,
+/// The ledger of one grant. Where it answers with a text for `object.mjs` to carry out, that has a line with the replies, a line with
+/// when to wake the object or nothing, and then what to store; see [`Writes::write_to`].
+#[wasm_bindgen]
+pub struct LedgerCore {
     env: Env,
     memory: RefCell<Option<Memory>>,
 }
@@ -54,105 +61,54 @@ enum Kind {
     },
 }
 
-impl core::fmt::Debug for Ledger {
+/// What D1 says of a grant that was never used.
+#[derive(Serialize, Deserialize)]
+enum Found {
+    Terms(Box<Terms>, Option<Timestamp>),
+    NoSuchGrant,
+    /// It doesn't answer.
+    Failed(String),
+}
+
+impl core::fmt::Debug for LedgerCore {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Ledger").finish_non_exhaustive()
+        f.debug_struct("LedgerCore").finish_non_exhaustive()
     }
 }
 
-impl DurableObject for Ledger {
-    fn new(state: State, env: Env) -> Self {
-        Self { state, env, memory: RefCell::new(None) }
+type Result<T> = core::result::Result<T, JsValue>;
+
+#[wasm_bindgen]
+impl LedgerCore {
+    /// With nothing in memory.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(env: Env) -> Self {
+        Self { env, memory: RefCell::new(None) }
     }
 
-    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let envelope: Envelope = serde_json::from_str(&request.text().await?)?;
-        match self.handle(envelope).await {
-            Ok(reply) => Response::from_json(&reply),
-            Err(error) => {
-                self.doubt("ledger", &error);
-                Response::error("the ledger can not answer", 500)
-            }
-        }
-    }
-
-    async fn alarm(&self) -> worker::Result<Response> {
-        if let Err(error) = self.wake().await {
-            self.doubt("ledger alarm", &error);
-            return Err(error);
-        }
-        Response::ok("")
-    }
-}
-
-impl Ledger {
     /// What is in memory may be ahead of what is stored.
-    fn doubt(&self, what: &'static str, error: &worker::Error) {
+    pub fn doubt(&self, what: &str, why: &str) {
         self.memory.replace(None);
-        log::failure(what, &error.to_string());
+        log::failure(what, why);
     }
 
-    async fn handle(&self, envelope: Envelope) -> worker::Result<Reply> {
-        let Envelope { grant_id, command } = envelope;
-        if !self.load(Some(&grant_id))? && !self.load_from_grant(&grant_id, &command).await? {
-            return Ok(match command {
-                Command::Read => Reply::Snapshot(Box::default()),
-                _ => Reply::Refused(Refusal::NoSuchGrant),
-            });
-        }
-        let (reply, alarm) = self.apply(command)?;
-        self.set_alarm(alarm).await?;
-        Ok(reply)
+    /// Whether something is in memory.
+    #[wasm_bindgen(js_name = isLoaded)]
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.memory.borrow().is_some()
     }
 
-    async fn wake(&self) -> worker::Result<()> {
-        if !self.load(None)? {
-            return Ok(());
-        }
-        if let Some(memory) = self.memory.borrow_mut().as_mut() {
-            // It has just gone off.
-            memory.alarm_at = None;
-            memory.outbox.woken();
-        }
-        let (_, alarm) = self.apply(Command::Wake)?;
-        // First, so that the object wakes up again whatever becomes of the rest.
-        self.set_alarm(alarm).await?;
-        let alarm = self.flush().await?;
-        self.set_alarm(alarm).await
-    }
-
-    /// Tells D1 what is due. When to wake up again.
-    async fn flush(&self) -> worker::Result<Option<Timestamp>> {
-        let storage = self.storage();
-        let due = self
-            .memory
-            .borrow()
-            .as_ref()
-            .and_then(|memory| memory.outbox.is_due(clock::now()).then(|| memory.grant_id.clone()));
-        let Some(grant_id) = due else { return Ok(None) };
-        let events = storage.events(outbox::BATCH)?;
-        let told = d1::Database::new(&self.env)?.record_usage(&grant_id, &events).await;
-        if let Err(error) = &told {
-            log::failure("outbox", &error.0);
-        } else {
-            storage.drop_events(&events)?;
-        }
-        let more = storage.has_events()?;
-        let mut memory = self.memory.borrow_mut();
-        let Some(memory) = memory.as_mut() else { return Ok(None) };
-        memory.outbox.tried(told.is_ok(), more, clock::now());
-        Ok(memory.wake_at())
-    }
-
-    /// `false`: nothing is stored.
-    fn load(&self, asked_for: Option<&GrantId>) -> worker::Result<bool> {
-        if self.memory.borrow().is_some() {
-            return Ok(true);
-        }
-        let storage = self.storage();
-        let stored = storage.load()?;
+    /// Takes what is stored into memory: the rows, as a JSON list of pairs, and whether there are bookings to tell. Leaves it empty
+    /// where nothing is stored. `asked_for`: the grant, where whoever asks knows it.
+    ///
+    /// # Errors
+    /// A row that can't be read.
+    pub fn load(&self, rows: &str, has_events: bool, asked_for: Option<String>) -> Result<()> {
+        let stored = Stored::of(serde_json::from_str(rows).map_err(broken)?).map_err(broken)?;
         let (grant_id, kind) = match stored {
-            Stored::Nothing => return Ok(false),
+            Stored::Nothing => return Ok(()),
             Stored::Revoked(grant_id) => (grant_id, Kind::Revoked),
             Stored::Ledger { grant_id, terms, summary, holds } => {
                 let machine = Box::new(Machine::restore(*terms, *summary, holds));
@@ -160,86 +116,176 @@ impl Ledger {
             }
         };
         // Objects of the first version didn't note whose they are.
-        let Some(grant_id) = grant_id.or_else(|| asked_for.cloned()) else { return Ok(false) };
-        let outbox = Outbox::new(storage.has_events()?, clock::now());
+        let Some(grant_id) = grant_id.or_else(|| asked_for.and_then(|id| id.try_into().ok())) else { return Ok(()) };
+        let outbox = Outbox::new(has_events, clock::now());
         self.memory.replace(Some(Memory { grant_id, kind, outbox, alarm_at: None }));
-        Ok(true)
+        Ok(())
     }
 
-    /// The first use of a grant. `false`: there is no such grant.
-    async fn load_from_grant(&self, grant_id: &GrantId, command: &Command) -> worker::Result<bool> {
-        let memory = |kind| Memory { grant_id: grant_id.clone(), kind, outbox: Outbox::default(), alarm_at: None };
-        let found = match d1::Database::new(&self.env)?.terms_of(grant_id).await {
-            Ok(Some(found)) => Some(found),
-            // A revocation must not need D1, nor the grant's row: a note that outweighs everything is as good.
-            Ok(None) | Err(_) if *command == Command::Revoke => {
-                self.storage().write(&Writes::of_revocation(grant_id))?;
-                self.memory.replace(Some(memory(Kind::Revoked)));
-                return Ok(true);
-            }
-            Ok(None) => None,
-            Err(error) => return Err(error.0.into()),
+    /// Decides, without letting anything in between. `commands` is a JSON list. Nothing: it isn't loaded.
+    ///
+    /// # Errors
+    /// The commands can't be read.
+    pub fn command(&self, commands: &str) -> Result<Option<String>> {
+        match self.memory.borrow_mut().as_mut() {
+            None => Ok(None),
+            Some(memory) => memory.apply(serde_json::from_str(commands).map_err(broken)?).map(Some),
+        }
+    }
+
+    /// What D1 says of a grant, for [`Self::begin`].
+    ///
+    /// # Errors
+    /// That isn't the name of a grant.
+    #[wasm_bindgen(js_name = lookUp)]
+    pub async fn look_up(&self, grant_id: String) -> Result<String> {
+        let grant_id = named(grant_id)?;
+        let found = match d1::Database::new(&self.env) {
+            Ok(database) => database.terms_of(&grant_id).await.map_err(|error| error.0),
+            Err(error) => Err(error.to_string()),
         };
-        // Another command may have loaded it while this one waited for D1.
-        if self.load(Some(grant_id))? {
-            return Ok(true);
-        }
-        let Some((terms, revoked_at)) = found else { return Ok(false) };
-        let mut machine = Machine::new(terms.clone());
-        if revoked_at.is_some() {
-            // The row keeps saying so: nothing has to be stored.
-            let _ = machine.apply(clock::now(), Command::Revoke);
-        }
-        self.memory.replace(Some(memory(Kind::Live { machine: Box::new(machine), unsaved_terms: Some(terms) })));
-        Ok(true)
+        let found = match found {
+            Ok(Some((terms, revoked_at))) => Found::Terms(Box::new(terms), revoked_at),
+            Ok(None) => Found::NoSuchGrant,
+            Err(error) => Found::Failed(error),
+        };
+        serde_json::to_string(&found).map_err(broken)
     }
 
-    /// Decides and stores, without letting anything in between. When to wake up, where that has changed.
-    fn apply(&self, command: Command) -> worker::Result<(Reply, Option<Timestamp>)> {
+    /// The first use of a grant, unless another command came first: as [`Self::command`].
+    ///
+    /// # Errors
+    /// It isn't known whether there is such a grant.
+    pub fn begin(&self, grant_id: String, commands: &str, found: &str) -> Result<String> {
+        let commands: Vec<Command> = serde_json::from_str(commands).map_err(broken)?;
         let mut memory = self.memory.borrow_mut();
-        let Some(memory) = memory.as_mut() else { return Err("the ledger is not loaded".into()) };
-        let (machine, unsaved_terms) = match &mut memory.kind {
-            Kind::Revoked => return Ok((reply_of_revoked(&command), memory.wake_at())),
-            Kind::Live { machine, unsaved_terms } => (machine, unsaved_terms),
-        };
-        let now = clock::now();
-        let (reply, effects) = machine.apply(now, command);
-        let mut writes = Writes::of(effects)?;
-        memory.outbox.wakes_machine(writes.wakes_at);
-        if writes.has_events() {
-            memory.outbox.filled(now);
+        if let Some(memory) = memory.as_mut() {
+            return memory.apply(commands);
         }
-        if !writes.is_empty() {
-            if let Some(terms) = unsaved_terms.as_ref() {
-                writes.add_origin(&memory.grant_id, terms)?;
+        let grant_id = named(grant_id)?;
+        let first = |grant_id, kind| Memory { grant_id, kind, outbox: Outbox::default(), alarm_at: None };
+        match serde_json::from_str(found).map_err(broken)? {
+            Found::Terms(terms, revoked_at) => {
+                let mut machine = Box::new(Machine::new((*terms).clone()));
+                if revoked_at.is_some() {
+                    // The row keeps saying so: nothing has to be stored.
+                    let _ = machine.apply(clock::now(), Command::Revoke);
+                }
+                memory.insert(first(grant_id, Kind::Live { machine, unsaved_terms: Some(*terms) })).apply(commands)
             }
-            self.storage().write(&writes)?;
-            *unsaved_terms = None;
+            // A revocation must not need D1, nor the grant's row: a note that outweighs everything is as good.
+            _ if commands.contains(&Command::Revoke) => {
+                let writes = Writes::of_revocation(&grant_id);
+                *memory = Some(first(grant_id, Kind::Revoked));
+                lines(&commands.iter().map(reply_of_revoked).collect::<Vec<_>>(), None, &writes)
+            }
+            Found::NoSuchGrant => {
+                let replies = commands.iter().map(|command| match command {
+                    Command::Read => Reply::Snapshot(Box::default()),
+                    _ => Reply::Refused(Refusal::NoSuchGrant),
+                });
+                lines(&replies.collect::<Vec<_>>(), None, &Writes::default())
+            }
+            Found::Failed(error) => Err(JsValue::from_str(&error)),
         }
-        Ok((reply, memory.wake_at()))
     }
 
-    async fn set_alarm(&self, at: Option<Timestamp>) -> worker::Result<()> {
-        let Some(at) = at else { return Ok(()) };
-        if let Some(memory) = self.memory.borrow_mut().as_mut() {
-            memory.alarm_at = Some(at);
+    /// The alarm has just gone off: does what is due, as [`Self::command`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wake(&self) -> Result<Option<String>> {
+        let mut memory = self.memory.borrow_mut();
+        let Some(memory) = memory.as_mut() else { return Ok(None) };
+        memory.alarm_at = None;
+        memory.outbox.woken();
+        memory.apply(vec![Command::Wake]).map(Some)
+    }
+
+    /// How many bookings D1 is to be told now; 0: none.
+    #[must_use]
+    pub fn due(&self) -> u32 {
+        let is_due = self.memory.borrow().as_ref().is_some_and(|memory| memory.outbox.is_due(clock::now()));
+        if is_due { outbox::BATCH } else { 0 }
+    }
+
+    /// Tells D1 of bookings, a JSON list of them. Whether it knows them now.
+    ///
+    /// # Errors
+    /// They can't be read.
+    pub async fn tell(&self, events: String) -> Result<bool> {
+        let events: Vec<Event> = serde_json::from_str(&events).map_err(broken)?;
+        let grant_id = self.memory.borrow().as_ref().map(|memory| memory.grant_id.clone());
+        let Some(grant_id) = grant_id else { return Ok(false) };
+        let database = d1::Database::new(&self.env).map_err(broken)?;
+        let told = database.record_usage(&grant_id, &events).await;
+        if let Err(error) = &told {
+            log::failure("outbox", &error.0);
         }
+        Ok(told.is_ok())
+    }
+
+    /// What became of it, and whether there are more. When to wake up, where that has changed.
+    #[must_use]
+    pub fn told(&self, worked: bool, has_more: bool) -> Option<f64> {
+        let mut memory = self.memory.borrow_mut();
+        let memory = memory.as_mut()?;
+        memory.outbox.tried(worked, has_more, clock::now());
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch stay below 2^53")]
-        let at = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(at.millis() as f64));
-        self.state.storage().set_alarm(ScheduledTime::new(at)).await
-    }
-
-    fn storage(&self) -> Storage {
-        Storage::new(self.state.storage().sql())
+        memory.wake_at().map(|at| at.millis() as f64)
     }
 }
 
 impl Memory {
-    /// When the platform has to be asked to wake the object; `None`: it knows already.
-    fn wake_at(&self) -> Option<Timestamp> {
-        let wanted = self.outbox.wake_at()?;
-        self.alarm_at.is_none_or(|at| wanted < at).then_some(wanted)
+    fn apply(&mut self, commands: Vec<Command>) -> Result<String> {
+        let (machine, unsaved_terms) = match &mut self.kind {
+            Kind::Revoked => {
+                let replies: Vec<Reply> = commands.iter().map(reply_of_revoked).collect();
+                return lines(&replies, self.wake_at(), &Writes::default());
+            }
+            Kind::Live { machine, unsaved_terms } => (machine, unsaved_terms),
+        };
+        let now = clock::now();
+        let mut replies = Vec::with_capacity(commands.len());
+        let mut all_effects = Vec::new();
+        for command in commands {
+            let (reply, effects) = machine.apply(now, command);
+            replies.push(reply);
+            all_effects.extend(effects);
+        }
+        let mut writes = Writes::of(all_effects).map_err(broken)?;
+        self.outbox.wakes_machine(writes.wakes_at);
+        if writes.has_events() {
+            self.outbox.filled(now);
+        }
+        if !writes.is_empty()
+            && let Some(terms) = unsaved_terms.take()
+        {
+            writes.add_origin(&self.grant_id, &terms).map_err(broken)?;
+        }
+        lines(&replies, self.wake_at(), &writes)
     }
+
+    /// When the platform has to be asked to wake the object, which whoever asks here does; `None`: it knows already.
+    fn wake_at(&mut self) -> Option<Timestamp> {
+        let wanted = self.outbox.wake_at()?;
+        let is_news = self.alarm_at.is_none_or(|at| wanted < at);
+        is_news.then(|| {
+            self.alarm_at = Some(wanted);
+            wanted
+        })
+    }
+}
+
+fn lines(replies: &[Reply], wake_at: Option<Timestamp>, writes: &Writes) -> Result<String> {
+    let mut lines = serde_json::to_string(replies).map_err(broken)?;
+    lines.push('\n');
+    if let Some(at) = wake_at {
+        // Writing to a string does not fail.
+        let _ = write!(lines, "{}", at.millis());
+    }
+    writes.write_to(&mut lines);
+    Ok(lines)
 }
 
 fn reply_of_revoked(command: &Command) -> Reply {
@@ -248,4 +294,12 @@ fn reply_of_revoked(command: &Command) -> Reply {
         Command::Read => Reply::Snapshot(Box::new(Snapshot { revoked_at: Some(clock::now()), ..Snapshot::default() })),
         Command::Settle(_) | Command::Release(_) | Command::Revoke | Command::Wake => Reply::Done,
     }
+}
+
+fn named(grant_id: String) -> Result<GrantId> {
+    grant_id.try_into().map_err(|_| JsValue::from_str("that is not the name of a grant"))
+}
+
+fn broken(error: impl core::fmt::Display) -> JsValue {
+    JsValue::from_str(&error.to_string())
 }

@@ -11,16 +11,18 @@
 //! | `revoked` | there when the grant was revoked before its terms were known; outweighs everything else |
 //!
 //! `events (hold, revision, value)`: bookings that D1 was not told yet.
+//!
+//! The statements are in `object.mjs`; here is what stands in the rows, and what a command changes about them.
 
+use core::fmt::Write as _;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use worker::SqlStorage;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::domain::{
     grant::Terms,
     id::GrantId,
-    ledger::{Effect, Event, Hold, HoldId, Summary},
+    ledger::{Effect, Hold, HoldId, Summary},
     time::Timestamp,
 };
 
@@ -30,16 +32,8 @@ const SUMMARY: &str = "summary";
 const HOLD: &str = "hold:";
 const REVOKED: &str = "revoked";
 
-/// The platform takes at most 100 parameters in a statement.
-const MAX_ROWS_PER_STATEMENT: usize = 50;
-
-const SAVE: &str =
-    "INSERT INTO entries (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-const DROP: &str = "DELETE FROM entries WHERE key = ?";
-const BOOK: &str = "INSERT INTO events (hold, revision, value) VALUES (?, ?, ?) ON CONFLICT (hold) DO UPDATE SET \
-                    revision = excluded.revision, value = excluded.value";
-
 /// What an object holds.
+#[derive(Debug)]
 pub enum Stored {
     /// Nothing.
     Nothing,
@@ -58,7 +52,31 @@ pub enum Stored {
     },
 }
 
-/// What one command changes.
+impl Stored {
+    /// From all rows of `entries`.
+    ///
+    /// # Errors
+    /// A row that this version can't read.
+    pub fn of(rows: Vec<(String, String)>) -> serde_json::Result<Self> {
+        let mut entries: BTreeMap<String, String> = rows.into_iter().collect();
+        let grant_id = entries.remove(GRANT).and_then(|id| id.try_into().ok());
+        if entries.contains_key(REVOKED) {
+            return Ok(Self::Revoked(grant_id));
+        }
+        let (Some(terms), Some(summary)) = (entries.remove(TERMS), entries.remove(SUMMARY)) else {
+            return Ok(Self::Nothing);
+        };
+        let mut holds = Vec::new();
+        for (key, value) in &entries {
+            if let Some(id) = key.strip_prefix(HOLD).and_then(|id| id.parse().ok()) {
+                holds.push((HoldId(id), parse(value)?));
+            }
+        }
+        Ok(Self::Ledger { grant_id, terms: parse(&terms)?, summary: parse(&summary)?, holds })
+    }
+}
+
+/// What commands change.
 #[derive(Debug, Default)]
 pub struct Writes {
     entries: BTreeMap<String, Option<String>>,
@@ -68,21 +86,25 @@ pub struct Writes {
 }
 
 impl Writes {
-    /// From the effects of a command.
+    /// From the effects of commands, in their order.
     ///
     /// # Errors
     /// Something can't be written as JSON.
-    pub fn of(effects: Vec<Effect>) -> worker::Result<Self> {
+    pub fn of(effects: Vec<Effect>) -> serde_json::Result<Self> {
         let mut writes = Self::default();
+        let mut summary = None;
         for effect in effects {
             match effect {
                 Effect::SaveTerms(terms) => writes.save(TERMS.to_owned(), &terms)?,
-                Effect::SaveSummary(summary) => writes.save(SUMMARY.to_owned(), &summary)?,
+                Effect::SaveSummary(next) => summary = Some(next),
                 Effect::SaveHold(id, hold) => writes.save(key(id), &hold)?,
                 Effect::DropHold(id) => drop(writes.entries.insert(key(id), None)),
                 Effect::Book(event) => writes.events.push((event.hold, event.revision, text(&event)?)),
                 Effect::WakeAt(at) => writes.wakes_at = Some(at),
             }
+        }
+        if let Some(summary) = summary {
+            writes.save(SUMMARY.to_owned(), &summary)?;
         }
         Ok(writes)
     }
@@ -99,7 +121,7 @@ impl Writes {
     ///
     /// # Errors
     /// As [`Self::of`].
-    pub fn add_origin(&mut self, grant_id: &GrantId, terms: &Terms) -> worker::Result<()> {
+    pub fn add_origin(&mut self, grant_id: &GrantId, terms: &Terms) -> serde_json::Result<()> {
         self.entries.insert(GRANT.to_owned(), Some(grant_id.as_str().to_owned()));
         if !self.entries.contains_key(TERMS) {
             self.save(TERMS.to_owned(), terms)?;
@@ -119,113 +141,23 @@ impl Writes {
         !self.events.is_empty()
     }
 
-    fn save(&mut self, key: String, value: &impl Serialize) -> worker::Result<()> {
-        self.entries.insert(key, Some(text(value)?));
-        Ok(())
-    }
-}
-
-#[derive(Deserialize)]
-struct EntryRow {
-    key: String,
-    value: String,
-}
-
-#[derive(Deserialize)]
-struct EventRow {
-    value: String,
-}
-
-/// The object's storage.
-pub struct Storage(SqlStorage);
-
-impl Storage {
-    /// Over the platform's.
-    #[must_use]
-    pub const fn new(sql: SqlStorage) -> Self {
-        Self(sql)
-    }
-
-    /// Everything that is stored, but for the bookings.
-    ///
-    /// # Errors
-    /// It can't be read.
-    pub fn load(&self) -> worker::Result<Stored> {
-        self.0.exec(
-            "CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-            None,
-        )?;
-        self.0.exec(
-            "CREATE TABLE IF NOT EXISTS events (hold INTEGER PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL)",
-            None,
-        )?;
-        let rows: Vec<EntryRow> = self.0.exec("SELECT key, value FROM entries", None)?.to_array()?;
-        let mut entries: BTreeMap<String, String> = rows.into_iter().map(|row| (row.key, row.value)).collect();
-        let grant_id = entries.remove(GRANT).and_then(|id| id.try_into().ok());
-        if entries.contains_key(REVOKED) {
-            return Ok(Stored::Revoked(grant_id));
-        }
-        let (Some(terms), Some(summary)) = (entries.remove(TERMS), entries.remove(SUMMARY)) else {
-            return Ok(Stored::Nothing);
-        };
-        let mut holds = Vec::new();
-        for (key, value) in &entries {
-            if let Some(id) = key.strip_prefix(HOLD).and_then(|id| id.parse().ok()) {
-                holds.push((HoldId(id), parse(value)?));
-            }
-        }
-        Ok(Stored::Ledger { grant_id, terms: parse(&terms)?, summary: parse(&summary)?, holds })
-    }
-
-    /// Nothing is awaited between its statements: one transaction.
-    ///
-    /// # Errors
-    /// Nothing, or not all, was stored.
-    pub fn write(&self, writes: &Writes) -> worker::Result<()> {
-        for (key, value) in &writes.entries {
-            match value {
-                Some(value) => self.0.exec(SAVE, vec![key.as_str().into(), value.as_str().into()])?,
-                None => self.0.exec(DROP, vec![key.as_str().into()])?,
+    /// Appends them as lines for `object.mjs`: `+key` and the value in the next line, `-key`, `!hold revision` and the booking in the
+    /// next. JSON as it is written here has no line breaks, and neither have the keys nor a grant's name.
+    pub fn write_to(&self, lines: &mut String) {
+        for (key, value) in &self.entries {
+            // Writing to a string does not fail.
+            let _ = match value {
+                Some(value) => write!(lines, "\n+{key}\n{value}"),
+                None => write!(lines, "\n-{key}"),
             };
         }
-        for (hold, revision, value) in &writes.events {
-            self.0.exec(BOOK, vec![number(hold.0), i64::from(*revision).into(), value.as_str().into()])?;
+        for (hold, revision, value) in &self.events {
+            let _ = write!(lines, "\n!{} {revision}\n{value}", hold.0);
         }
-        Ok(())
     }
 
-    /// Whether D1 has something to be told.
-    ///
-    /// # Errors
-    /// It can't be read.
-    pub fn has_events(&self) -> worker::Result<bool> {
-        let rows: Vec<EventRow> = self.0.exec("SELECT '' AS value FROM events LIMIT 1", None)?.to_array()?;
-        Ok(!rows.is_empty())
-    }
-
-    /// The oldest bookings that D1 was not told.
-    ///
-    /// # Errors
-    /// They can't be read.
-    pub fn events(&self, most: u32) -> worker::Result<Vec<Event>> {
-        let rows: Vec<EventRow> =
-            self.0.exec("SELECT value FROM events ORDER BY hold LIMIT ?", vec![i64::from(most).into()])?.to_array()?;
-        rows.iter().map(|row| parse(&row.value)).collect()
-    }
-
-    /// D1 knows them. One that was corrected meanwhile stays.
-    ///
-    /// # Errors
-    /// They are told again.
-    pub fn drop_events(&self, events: &[Event]) -> worker::Result<()> {
-        for chunk in events.chunks(MAX_ROWS_PER_STATEMENT) {
-            let told = vec!["(?, ?)"; chunk.len()].join(", ");
-            let values = chunk
-                .iter()
-                .flat_map(|event| [number(event.hold.0), i64::from(event.revision).into()])
-                .collect::<Vec<_>>();
-            self.0.exec(&format!("DELETE FROM events WHERE (hold, revision) IN (VALUES {told})"), values)?;
-        }
+    fn save(&mut self, key: String, value: &impl Serialize) -> serde_json::Result<()> {
+        self.entries.insert(key, Some(text(value)?));
         Ok(())
     }
 }
@@ -234,15 +166,54 @@ fn key(id: HoldId) -> String {
     format!("{HOLD}{}", id.0)
 }
 
-/// Stays below 2^53 for as long as a ledger lives.
-fn number(number: u64) -> worker::SqlStorageValue {
-    i64::try_from(number).unwrap_or(i64::MAX).into()
+fn parse<T: DeserializeOwned>(value: &str) -> serde_json::Result<T> {
+    serde_json::from_str(value)
 }
 
-fn parse<T: DeserializeOwned>(value: &str) -> worker::Result<T> {
-    Ok(serde_json::from_str(value)?)
+fn text(value: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(value)
 }
 
-fn text(value: &impl Serialize) -> worker::Result<String> {
-    Ok(serde_json::to_string(value)?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn each_change_is_a_line_with_its_key_and_one_with_its_value() {
+        let mut writes = Writes::of_revocation(&"grant_a".parse().unwrap());
+        writes.entries.insert(key(HoldId(7)), None);
+        writes.events.push((HoldId(8), 1, "{}".to_owned()));
+        let mut lines = String::new();
+        writes.write_to(&mut lines);
+        assert_eq!(lines, "\n+grant\ngrant_a\n-hold:7\n+revoked\ntrue\n!8 1\n{}");
+    }
+
+    #[test]
+    fn a_hold_that_comes_and_goes_in_one_go_leaves_no_row() {
+        let hold: Hold = serde_json::from_str(
+            r#"{"permission":0,"amounts":{},"bounded":true,"reserved_at":1,"deadline":2,"overdue":false,
+                "record":{"provider":null,"model":"a\nb","endpoint":""}}"#,
+        )
+        .unwrap();
+        let saved = Writes::of(vec![Effect::SaveHold(HoldId(1), hold.clone())]).unwrap();
+        let mut lines = String::new();
+        saved.write_to(&mut lines);
+        assert_eq!(lines.lines().count(), 3, "no value breaks a line: {lines}");
+        let both = Writes::of(vec![Effect::SaveHold(HoldId(1), hold), Effect::DropHold(HoldId(1))]).unwrap();
+        let mut lines = String::new();
+        both.write_to(&mut lines);
+        assert_eq!(lines, "\n-hold:1");
+    }
+
+    #[test]
+    fn a_note_of_a_revocation_outweighs_whatever_else_is_stored() {
+        let stored = Stored::of(rows(&[("revoked", "true"), ("terms", "?"), ("summary", "?")])).unwrap();
+        assert!(matches!(stored, Stored::Revoked(None)));
+        assert!(matches!(Stored::of(rows(&[("grant", "grant_a")])).unwrap(), Stored::Nothing));
+        assert!(Stored::of(rows(&[("terms", "?"), ("summary", "?")])).is_err());
+    }
 }
