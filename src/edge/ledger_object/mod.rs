@@ -268,7 +268,9 @@ impl Memory {
 
     /// When the platform has to be asked to wake the object, which whoever asks here does; `None`: it knows already.
     fn wake_at(&mut self) -> Option<Timestamp> {
-        let wanted = self.outbox.wake_at()?;
+        let (wanted, now) = (self.outbox.wake_at()?, clock::now());
+        // Never a time that has passed: an alarm that is set for the time of the one that is running is taken for the same one.
+        let wanted = if wanted <= now { now.plus_seconds(1) } else { wanted };
         let is_news = self.alarm_at.is_none_or(|at| wanted < at);
         is_news.then(|| {
             self.alarm_at = Some(wanted);
