@@ -204,8 +204,8 @@ impl Meterage {
     fn price_of(&self, prices: &PriceBook, usage: &Usage, first: bool) -> Option<NanoUsd> {
         let named = usage.model.as_deref();
         // A length that has no price is not free.
-        let priced = |price: &&Price| usage.audio_millis == 0 || price.is_by_length();
-        let cost = |model: &str| prices.find(self.provider, model).filter(priced).map(|price| price.cost(usage));
+        let covers = |price: &&Price| usage.audio_millis == 0 || price.is_by_length();
+        let cost = |model: &str| prices.find(self.provider, model).filter(covers).map(|price| price.cost(usage));
         match named {
             Some(named) if !first || self.models.iter().any(|model| model == named) => cost(named),
             _ => self.models.iter().map(|model| cost(model)).collect::<Option<Vec<_>>>()?.into_iter().max(),
