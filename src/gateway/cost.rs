@@ -218,7 +218,9 @@ impl Meterage {
     /// are of whatever model they name.
     fn price_of(&self, prices: &PriceBook, usage: &Usage, first: bool) -> Option<NanoUsd> {
         let named = usage.model.as_deref();
-        let cost = |model: &str| prices.find(self.provider, model).map(|price| price.cost(usage));
+        // A length that has no price is not free.
+        let covers = |price: &&Price| usage.audio_millis == 0 || price.is_by_length();
+        let cost = |model: &str| prices.find(self.provider, model).filter(covers).map(|price| price.cost(usage));
         match named {
             Some(named) if !first || self.models.iter().any(|model| model == named) => cost(named),
             _ => self.models.iter().map(|model| cost(model)).collect::<Option<Vec<_>>>()?.into_iter().max(),
@@ -451,6 +453,16 @@ mod tests {
         assert_eq!(cost_of(&speech("tts-1", Some(11)), Used::Complete(vec![usage])), by_text(12));
         assert_eq!(cost_of(&speech("tts-1", None), Used::Missing), None);
         assert_eq!(cost_of(&speech("tts-9", Some(11)), Used::Missing), None);
+    }
+
+    #[test]
+    fn a_length_without_a_price_is_not_free() {
+        let heard = |model: &str| Meterage { answer: AnswerKind::Transcription, ..speech(model, None) };
+        let usage = Usage { audio_millis: 2_000, ..Usage::default() };
+        let used = Used::Complete(vec![usage]);
+        assert_eq!(cost(&heard("gpt-4o-mini-tts"), used.clone()), None);
+        let expected = Cost { nano_usd: NanoUsd(200_000), tokens: 0, exact: true };
+        assert_eq!(cost(&heard("whisper-1"), used), Some(expected));
     }
 
     #[test]

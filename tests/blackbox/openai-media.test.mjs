@@ -28,7 +28,8 @@ async function booked({ grantId }, count = 1) {
   return until(async () => {
     const rows = await broker.sql(query, grantId);
     return rows.length >= count && rows;
-  }, `${count} calls are booked`);
+    // Told to D1 in batches, and again later where that failed.
+  }, `${count} calls are booked`, { seconds: 40 });
 }
 
 async function refusal(calling, status, code) {

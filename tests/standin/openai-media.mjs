@@ -92,6 +92,8 @@ export function speech({ body, controls }, model, { refusal, missing }) {
 const BYTES_PER_SECOND = 16_000;
 const time = (seconds, point) => `00:00:${String(Math.floor(seconds)).padStart(2, "0")}${point}000`;
 
+const plain = (text) => ({ bytes: [Buffer.from(text)], type: "text/plain; charset=utf-8" });
+
 /** Transcriptions and translations. */
 function heard({ body, files, controls }, model, { refusal, missing }, translates) {
   const [file] = files.file ?? [];
@@ -120,11 +122,11 @@ function heard({ body, files, controls }, model, { refusal, missing }, translate
   }
   switch (format) {
     case "text":
-      return { bytes: [Buffer.from(`${text}\n`)], type: "text/plain; charset=utf-8" };
+      return plain(`${text}\n`);
     case "srt":
-      return { bytes: [Buffer.from(`1\n${time(0, ",")} --> ${time(seconds, ",")}\n${text}\n\n`)], type: "text/plain; charset=utf-8" };
+      return plain(`1\n${time(0, ",")} --> ${time(seconds, ",")}\n${text}\n\n`);
     case "vtt":
-      return { bytes: [Buffer.from(`WEBVTT\n\n${time(0, ".")} --> ${time(seconds, ".")}\n${text}\n\n`)], type: "text/plain; charset=utf-8" };
+      return plain(`WEBVTT\n\n${time(0, ".")} --> ${time(seconds, ".")}\n${text}\n\n`);
     case "verbose_json": {
       const task = translates ? "translate" : "transcribe";
       return { json: { task, language: "english", duration: seconds, text, segments: [], ...(!translates && { usage }) } };

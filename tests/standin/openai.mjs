@@ -272,7 +272,8 @@ function answer(request) {
       `header 'Content-Type: ${type}'. Please try again with a supported content type.`;
     return refusal(400, { message, code: "unsupported_content_type" });
   }
-  if (FORMS.has(path) ? !files : !isJson || typeof body !== "object" || body === null || Array.isArray(body)) return refusal(400, { message: BAD_JSON });
+  const isObject = isJson && typeof body === "object" && body !== null && !Array.isArray(body);
+  if (FORMS.has(path) ? !files : !isObject) return refusal(400, { message: BAD_JSON });
   const { model = path === "/v1/moderations" ? "omni-moderation-latest" : undefined } = body;
   if ([undefined, null, ""].includes(model)) return refusal(400, { message: "you must provide a model parameter" });
   if (typeof model !== "string") {

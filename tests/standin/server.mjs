@@ -86,7 +86,8 @@ async function decide(provider, request, key, wire) {
  * @param {number} [options.keep] how many of the latest requests are remembered
  */
 export async function startStandin({ port = 0, openaiKey, anthropicKey, keep = Infinity } = {}) {
-  /** What arrived: `{ method, path, headers, text, body, finished, aborted }`, the last two kept up to date; of a form `files` and `sha256` too. */
+  // `finished` and `aborted` are kept up to date.
+  /** What arrived: `{ method, path, headers, text, body, finished, aborted }`; of a form `files` and `sha256` too. */
   const requests = [];
   let count = 0;
   let closing = false;

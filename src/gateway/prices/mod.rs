@@ -73,7 +73,13 @@ impl Price {
         self.character.is_some()
     }
 
-    /// Whether that is all that is billed.
+    /// Whether the length of audio has a price.
+    #[must_use]
+    pub const fn is_by_length(&self) -> bool {
+        self.audio_second.is_some()
+    }
+
+    /// Whether its characters are all that is billed of speech.
     #[must_use]
     pub fn is_by_characters_alone(&self) -> bool {
         self.is_by_characters() && !self.rates.has_cost(&Rate::OF_INPUT) && !self.rates.has_cost(&Rate::OF_OUTPUT)
