@@ -95,10 +95,10 @@ for (const status of [429, 500, 529]) {
   });
 }
 
-test("a call that did not reach the provider does not count", async () => {
-  const it = await token({ requests: 2 });
+test("a call whose connection failed counts: the provider may have had it", async () => {
+  const it = await token({ requests: 3 });
   await broker.restart({ OPENAI_BASE_URL: `http://127.0.0.1:${await freePort()}` });
-  for (let i = 0; i < 3; i += 1) assertOpenAiError(await chat(broker, it), 502, "upstream_unreachable");
+  assertOpenAiError(await chat(broker, it), 502, "upstream_unreachable");
   await broker.restart({ OPENAI_BASE_URL: standin.url });
   assert.equal(await useUp(broker, it), 2);
 });

@@ -74,7 +74,8 @@ function finalUsage(usage, { isOld }) {
 
 const event = (type, data) => `event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`;
 
-function stream({ tool, pieces, stop }, message, usage, kind) {
+/** The events of a stream: `message` as it begins, `usage` as it ends. */
+export function stream({ tool, pieces, stop }, message, usage, kind) {
   const rest = kind.isOld ? {} : { citations: null };
   const caller = kind.isOld ? {} : { caller: { type: "direct" } };
   const block = tool ? { type: "tool_use", ...tool, input: {}, ...caller } : { type: "text", text: "", ...rest };

@@ -64,7 +64,8 @@ function toolStart(tool) {
   return { index: 0, id: tool.id, type: tool.kind, [tool.kind]: { name: tool.name, ...part } };
 }
 
-function stream({ tool, pieces, finish }, about, indexes, usage) {
+/** The events of a stream: `indexes` are the choices, each with the same pieces. */
+export function stream({ tool, pieces, finish }, about, indexes, usage) {
   const event = (data) => `data: ${JSON.stringify(data)}\n\n`;
   const chunk = (delta, finishReason, piece = "") =>
     indexes

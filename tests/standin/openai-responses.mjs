@@ -28,7 +28,7 @@ function compose({ body, controls }) {
 }
 
 /** The one item of the output, as it is in the beginning (no text) or at the end. */
-function itemOf({ id, tool }, status, text) {
+export function itemOf({ id, tool }, status, text) {
   switch (tool?.kind) {
     case "function":
       return { id, type: "function_call", status, arguments: text, call_id: tool.callId, name: tool.name };
@@ -50,7 +50,8 @@ function wordsOf(tool) {
   return { event: "response.output_text", field: "text" };
 }
 
-function stream({ id, tool, pieces, cut }, response, finished) {
+/** The events of a stream: `response` as it begins, `finished` as it ends. */
+export function stream({ id, tool, pieces, cut }, response, finished) {
   let sequence = 0;
   const event = (type, data) => `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: sequence++, ...data })}\n\n`;
   const { event: name, field } = wordsOf(tool);
@@ -83,7 +84,7 @@ function stream({ id, tool, pieces, cut }, response, finished) {
 }
 
 /** Everything that the answer repeats of the request, with the defaults filled in. */
-function settingsOf(body, model) {
+export function settingsOf(body, model) {
   return {
     error: null,
     incomplete_details: null,

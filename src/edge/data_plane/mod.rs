@@ -150,9 +150,14 @@ impl Call {
                 };
                 self.pass_on(answer, booking).await
             }
-            Outcome::Unreachable(reason) => {
+            Outcome::Unsent(reason) => {
                 entry.detail = Some(log::cut(&upstream::redacted(&reason, upstream)));
                 booking.release().await;
+                Err(Failure::UpstreamUnreachable(provider))
+            }
+            Outcome::Lost(reason) => {
+                entry.detail = Some(log::cut(&upstream::redacted(&reason, upstream)));
+                booking.settle_at_bound(0).await;
                 Err(Failure::UpstreamUnreachable(provider))
             }
             Outcome::TimedOut | Outcome::Abandoned => {

@@ -32,8 +32,11 @@ pub struct Outgoing<'a> {
 pub enum Outcome {
     /// The provider answers; and what hangs up on it.
     Answered(Response, AbortController),
-    /// It was not reached, or hung up before it answered. For the log.
-    Unreachable(String),
+    /// The platform refused to send it. For the log.
+    Unsent(String),
+    /// The connection could not be made, or was lost before an answer came: the platform says the same of both, so what the provider
+    /// did with the request is not known. For the log.
+    Lost(String),
     /// It did not begin to answer in time; what it did with the request is not known.
     TimedOut,
     /// The client went away; what the provider did with the request is not known.
@@ -50,7 +53,7 @@ pub async fn call(
 ) -> Outcome {
     let client = inbound.raw.signal();
     match begin(inbound, outgoing, grant_id, upstream, &client) {
-        Err(error) => Outcome::Unreachable(js::message(&error)),
+        Err(error) => Outcome::Unsent(js::message(&error)),
         Ok((answer, give_up)) => {
             let timeout = worker::Delay::from(Duration::from_secs(timeout_seconds));
             match first(JsFuture::from(answer), timeout).await {
@@ -60,10 +63,10 @@ pub async fn call(
                 }
                 Some(Ok(answer)) => match answer.dyn_into() {
                     Ok(answer) => Outcome::Answered(answer, give_up),
-                    Err(_) => Outcome::Unreachable("not a response".to_owned()),
+                    Err(_) => Outcome::Lost("not a response".to_owned()),
                 },
                 Some(Err(_)) if client.aborted() => Outcome::Abandoned,
-                Some(Err(error)) => Outcome::Unreachable(js::message(&error)),
+                Some(Err(error)) => Outcome::Lost(js::message(&error)),
             }
         }
     }
