@@ -3,23 +3,23 @@
 // Bodies that already stream pass inside the platform and go on.
 
 import Broker from "./broker.js";
+import { callUpstream, facts, respond } from "./calls.mjs";
 import { orDead } from "./instance.mjs";
-import { command } from "./ledgers.mjs";
+import { command, commandSoon } from "./ledgers.mjs";
 import { metered, passing, withoutUsage } from "./streams.mjs";
 
 export { Ledger } from "./object.mjs";
 
 // What the wasm calls; see js.rs.
-globalThis.aipassport = { command, metered, passing, withoutUsage };
+globalThis.aipassport = { facts, command, commandSoon, callUpstream, respond, metered, passing, withoutUsage };
 
 const failed = () => new Response("the broker failed\n", { status: 500, headers: { "cache-control": "no-store" } });
 
 export default {
-  async fetch(request, env, context) {
-    try {
-      return await orDead(new Broker(context, env).fetch(request));
-    } catch {
-      return failed();
-    }
+  fetch(request, env, context) {
+    const answer = orDead(new Broker(context, env).fetch(request)).catch(failed);
+    // Also when the client goes away: no hold is left to its deadline that could have been settled.
+    context.waitUntil(answer);
+    return answer;
   },
 };

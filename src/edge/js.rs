@@ -1,14 +1,52 @@
-//! What the platform offers and neither `worker` nor `web-sys` gives the type that is needed here: bodies that pass natively.
+//! What the scripts beside this file do for the wasm, each in one call: the platform's own types would take many.
 
-use js_sys::Promise;
+use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use web_sys::{AbortController, ReadableStream, RequestInit};
+use web_sys::{AbortController, ReadableStream, Request, Response};
 
 #[wasm_bindgen]
 extern "C" {
-    /// `fetch` of the global scope.
-    #[wasm_bindgen(js_name = fetch)]
-    pub fn fetch(url: &str, init: &RequestInit) -> Promise;
+    /// What a request says: its method, its address and its headers, in lines; see `data_plane/calls.mjs`.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = facts)]
+    pub fn facts(request: &Request) -> String;
+
+    /// Calls a provider for a client's request; resolves to [`Called`], and never fails.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = callUpstream)]
+    pub fn call_upstream(
+        client: &Request,
+        method: &str,
+        url: &str,
+        headers: &str,
+        body: Option<&Uint8Array>,
+        seconds: f64,
+    ) -> Promise;
+
+    /// An answer with these headers, in lines.
+    #[wasm_bindgen(catch, js_namespace = ["globalThis", "aipassport"], js_name = respond)]
+    pub fn respond(status: u16, headers: &str, body: &JsValue) -> Result<Response, JsValue>;
+
+    /// What became of a call of a provider.
+    pub type Called;
+
+    /// Why there is no answer, if there is none.
+    #[wasm_bindgen(method, getter)]
+    pub fn problem(this: &Called) -> Option<String>;
+
+    /// More of that, for the log.
+    #[wasm_bindgen(method, getter)]
+    pub fn reason(this: &Called) -> Option<String>;
+
+    /// The answer, where there is no problem.
+    #[wasm_bindgen(method, getter)]
+    pub fn response(this: &Called) -> Response;
+
+    /// What hangs up on it.
+    #[wasm_bindgen(method, getter, js_name = giveUp)]
+    pub fn give_up(this: &Called) -> AbortController;
+
+    /// Its headers, in lines.
+    #[wasm_bindgen(method, getter)]
+    pub fn headers(this: &Called) -> String;
 
     /// Tells `entry.mjs` that this instance answers nobody any more.
     #[wasm_bindgen(catch, js_namespace = globalThis, js_name = aipassportInstanceDied)]
@@ -17,6 +55,10 @@ extern "C" {
     /// Sends commands to the ledger of a grant, a JSON list; resolves to their replies, another. See `ledgers.mjs`.
     #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = command)]
     pub fn command(grant: &str, commands: &str) -> Promise;
+
+    /// Sends one command whose reply nobody needs, perhaps together with others.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = commandSoon)]
+    pub fn command_soon(grant: &str, command: &str) -> Promise;
 
     /// A streamed answer on its way to the client, and what it says about its use.
     pub type Passing;

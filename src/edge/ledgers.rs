@@ -26,6 +26,19 @@ pub async fn send(grant_id: &GrantId, command: &Command) -> Result<Reply, Ledger
     Ok(reply)
 }
 
+/// Sends a command whose reply nobody needs. When this is back it was carried out; it may have waited a moment, to go together with
+/// others of the same grant.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_soon(grant_id: &GrantId, command: &Command) -> Result<(), LedgerUnavailable> {
+    let command = serde_json::to_string(command).map_err(unavailable)?;
+    match JsFuture::from(js::command_soon(grant_id.as_str(), &command)).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(unavailable(js::message(&error))),
+    }
+}
+
 fn unavailable(error: impl core::fmt::Display) -> LedgerUnavailable {
     LedgerUnavailable(error.to_string())
 }

@@ -66,7 +66,8 @@ fn plain_text(status: u16, text: &str) -> Result<web_sys::Response, JsValue> {
 #[event(fetch)]
 async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
     let answer = async {
-        let url = Url::parse(&request.url()).map_err(|error| JsValue::from_str(&error.to_string()))?;
+        let facts = data_plane::Facts::of(&request);
+        let url = Url::parse(&facts.url).map_err(|error| JsValue::from_str(&error.to_string()))?;
         #[cfg(feature = "fault-injection")]
         assert_ne!(url.path(), "/__fault/panic", "a panic on purpose");
         if is_in_clear(&url) {
@@ -74,7 +75,7 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker:
         }
         match data_plane::provider_of(url.path()) {
             Some(provider) => {
-                data_plane::serve(data_plane::Inbound::new(request, &url, provider), env, Rc::new(context)).await
+                data_plane::serve(data_plane::Inbound::new(request, facts, &url, provider), env, Rc::new(context)).await
             }
             None => control_plane::serve(request, &url, &env).await,
         }

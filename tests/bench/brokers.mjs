@@ -21,9 +21,9 @@ export const body = (more) =>
   });
 
 /** A broker, and `grant()`: another grant with a budget, as a target to call. */
-export async function startBrokerWithGrants(upstream, env = {}) {
+export async function startBrokerWithGrants(upstream, env = {}, build = undefined) {
   const secrets = newSecrets();
-  const broker = await startBroker({ secrets, env: { OPENAI_BASE_URL: upstream, ANTHROPIC_BASE_URL: upstream, ...env } });
+  const broker = await startBroker({ secrets, build, env: { OPENAI_BASE_URL: upstream, ANTHROPIC_BASE_URL: upstream, ...env } });
   const browser = new Browser(broker);
   await browser.signIn();
   const app = await browser.register();

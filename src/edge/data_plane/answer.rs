@@ -5,7 +5,13 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, ReadableStream, Response};
 
-use super::{Call, booking::Booking, outbound::Head, upstream};
+use super::{
+    Call,
+    booking::Booking,
+    head::Headers,
+    outbound::Head,
+    upstream::{self, Answered},
+};
 use crate::{
     domain::ledger::Reservation,
     edge::{
@@ -24,12 +30,10 @@ const PIECE_BYTES: u32 = 64 * 1024;
 /// How a body passes: with what hangs up on the provider, and whether its end waits.
 type Pass = fn(&ReadableStream, &AbortController, bool) -> Passing;
 
-/// An answer that has begun.
+/// An answer that has begun, and what is known of its call.
 pub struct Answer<'a> {
-    /// As the platform has it.
-    pub raw: Response,
-    /// Hangs up on the provider.
-    pub give_up: AbortController,
+    /// The provider's.
+    pub given: Answered,
     /// What to do with it.
     pub response: gateway::Response,
     /// Whether the usage in its stream was asked for by the broker alone.
@@ -45,13 +49,12 @@ impl Call {
     pub(super) async fn pass_on(&self, answer: Answer<'_>, booking: Booking) -> Result<Response, Failure> {
         let provider = self.inbound.provider;
         let failure = |_: JsValue| Failure::UpstreamUnreachable(provider);
-        let status = answer.raw.status();
+        let status = answer.given.raw.status();
         match status {
             200..300 => {
-                let head =
-                    Head::of_upstream(&answer.raw, &self.request_id, Some(answer.reservation)).map_err(failure)?;
+                let head = Head::of_upstream(status, &answer.given, &self.request_id, Some(answer.reservation));
                 match answer.response {
-                    gateway::Response::PassOn if is_event_stream(&answer.raw) => {
+                    gateway::Response::PassOn if is_event_stream(&answer.given.headers) => {
                         let pass = if answer.strips_usage { js::without_usage } else { js::metered };
                         self.stream(&answer, &head, booking, pass, Meter::for_stream).map_err(failure)
                     }
@@ -62,9 +65,9 @@ impl Call {
                     gateway::Response::PassOn if booking.answer_kind() == AnswerKind::Images => {
                         self.stream(&answer, &head, booking, js::metered, Meter::for_json).map_err(failure)
                     }
-                    gateway::Response::PassOn => self.whole(&answer, &head, booking).await.map_err(failure),
+                    gateway::Response::PassOn => self.whole(&answer, &head, booking, status).await.map_err(failure),
                     gateway::Response::FilterModels => {
-                        let list = text(&answer.raw).await;
+                        let list = text(&answer.given.raw).await;
                         booking.settle_free(status).await;
                         let list = list.and_then(|list| filter_models(list.as_bytes(), &answer.reservation.models));
                         head.with_bytes(&list.ok_or(Failure::UpstreamUnreachable(provider))?).map_err(failure)
@@ -72,24 +75,24 @@ impl Call {
                 }
             }
             401 => {
-                discard(&answer.raw);
+                discard(&answer.given.raw);
                 booking.release().await;
                 Err(Failure::ProviderKeyRejected(provider))
             }
             400.. => {
-                let body = text(&answer.raw).await;
+                let body = text(&answer.given.raw).await;
                 match is_billed(status, body.as_deref()) {
                     gateway::Billed::Nothing => booking.release().await,
                     gateway::Billed::ACall => booking.settle_free(status).await,
                     gateway::Billed::Unknown => booking.settle_at_bound(status).await,
                 }
-                let head = Head::of_upstream(&answer.raw, &self.request_id, None).map_err(failure)?;
+                let head = Head::of_upstream(status, &answer.given, &self.request_id, None);
                 let body = upstream::redacted(&body.unwrap_or_default(), answer.upstream);
                 head.with_bytes(body.as_bytes()).map_err(failure)
             }
             // Nothing that a provider answers to these calls; following a redirect would carry the key elsewhere.
             _ => {
-                discard(&answer.raw);
+                discard(&answer.given.raw);
                 booking.release().await;
                 Err(Failure::UpstreamUnreachable(provider))
             }
@@ -106,15 +109,15 @@ impl Call {
         pass: Pass,
         meter: fn(AnswerKind) -> Meter,
     ) -> Result<Response, JsValue> {
-        let Some(body) = answer.raw.body() else {
-            self.context.wait_until(booking.settle_at_bound(answer.raw.status()));
+        let status = answer.given.raw.status();
+        let Some(body) = answer.given.raw.body() else {
+            self.context.wait_until(booking.settle_at_bound(status));
             return head.with_stream(None);
         };
         // A call is in flight until its answer ends; where that is limited, the answer ends when the call is settled.
         let holds_end = answer.reservation.concurrency_limited;
-        let passing: Passing = pass(&body, &answer.give_up, holds_end);
+        let passing: Passing = pass(&body, &answer.given.give_up, holds_end);
         let readable = passing.readable();
-        let status = answer.raw.status();
         self.context.wait_until(async move {
             let mut meter = meter(booking.answer_kind());
             while let Ok(piece) = JsFuture::from(passing.next()).await {
@@ -128,10 +131,15 @@ impl Call {
     }
 
     /// An answer that comes at once.
-    async fn whole(&self, answer: &Answer<'_>, head: &Head, mut booking: Booking) -> Result<Response, JsValue> {
-        let status = answer.raw.status();
+    async fn whole(
+        &self,
+        answer: &Answer<'_>,
+        head: &Head,
+        mut booking: Booking,
+        status: u16,
+    ) -> Result<Response, JsValue> {
         let mut meter = Meter::for_json(booking.answer_kind());
-        let body = match JsFuture::from(answer.raw.array_buffer()?).await {
+        let body = match JsFuture::from(answer.given.raw.array_buffer()?).await {
             Ok(body) => Uint8Array::new(&body.unchecked_into::<ArrayBuffer>()),
             Err(error) => {
                 // It broke off, or the client went away.
@@ -155,8 +163,8 @@ impl Call {
     }
 }
 
-fn is_event_stream(answer: &Response) -> bool {
-    let kind = answer.headers().get("content-type").ok().flatten().unwrap_or_default();
+fn is_event_stream(headers: &Headers) -> bool {
+    let kind = headers.get("content-type").unwrap_or_default();
     kind.trim_start().get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
 }
 

@@ -9,7 +9,12 @@ use crate::{
         money::NanoUsd,
         time::Timestamp,
     },
-    edge::{clock, ledgers, log, settings::Settings},
+    edge::{
+        clock,
+        ledgers::{self, LedgerUnavailable},
+        log,
+        settings::Settings,
+    },
     gateway::{
         Meterage,
         usage::{AnswerKind, Reading, Used},
@@ -23,6 +28,7 @@ const ATTEMPTS: usize = 3;
 pub struct Booking {
     grant_id: GrantId,
     ticket: Option<Ticket>,
+    concurrency_limited: bool,
     /// The maximum that the broker set.
     output_tokens: Option<u64>,
     meterage: Meterage,
@@ -58,6 +64,7 @@ impl Booking {
         Self {
             grant_id,
             ticket: Some(reservation.ticket.clone()),
+            concurrency_limited: reservation.concurrency_limited,
             output_tokens: reservation.output_tokens,
             meterage: made.meterage,
             settings,
@@ -125,10 +132,19 @@ impl Booking {
         self.send(&Command::Settle(Box::new(Settlement { ticket, cost, record }))).await;
     }
 
+    /// Together with others of the grant, but where the next call waits for the room.
+    async fn send_once(&self, command: &Command, attempt: usize) -> Result<(), LedgerUnavailable> {
+        if self.concurrency_limited || attempt > 1 {
+            ledgers::send(&self.grant_id, command).await.map(drop)
+        } else {
+            ledgers::send_soon(&self.grant_id, command).await
+        }
+    }
+
     async fn send(&self, command: &Command) {
         for attempt in 1..=ATTEMPTS {
-            match ledgers::send(&self.grant_id, command).await {
-                Ok(_) => return,
+            match self.send_once(command, attempt).await {
+                Ok(()) => return,
                 // The hold's deadline books it: too much rather than too little.
                 Err(error) if attempt == ATTEMPTS => log::failure("settle", &error.to_string()),
                 Err(_) => {}

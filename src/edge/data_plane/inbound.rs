@@ -6,8 +6,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStreamDefaultReader, Request};
 
+use super::head::Headers;
 use crate::{
     domain::permission::Provider,
+    edge::js,
     gateway::{Failure, MAX_BODY_BYTES, Method},
 };
 
@@ -26,6 +28,30 @@ pub struct Inbound {
     pub path: String,
     /// The query without `?`.
     pub query: Option<String>,
+    headers: Headers,
+}
+
+/// What a request says of itself, in one go.
+#[derive(Debug)]
+pub struct Facts {
+    /// The method, as sent.
+    pub method: String,
+    /// Where it came to, unparsed.
+    pub url: String,
+    /// All of its headers.
+    pub headers: Headers,
+}
+
+impl Facts {
+    /// Asks the platform.
+    #[must_use]
+    pub fn of(request: &Request) -> Self {
+        let mut text = js::facts(request);
+        let head_end = text.match_indices('\n').nth(1).map_or(text.len(), |(at, _)| at);
+        let headers = Headers::received(text.split_off(head_end));
+        let (method, url) = text.split_once('\n').unwrap_or_default();
+        Self { method: method.to_owned(), url: url.to_owned(), headers }
+    }
 }
 
 /// A body: where the platform has it, to forward it untouched, and where the plan can read it.
@@ -47,10 +73,11 @@ pub fn provider_of(path: &str) -> Option<Provider> {
 impl Inbound {
     /// The call's parts.
     #[must_use]
-    pub fn new(raw: Request, url: &Url, provider: Provider) -> Self {
+    pub fn new(raw: Request, facts: Facts, url: &Url, provider: Provider) -> Self {
         Self {
             provider,
-            method: raw.method(),
+            method: facts.method,
+            headers: facts.headers,
             origin: url.origin().ascii_serialization(),
             path: url.path().to_owned(),
             query: url.query().map(str::to_owned),
@@ -60,8 +87,13 @@ impl Inbound {
 
     /// A header's value.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.raw.headers().get(name).ok().flatten()
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+
+    /// All of them, by names in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter()
     }
 
     /// The provider's own path.
@@ -85,13 +117,14 @@ impl Inbound {
     /// # Errors
     /// [`Failure::BodyTooLarge`], or [`Failure::InvalidRequest`] when it breaks off.
     pub async fn body(&self) -> Result<Option<Body>, Failure> {
-        if self.planned_method() != Some(Method::Post) || self.raw.body().is_none() {
+        if self.planned_method() != Some(Method::Post) {
             return Ok(None);
         }
         let declared = self.header("content-length").and_then(|length| length.parse::<u64>().ok());
         let raw = match declared {
             Some(length) if length > MAX_BODY_BYTES as u64 => return Err(Failure::BodyTooLarge),
             Some(_) => self.read_declared().await,
+            None if self.raw.body().is_none() => return Ok(None),
             None => self.read_undeclared().await?,
         };
         let raw = raw.ok_or_else(|| Failure::InvalidRequest("the body breaks off".to_owned()))?;

@@ -1,10 +1,11 @@
 //! The life of a call: token → plan → ledger → provider → answer → ledger.
 //!
-//! From the moment that the ledger holds room for a call, everything runs in a promise that the platform keeps alive when the client
-//! goes away: no hold is left to its deadline that could have been settled.
+//! `entry.mjs` has the platform keep a call alive when its client goes away: no hold is left to its deadline that could have been
+//! settled.
 
 mod answer;
 mod booking;
+mod head;
 mod inbound;
 mod outbound;
 mod tokens;
@@ -12,15 +13,13 @@ mod upstream;
 
 use std::rc::Rc;
 
-use js_sys::futures::future_to_promise;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen::JsValue;
 use web_sys::Response;
 use worker::{Context, Env};
 
 use answer::Answer;
 use booking::{Booking, Made};
-pub use inbound::{Inbound, provider_of};
+pub use inbound::{Facts, Inbound, provider_of};
 use upstream::{Outcome, Outgoing};
 
 use super::{clock, entropy, ledgers, log, settings::Settings};
@@ -41,12 +40,7 @@ pub async fn serve(inbound: Inbound, env: Env, context: Rc<Context>) -> Result<R
     if inbound.method == "OPTIONS" {
         return outbound::preflight(&inbound, &request_id);
     }
-    let call = Call { inbound, env, context: Rc::clone(&context), request_id };
-    let answer =
-        future_to_promise(core::panic::AssertUnwindSafe(async move { call.answer().await.map(JsValue::from) }));
-    let kept_alive = JsFuture::from(answer.clone());
-    context.wait_until(async move { drop(kept_alive.await) });
-    JsFuture::from(answer).await.map(JsCast::unchecked_into)
+    Call { inbound, env, context, request_id }.answer().await
 }
 
 struct Call {
@@ -81,7 +75,8 @@ impl Call {
 
     async fn carry_out(&self, began: Timestamp, entry: &mut log::Entry) -> Result<Response, Failure> {
         let settings = Settings::get(&self.env).map_err(|error| unavailable(entry, &error))?;
-        let token = gateway::headers::token(|name| self.inbound.header(name)).ok_or(Failure::InvalidToken)?;
+        let token = gateway::headers::token(|name| self.inbound.header(name).map(str::to_owned))
+            .ok_or(Failure::InvalidToken)?;
         let issuer = settings.issuer(&self.inbound.origin);
         let claims = tokens::verify(&settings.signing_keys, &token, issuer, clock::now()).map_err(|error| {
             entry.detail = Some(error.to_string());
@@ -101,8 +96,7 @@ impl Call {
         let body = self.inbound.body().await?;
         let bytes: &[u8] = body.as_ref().map_or(&[], |body| &body.bytes);
         let betas = self.inbound.header("anthropic-beta");
-        let content_type = self.inbound.header("content-type");
-        let sent = Sent { body: bytes, content_type: content_type.as_deref(), betas: betas.as_deref() };
+        let sent = Sent { body: bytes, content_type: self.inbound.header("content-type"), betas };
         let plan = route.plan(sent, &settings.prices)?;
         let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
 
@@ -137,12 +131,11 @@ impl Call {
         // 32 MiB that nobody needs while the answer streams.
         drop((body, sent, edit.body));
         match outcome {
-            Outcome::Answered(raw, give_up) => {
+            Outcome::Answered(given) => {
                 entry.upstream_request_id =
-                    ["x-request-id", "request-id"].iter().find_map(|name| raw.headers().get(name).ok().flatten());
+                    ["x-request-id", "request-id"].iter().find_map(|name| given.headers.get(name)).map(str::to_owned);
                 let answer = Answer {
-                    raw,
-                    give_up,
+                    given,
                     response: plan.response,
                     strips_usage: edit.strips_usage,
                     reservation: &reservation,

@@ -2,11 +2,12 @@
 
 use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
-use web_sys::{Headers, ReadableStream, Response, ResponseInit};
+use web_sys::{ReadableStream, Response};
 
-use super::inbound::Inbound;
+use super::{head::Headers, inbound::Inbound, upstream::Answered};
 use crate::{
     domain::{ledger::Reservation, permission::Provider},
+    edge::js,
     gateway::{Failure, dialect, headers},
 };
 
@@ -24,62 +25,46 @@ pub struct Head {
 
 impl Head {
     /// A head with what every answer of the data plane carries.
-    ///
-    /// # Errors
-    /// A status or header that the platform doesn't take.
-    pub fn new(status: u16, request_id: &str) -> Result<Self, JsValue> {
-        let headers = Headers::new()?;
-        headers.set("access-control-allow-origin", "*")?;
-        headers.set("access-control-expose-headers", headers::EXPOSED)?;
-        headers.set("cache-control", "no-store")?;
-        headers.set("x-content-type-options", "nosniff")?;
-        headers.set(headers::REQUEST_ID, request_id)?;
-        Ok(Self { status, headers })
+    #[must_use]
+    pub fn new(status: u16, request_id: &str) -> Self {
+        let mut headers = Headers::default();
+        headers.set("access-control-allow-origin", "*");
+        headers.set("access-control-expose-headers", headers::EXPOSED);
+        headers.set("cache-control", "no-store");
+        headers.set("x-content-type-options", "nosniff");
+        headers.set(headers::REQUEST_ID, request_id);
+        Self { status, headers }
     }
 
     /// The head of a provider's answer: only what is on the list comes through.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn of_upstream(
-        upstream: &Response,
-        request_id: &str,
-        reservation: Option<&Reservation>,
-    ) -> Result<Self, JsValue> {
-        let head = Self::new(upstream.status(), request_id)?;
-        let received = upstream.headers();
-        for name in headers::RESPONSE_HEADERS {
-            if let Some(value) = received.get(name)? {
-                head.headers.set(name, &value)?;
+    #[must_use]
+    pub fn of_upstream(status: u16, answered: &Answered, request_id: &str, reservation: Option<&Reservation>) -> Self {
+        let mut head = Self::new(status, request_id);
+        for (name, value) in answered.headers.iter() {
+            if headers::RESPONSE_HEADERS.contains(&name) {
+                head.headers.set(name, value);
             }
         }
         if let Some(reservation) = reservation {
             for (name, value) in headers::of_reservation(reservation) {
-                head.headers.set(name, &value)?;
+                head.headers.set(name, &value);
             }
         }
-        Ok(head)
-    }
-
-    fn init(&self) -> ResponseInit {
-        let init = ResponseInit::new();
-        init.set_status(self.status);
-        init.set_headers(&self.headers);
-        init
+        head
     }
 
     /// With a stream for a body, or none.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// A status or header that the platform doesn't take.
     pub fn with_stream(&self, body: Option<&ReadableStream>) -> Result<Response, JsValue> {
-        Response::new_with_opt_readable_stream_and_init(body, &self.init())
+        js::respond(self.status, self.headers.as_text(), body.map_or(&JsValue::NULL, AsRef::as_ref))
     }
 
     /// With bytes for a body.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// As [`Self::with_stream`].
     pub fn with_bytes(&self, body: &[u8]) -> Result<Response, JsValue> {
         self.with_array(&Uint8Array::from(body))
     }
@@ -87,9 +72,9 @@ impl Head {
     /// With bytes that the platform has.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// As [`Self::with_stream`].
     pub fn with_array(&self, body: &Uint8Array) -> Result<Response, JsValue> {
-        Response::new_with_opt_js_u8_array_and_init(Some(body), &self.init())
+        js::respond(self.status, self.headers.as_text(), body)
     }
 }
 
@@ -97,35 +82,35 @@ impl Head {
 /// every origin may.
 ///
 /// # Errors
-/// As [`Head::new`].
+/// As [`Head::with_stream`].
 pub fn preflight(inbound: &Inbound, request_id: &str) -> Result<Response, JsValue> {
-    let head = Head::new(204, request_id)?;
-    head.headers.set("access-control-allow-methods", "GET, POST, OPTIONS")?;
+    let mut head = Head::new(204, request_id);
+    head.headers.set("access-control-allow-methods", "GET, POST, OPTIONS");
     if let Some(asked) = inbound.header("access-control-request-headers") {
-        head.headers.set("access-control-allow-headers", &asked)?;
+        head.headers.set("access-control-allow-headers", asked);
     }
-    head.headers.set("access-control-max-age", PREFLIGHT_SECONDS)?;
-    head.headers.set("vary", "access-control-request-headers")?;
+    head.headers.set("access-control-max-age", PREFLIGHT_SECONDS);
+    head.headers.set("vary", "access-control-request-headers");
     head.with_stream(None)
 }
 
 /// A refusal, so that the provider's SDK raises the exception that it knows.
 ///
 /// # Errors
-/// As [`Head::new`].
+/// As [`Head::with_stream`].
 pub fn refusal(failure: &Failure, provider: Provider, request_id: &str) -> Result<Response, JsValue> {
     let code = failure.code();
-    let head = Head::new(code.status(), request_id)?;
-    head.headers.set("content-type", "application/json")?;
-    head.headers.set(headers::ERROR, code.as_str())?;
+    let mut head = Head::new(code.status(), request_id);
+    head.headers.set("content-type", "application/json");
+    head.headers.set(headers::ERROR, code.as_str());
     if code.status() == 401 {
-        head.headers.set("www-authenticate", CHALLENGE)?;
+        head.headers.set("www-authenticate", CHALLENGE);
     }
     if let Some(seconds) = failure.retry_after_seconds() {
-        head.headers.set("retry-after", &seconds.to_string())?;
+        head.headers.set("retry-after", &seconds.to_string());
     }
     if failure.is_hopeless() {
-        head.headers.set("x-should-retry", "false")?;
+        head.headers.set("x-should-retry", "false");
     }
     let body = (dialect(provider).error_body)(failure, request_id);
     head.with_bytes(body.to_string().as_bytes())
