@@ -460,9 +460,9 @@ mod tests {
         let heard = |model: &str| Meterage { answer: AnswerKind::Transcription, ..speech(model, None) };
         let usage = Usage { audio_millis: 2_000, ..Usage::default() };
         let used = Used::Complete(vec![usage]);
-        assert_eq!(cost(&heard("gpt-4o-mini-tts"), used.clone()), None);
+        assert_eq!(cost_of(&heard("gpt-4o-mini-tts"), used.clone()), None);
         let expected = Cost { nano_usd: NanoUsd(200_000), tokens: 0, exact: true };
-        assert_eq!(cost(&heard("whisper-1"), used), Some(expected));
+        assert_eq!(cost_of(&heard("whisper-1"), used), Some(expected));
     }
 
     #[test]
