@@ -44,6 +44,12 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)))
     }
 
+    /// This moment, `millis` later.
+    #[must_use]
+    pub const fn plus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
     /// Days since the epoch, in UTC.
     #[must_use]
     pub const fn day(self) -> u64 {

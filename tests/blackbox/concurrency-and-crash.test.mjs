@@ -139,6 +139,25 @@ test("a hold that nobody settles is booked by the alarm, also without any furthe
   );
 });
 
+test("what a crash left is booked and told to D1, though nobody asks for it", async () => {
+  const grants = await Promise.all(Array.from({ length: 8 }, () => browser.grant(app)));
+  const running = grants.map(({ access_token: token }) => chat(broker, token, "marker-left standin:hang").catch(() => null));
+  await until(() => arrivals("marker-left") === grants.length, "all of them have arrived upstream");
+  await broker.kill();
+  await Promise.all(running);
+  for (const { access_token: token } of grants) assert.equal((await chat(broker, token)).status, 200);
+  for (const { grant_id: id } of grants) {
+    await until(
+      async () => {
+        const rows = await broker.sql("SELECT basis FROM usage_events WHERE grant_id = ?", id);
+        return rows.some(({ basis }) => basis === "usage") && rows.some(({ basis }) => basis !== "usage");
+      },
+      "both calls are told",
+      { seconds: HOLD_TTL_SECONDS + 10 },
+    );
+  }
+});
+
 test("a grant is created and used within the same moment, many times at once", async () => {
   const grants = await Promise.all(Array.from({ length: 10 }, () => browser.grant(app)));
   const answers = await Promise.all(grants.map(({ access_token: token }) => chat(broker, token)));

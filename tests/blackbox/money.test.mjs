@@ -295,6 +295,16 @@ test("a provider that breaks off in the middle is paid the most that it can bill
   assert.equal(row.basis, "bound");
 });
 
+test("a connection that is lost before an answer comes is booked at the most: the provider may have done its work", async () => {
+  const { access_token: token, grant_id: id } = await grant(openai({ budget_usd: "5.00" }));
+  provider.answer = (_, response) => response.destroy();
+  const answer = await chat(broker, token, "hello", own);
+  assertOpenAiError(answer, 502, "upstream_unreachable");
+  const [row] = await bookings(id, 1);
+  assert.deepEqual([row.basis, row.status], ["bound", 0]);
+  assert.ok(row.nano_usd >= 100 * 10_000);
+});
+
 test("a provider that never answers is booked by the alarm", async () => {
   const { access_token: token, grant_id: id } = await grant(openai({ budget_usd: "5.00" }));
   provider.answer = () => new Promise(() => {});

@@ -46,8 +46,6 @@ struct Memory {
     grant_id: GrantId,
     kind: Kind,
     outbox: Outbox,
-    /// When the platform was asked to wake the object, if it was.
-    alarm_at: Option<Timestamp>,
 }
 
 enum Kind {
@@ -118,7 +116,7 @@ impl LedgerCore {
         // Objects of the first version didn't note whose they are.
         let Some(grant_id) = grant_id.or_else(|| asked_for.and_then(|id| id.try_into().ok())) else { return Ok(()) };
         let outbox = Outbox::new(has_events, clock::now());
-        self.memory.replace(Some(Memory { grant_id, kind, outbox, alarm_at: None }));
+        self.memory.replace(Some(Memory { grant_id, kind, outbox }));
         Ok(())
     }
 
@@ -163,7 +161,7 @@ impl LedgerCore {
             return memory.apply(commands);
         }
         let grant_id = named(grant_id)?;
-        let first = |grant_id, kind| Memory { grant_id, kind, outbox: Outbox::default(), alarm_at: None };
+        let first = |grant_id, kind| Memory { grant_id, kind, outbox: Outbox::default() };
         match serde_json::from_str(found).map_err(broken)? {
             Found::Terms(terms, revoked_at) => {
                 let mut machine = Box::new(Machine::new((*terms).clone()));
@@ -197,15 +195,14 @@ impl LedgerCore {
     pub fn wake(&self) -> Result<Option<String>> {
         let mut memory = self.memory.borrow_mut();
         let Some(memory) = memory.as_mut() else { return Ok(None) };
-        memory.alarm_at = None;
-        memory.outbox.woken();
+        memory.outbox.woken(clock::now());
         memory.apply(vec![Command::Wake]).map(Some)
     }
 
     /// How many bookings D1 is to be told now; 0: none.
     #[must_use]
     pub fn due(&self) -> u32 {
-        let is_due = self.memory.borrow().as_ref().is_some_and(|memory| memory.outbox.is_due(clock::now()));
+        let is_due = self.memory.borrow().as_ref().is_some_and(|memory| memory.outbox.is_due());
         if is_due { outbox::BATCH } else { 0 }
     }
 
@@ -230,22 +227,23 @@ impl LedgerCore {
     pub fn told(&self, worked: bool, has_more: bool) -> Option<f64> {
         let mut memory = self.memory.borrow_mut();
         let memory = memory.as_mut()?;
-        memory.outbox.tried(worked, has_more, clock::now());
+        let now = clock::now();
+        memory.outbox.tried(worked, has_more, now);
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch stay below 2^53")]
-        memory.wake_at().map(|at| at.millis() as f64)
+        memory.outbox.alarm(now).map(|at| at.millis() as f64)
     }
 }
 
 impl Memory {
     fn apply(&mut self, commands: Vec<Command>) -> Result<String> {
+        let now = clock::now();
         let (machine, unsaved_terms) = match &mut self.kind {
             Kind::Revoked => {
                 let replies: Vec<Reply> = commands.iter().map(reply_of_revoked).collect();
-                return lines(&replies, self.wake_at(), &Writes::default());
+                return lines(&replies, self.outbox.alarm(now), &Writes::default());
             }
             Kind::Live { machine, unsaved_terms } => (machine, unsaved_terms),
         };
-        let now = clock::now();
         let mut replies = Vec::with_capacity(commands.len());
         let mut all_effects = Vec::new();
         for command in commands {
@@ -263,19 +261,7 @@ impl Memory {
         {
             writes.add_origin(&self.grant_id, &terms).map_err(broken)?;
         }
-        lines(&replies, self.wake_at(), &writes)
-    }
-
-    /// When the platform has to be asked to wake the object, which whoever asks here does; `None`: it knows already.
-    fn wake_at(&mut self) -> Option<Timestamp> {
-        let (wanted, now) = (self.outbox.wake_at()?, clock::now());
-        // Never a time that has passed: an alarm that is set for the time of the one that is running is taken for the same one.
-        let wanted = if wanted <= now { now.plus_seconds(1) } else { wanted };
-        let is_news = self.alarm_at.is_none_or(|at| wanted < at);
-        is_news.then(|| {
-            self.alarm_at = Some(wanted);
-            wanted
-        })
+        lines(&replies, self.outbox.alarm(now), &writes)
     }
 }
 

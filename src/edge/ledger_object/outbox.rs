@@ -11,6 +11,8 @@ pub const BATCH: u32 = 200;
 const GATHER_SECONDS: u64 = 2;
 /// Longest wait between two tries, in seconds.
 const MAX_WAIT_SECONDS: u64 = 300;
+/// An alarm that is later than this doesn't come any more.
+const LATE_SECONDS: u64 = 10;
 
 /// The times to wake up at: for the bookings, and for the ledger itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +20,9 @@ pub struct Outbox {
     due_at: Option<Timestamp>,
     failures: u32,
     machine_at: Option<Timestamp>,
+    /// When the platform was asked to wake the object.
+    alarm_at: Option<Timestamp>,
+    is_due: bool,
 }
 
 impl Outbox {
@@ -37,15 +42,21 @@ impl Outbox {
         self.machine_at = at.or(self.machine_at);
     }
 
-    /// The ledger is woken now, and will say when it wants to be woken next.
-    pub fn woken(&mut self) {
+    /// The ledger is woken now, and will say when it wants to be woken next. If it is time to tell and that comes to nothing, it is time
+    /// again a moment later.
+    pub fn woken(&mut self, now: Timestamp) {
         self.machine_at = None;
+        self.alarm_at = None;
+        self.is_due = self.due_at.is_some_and(|at| at <= now);
+        if self.is_due {
+            self.due_at = Some(now.plus_seconds(GATHER_SECONDS));
+        }
     }
 
-    /// Whether it is time to tell.
+    /// Whether it was time to tell when the ledger was woken, and was not tried since.
     #[must_use]
-    pub fn is_due(&self, now: Timestamp) -> bool {
-        self.due_at.is_some_and(|at| at <= now)
+    pub fn is_due(&self) -> bool {
+        self.is_due
     }
 
     /// It was tried.
@@ -54,11 +65,26 @@ impl Outbox {
         let wait =
             if worked { 0 } else { GATHER_SECONDS.saturating_mul(1 << self.failures.min(16)).min(MAX_WAIT_SECONDS) };
         self.due_at = has_more.then(|| now.plus_seconds(wait));
+        self.is_due = false;
+        self.alarm_at = None;
     }
 
-    /// When to wake up.
+    /// When the platform has to be asked to wake the object; it is taken to be done. `None`: it was asked already, or needn't.
+    ///
+    /// Never for the present: an alarm that is set for the very moment of the one that is going off is lost. And one that was lost is
+    /// set again by whatever happens next.
     #[must_use]
-    pub fn wake_at(&self) -> Option<Timestamp> {
+    pub fn alarm(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let wanted = self.wake_at()?.max(now.plus_millis(1));
+        let stands = |at: Timestamp| at <= wanted && now < at.plus_seconds(LATE_SECONDS);
+        if self.alarm_at.is_some_and(stands) {
+            return None;
+        }
+        self.alarm_at = Some(wanted);
+        self.alarm_at
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
         [self.due_at, self.machine_at].into_iter().flatten().min()
     }
 }
@@ -74,15 +100,17 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.filled(NOW);
         outbox.filled(NOW.plus_seconds(1));
-        assert!(!outbox.is_due(NOW.plus_seconds(1)));
-        assert!(outbox.is_due(NOW.plus_seconds(2)));
+        outbox.woken(NOW.plus_seconds(1));
+        assert!(!outbox.is_due());
+        outbox.woken(NOW.plus_seconds(2));
+        assert!(outbox.is_due());
     }
 
     #[test]
     fn what_was_told_is_not_told_again() {
         let mut outbox = Outbox::new(true, NOW);
         outbox.tried(true, false, NOW);
-        assert_eq!(outbox.wake_at(), None);
+        assert_eq!(outbox.alarm(NOW), None);
     }
 
     #[test]
@@ -91,7 +119,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..40 {
             outbox.tried(false, true, NOW);
-            waits.push(NOW.seconds_until(outbox.wake_at().unwrap()));
+            waits.push(NOW.seconds_until(outbox.alarm(NOW).unwrap()));
         }
         assert!(waits.is_sorted());
         assert_eq!((waits[0], waits[39]), (4, MAX_WAIT_SECONDS));
@@ -102,6 +130,45 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.filled(NOW);
         outbox.wakes_machine(Some(NOW.plus_seconds(1)));
-        assert_eq!(outbox.wake_at(), Some(NOW.plus_seconds(1)));
+        assert_eq!(outbox.alarm(NOW), Some(NOW.plus_seconds(1)));
+    }
+
+    #[test]
+    fn the_platform_is_asked_once_for_each_time_and_again_for_an_earlier_one() {
+        let mut outbox = Outbox::default();
+        outbox.wakes_machine(Some(NOW.plus_seconds(60)));
+        assert_eq!(outbox.alarm(NOW), Some(NOW.plus_seconds(60)));
+        assert_eq!(outbox.alarm(NOW.plus_seconds(1)), None);
+        outbox.filled(NOW.plus_seconds(1));
+        assert_eq!(outbox.alarm(NOW.plus_seconds(1)), Some(NOW.plus_seconds(3)));
+    }
+
+    #[test]
+    fn no_alarm_is_set_for_the_present_or_the_past() {
+        let mut outbox = Outbox::new(true, NOW);
+        assert_eq!(outbox.alarm(NOW), Some(NOW.plus_millis(1)));
+        let mut outbox = Outbox::new(true, NOW);
+        assert_eq!(outbox.alarm(NOW.plus_seconds(5)), Some(NOW.plus_seconds(5).plus_millis(1)));
+    }
+
+    #[test]
+    fn while_it_tells_the_next_alarm_is_a_moment_away_and_afterwards_where_it_belongs() {
+        let mut outbox = Outbox::new(true, NOW);
+        outbox.woken(NOW);
+        assert!(outbox.is_due());
+        outbox.wakes_machine(Some(NOW.plus_seconds(60)));
+        assert_eq!(outbox.alarm(NOW), Some(NOW.plus_seconds(2)));
+        outbox.tried(true, false, NOW);
+        assert_eq!(outbox.alarm(NOW), Some(NOW.plus_seconds(60)));
+    }
+
+    #[test]
+    fn an_alarm_that_was_lost_is_set_again() {
+        let mut outbox = Outbox::default();
+        outbox.filled(NOW);
+        assert_eq!(outbox.alarm(NOW), Some(NOW.plus_seconds(2)));
+        assert_eq!(outbox.alarm(NOW.plus_seconds(4)), None);
+        let later = NOW.plus_seconds(2 + LATE_SECONDS);
+        assert_eq!(outbox.alarm(later), Some(later.plus_millis(1)));
     }
 }
