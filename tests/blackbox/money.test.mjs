@@ -357,3 +357,13 @@ test("while D1 is down calls go on, and their bookings arrive once it is back, e
   const rows = await bookings(id, 6);
   assert.equal(rows.filter(({ basis }) => basis === "usage").length, 6);
 });
+
+test("prices that can't be read stop the broker, and its log says which entry", async () => {
+  const { access_token: token } = await grant(openai({ budget_usd: "5.00" }));
+  await broker.restart({ PRICES: JSON.stringify([{ provider: "openai", model: "gpt-own", input: "1", output: "ten" }]) });
+  assertOpenAiError(await chat(broker, token, "hello", own), 503, "broker_unavailable");
+  assert.ok(
+    broker.logs.some((line) => /PRICES/.test(line) && /output/.test(line)),
+    "the log names it",
+  );
+});
