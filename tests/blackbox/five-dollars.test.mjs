@@ -37,7 +37,10 @@ const upstream = await startUpstream({
   }),
 });
 after(() => upstream.close());
-const { broker, browser, app } = await startWorld({ secrets, env: { OPENAI_BASE_URL: upstream.url, ANTHROPIC_BASE_URL: upstream.url } });
+const { broker, browser, app } = await startWorld({
+  secrets,
+  env: { OPENAI_BASE_URL: upstream.url, ANTHROPIC_BASE_URL: upstream.url },
+});
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -101,7 +104,8 @@ for (const provider of Object.keys(PROVIDERS)) {
 
   test(`${provider}: ${CALLS} calls at once, each made once, never cost more than five dollars`, async () => {
     const { token, spent } = await fiveDollars(provider, `once-${provider}`);
-    const answers = await Promise.all(Array.from({ length: CALLS }, (_, i) => make(token, `once-${provider}.${i}`, { stream: i % 2 === 0 })));
+    const once = (_, i) => make(token, `once-${provider}.${i}`, { stream: i % 2 === 0 });
+    const answers = await Promise.all(Array.from({ length: CALLS }, once));
     for (const answer of answers.filter(({ status }) => status !== 200)) {
       assertRefusal(answer, answer.status, answer.status === 402 ? "budget_exhausted" : "budget_held");
       assert.ok([402, 429].includes(answer.status), String(answer.status));

@@ -40,7 +40,7 @@ export function callOf(random, id, models) {
   const model = random.pick(models[provider]);
   const streamed = random.chance(0.6);
   const prompt = promptOf(random, id);
-  const call = provider === "anthropic" ? messages(random, model, prompt) : random.chance(0.6) ? chat(random, model, prompt, streamed) : responses(random, model, prompt);
+  const call = bodyOf(random, provider, model, prompt, streamed);
   if (streamed) call.body.stream = true;
   const behaviour = random.weighted({ reads: 62, leaves: 18, leavesEarly: 5, leavesLate: 5, slow: 6, ignores: 4 });
   return {
@@ -53,6 +53,11 @@ export function callOf(random, id, models) {
     /** How long a slow reader waits between two looks. */
     wait: random.between(100, 1_500),
   };
+}
+
+function bodyOf(random, provider, model, prompt, streamed) {
+  if (provider === "anthropic") return messages(random, model, prompt);
+  return random.chance(0.6) ? chat(random, model, prompt, streamed) : responses(random, model, prompt);
 }
 
 function chat(random, model, content, streamed) {

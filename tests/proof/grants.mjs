@@ -1,7 +1,8 @@
 // The grants of the proof: every kind of cap, tight and wide.
 
-const openai = (limits, models = ["gpt-5-mini"]) => ({ type: "ai_access", provider: "openai", models, capabilities: ["chat"], limits });
-const anthropic = (limits, models = ["claude-haiku-4-5"]) => ({ type: "ai_access", provider: "anthropic", models, capabilities: ["chat"], limits });
+const chat = (provider, models, limits) => ({ type: "ai_access", provider, models, capabilities: ["chat"], limits });
+const openai = (limits, models = ["gpt-5-mini"]) => chat("openai", models, limits);
+const anthropic = (limits, models = ["claude-haiku-4-5"]) => chat("anthropic", models, limits);
 
 /** By name: what is asked for, and how many of the calls it gets. */
 export const KINDS = {
@@ -13,10 +14,17 @@ export const KINDS = {
   "tight, total": { weight: 12, details: [openai({ budget_usd: "0.50" })] },
   "very tight, total": { weight: 8, details: [openai({ budget_usd: "0.05" })] },
   "tight, a day": { weight: 10, details: [anthropic({ budget_usd: "1.00", budget_period: "day" })] },
-  "tight, a month": { weight: 8, details: [anthropic({ budget_usd: "2.00", budget_period: "month", requests: 300 }, ["claude-sonnet-4-6"])] },
+  "tight, a month": {
+    weight: 8,
+    details: [anthropic({ budget_usd: "2.00", budget_period: "month", requests: 300 }, ["claude-sonnet-4-6"])],
+  },
   "two permissions and an overall budget": {
     weight: 12,
-    details: [openai({ budget_usd: "0.60" }), anthropic({ budget_usd: "0.60", budget_period: "day" }), { type: "ai_limits", budget_usd: "1.00" }],
+    details: [
+      openai({ budget_usd: "0.60" }),
+      anthropic({ budget_usd: "0.60", budget_period: "day" }),
+      { type: "ai_limits", budget_usd: "1.00" },
+    ],
   },
   "an overall budget alone": {
     weight: 8,

@@ -6,7 +6,9 @@ import path from "node:path";
 
 // Its only warning is that it is young.
 const { emitWarning } = process;
-process.emitWarning = (warning, ...more) => (/SQLite is an experimental/.test(warning) ? undefined : emitWarning.call(process, warning, ...more));
+process.emitWarning = (warning, ...more) => {
+  if (!/SQLite is an experimental/.test(warning)) emitWarning.call(process, warning, ...more);
+};
 const { DatabaseSync } = await import("node:sqlite");
 process.emitWarning = emitWarning;
 
@@ -83,16 +85,17 @@ function stateOf(database) {
   const holds = [...entries].filter(([key]) => key.startsWith("hold:")).map(([, value]) => JSON.parse(value));
   const live = holds.filter(({ overdue }) => !overdue);
   const lost = summary.lost?.filter(({ overdue }) => !overdue) ?? [];
-  const scope = (booked, own, ahead, lostOf) => ({
+  const scope = (booked, own, ahead, lost) => ({
     booked: { ...booked.tally, ...daysOf(booked.tally.money) },
-    held: [...own.map(({ amounts }) => amounts), ahead ?? ZERO, ...lost.map(lostOf)].reduce(plus, ZERO),
+    held: [...own.map(({ amounts }) => amounts), ahead ?? ZERO, ...lost].reduce(plus, ZERO),
   });
   return {
     terms: JSON.parse(entries.get("terms")),
-    overall: scope(summary.overall, live, summary.ahead.overall, ({ overall }) => overall),
-    permissions: summary.permissions.map((booked, index) =>
-      scope(booked, live.filter(({ permission }) => permission === index), summary.ahead.permissions[index], ({ permissions }) => permissions[index] ?? ZERO),
-    ),
+    overall: scope(summary.overall, live, summary.ahead.overall, lost.map(({ overall }) => overall)),
+    permissions: summary.permissions.map((booked, index) => {
+      const own = live.filter(({ permission }) => permission === index);
+      return scope(booked, own, summary.ahead.permissions[index], lost.map(({ permissions }) => permissions[index] ?? ZERO));
+    }),
     /** Bookings that D1 was not told yet. */
     untold: database.prepare("SELECT count(*) AS count FROM events").get().count,
   };

@@ -74,7 +74,8 @@ class Proof {
 
   async start() {
     const secrets = newSecrets();
-    this.upstream = await startUpstream({ openaiKey: secrets.OPENAI_API_KEY, anthropicKey: secrets.ANTHROPIC_API_KEY, seed: this.seed });
+    const { OPENAI_API_KEY: openaiKey, ANTHROPIC_API_KEY: anthropicKey } = secrets;
+    this.upstream = await startUpstream({ openaiKey, anthropicKey, seed: this.seed });
     this.broker = await startBroker({
       secrets,
       env: {
@@ -117,8 +118,8 @@ class Proof {
       this.#stopped = true;
       await Promise.all([...work, ...chores]);
       await this.#compare();
-      const { calls, kills } = this.#counts;
-      this.say(`${elapsed(this.#began)}  ${calls} calls, ${kills} kills, ${this.grants.length} grants, ${this.violations.length} violations`);
+      const [{ calls, kills }, grants, violations] = [this.#counts, this.grants.length, this.violations.length];
+      this.say(`${elapsed(this.#began)}  ${calls} calls, ${kills} kills, ${grants} grants, ${violations} violations`);
       if (this.violations.length > 0) return;
     }
   }
@@ -164,7 +165,8 @@ class Proof {
 
   #checkRefusal(call, { status, code, text, retryAfter }) {
     const body = JSON.parse(text);
-    const inShape = call.provider === "openai" ? body.error?.code === code : body.type === "error" && typeof body.error?.type === "string";
+    const isAnthropics = body.type === "error" && typeof body.error?.type === "string";
+    const inShape = call.provider === "openai" ? body.error?.code === code : isAnthropics;
     if (!inShape || typeof body.error.message !== "string") this.#violation(`${call.id}: a ${status} in a shape of its own: ${text}`);
     if (status === 429 && !(retryAfter >= 1)) this.#violation(`${call.id}: a 429 that doesn't say when to try again: ${text}`);
   }
@@ -307,7 +309,8 @@ class Proof {
     const total = (of) => this.grants.reduce((sum, grant) => sum + (of(grant) ?? 0n), 0n);
     const most = (one, other) => (one > other ? one : other);
     const overshoot = total(({ billed = 0n, booked = 0n, cap }) => most(most(billed, booked) - cap, 0n));
-    const refused = (status) => [...this.#refusals].filter(([name]) => name.startsWith(status)).reduce((sum, [, count]) => sum + count, 0);
+    const refused = (status) =>
+      [...this.#refusals].filter(([name]) => name.startsWith(status)).reduce((sum, [, count]) => sum + count, 0);
     const { calls, aborts, kills, ...counts } = this.#counts;
     const summary = {
       calls,
@@ -348,7 +351,8 @@ class Proof {
         cap: sum(({ cap }) => cap),
       };
     });
-    return { summary, violations: this.violations, kinds, refusals: Object.fromEntries(this.#refusals), worst: this.#overbooked.of, seed: this.seed };
+    const { violations, seed } = this;
+    return { summary, violations, kinds, refusals: Object.fromEntries(this.#refusals), worst: this.#overbooked.of, seed };
   }
 }
 
@@ -363,7 +367,8 @@ const elapsed = (since) => `${Math.round((Date.now() - since) / 1000)} s`.padSta
 export function report({ summary, kinds, refusals, violations, worst, seed }) {
   const lines = ["", "  grants of the kind                        number    calls      billed USD      booked USD         cap USD"];
   for (const { kind, grants, calls, billed, booked, cap } of kinds) {
-    lines.push(`  ${kind.padEnd(40)} ${String(grants).padStart(7)} ${String(calls).padStart(8)} ${[billed, booked, cap].map((nano) => usd(nano).padStart(15)).join(" ")}`);
+    const sums = [billed, booked, cap].map((nano) => usd(nano).padStart(15));
+    lines.push(`  ${kind.padEnd(40)} ${String(grants).padStart(7)} ${String(calls).padStart(8)} ${sums.join(" ")}`);
   }
   lines.push("");
   for (const [name, value] of Object.entries(summary)) lines.push(`  ${name.padEnd(40)} ${String(value).padStart(15)}`);
@@ -371,7 +376,8 @@ export function report({ summary, kinds, refusals, violations, worst, seed }) {
   for (const [name, count] of Object.entries(refusals)) lines.push(`  ${name.padEnd(40)} ${String(count).padStart(15)}`);
   if (worst) lines.push("", `  booked most above its bill: ${worst}`);
   for (const violation of violations) lines.push(`  VIOLATION: ${violation}`);
-  lines.push("", violations.length === 0 ? `  Proven: never above a cap. SEED=${seed}` : `  ${violations.length} violations. SEED=${seed} makes the same calls again.`);
+  const verdict = violations.length === 0 ? "Never above a cap." : `${violations.length} violations.`;
+  lines.push("", `  ${verdict} SEED=${seed} makes the same calls, with the same fates, again.`);
   return lines.join("\n");
 }
 

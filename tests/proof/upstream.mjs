@@ -141,7 +141,7 @@ const APIS = {
       const fields = { ...head, service_tier: fate.tier, system_fingerprint: "fp_proof000000" };
       return chatStream({ pieces, finish: fate.cut ? "length" : "stop" }, fields, indexesOf(asked), usage);
     },
-    failure: () => sse({ error: { message: "The server had an error while processing your request.", type: "server_error", param: null, code: null } }),
+    failure: () => sse({ error: { message: "The server had an error.", type: "server_error", param: null, code: null } }),
   },
   "/v1/responses": {
     provider: "openai",
