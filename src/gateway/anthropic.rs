@@ -60,9 +60,10 @@ const RULES: Rules = Rules {
         ("speed", Weight::Speed),
         ("inference_geo", Weight::Region),
     ],
-    // Not `compaction`: it reads everything once more. In `context_management` its type tells.
+    // In `fallbacks`.
+    deep_weights: &[("max_tokens", Weight::MaxOutput), ("speed", Weight::Speed)],
+    // Not `betas`: the SDKs send those as a header, where they are looked at. Not `compaction`: it reads everything once more. In `context_management` its type tells.
     weightless: &[
-        "betas",
         "cache_control",
         "context_management",
         "diagnostics",
@@ -115,6 +116,7 @@ const RULES: Rules = Rules {
         "web_search_tool_result",
         "web_search_tool_result_error",
     ],
+    carried_by: &[],
     tool_needs,
 };
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{
     prices::{Answer, Ask, AskedTier, CacheTime, Price, PriceBook, Region, ServerTool, ToolKind},
     survey::{Survey, Weights},
-    usage::{AnswerKind, Reading, Usage, Used},
+    usage::{AnswerKind, Reading, Tier, Usage, Used},
 };
 use crate::domain::{
     ledger::{Bound, Cost, Ticket, Worst},
@@ -30,7 +30,13 @@ pub struct Meterage {
     pub runs_tools: bool,
     /// How many characters are read out, if that is known.
     pub characters: Option<u64>,
+    /// The service tier that was asked for.
+    pub tier: AskedTier,
 }
+
+/// What the provider writes to the model about a tool that it knows by its `type`. Known of: 245 tokens (bash), 700 (text editor),
+/// 735 and 499 more (computer).
+const DESCRIPTION_TOKENS: u64 = 2_048;
 
 /// Names in `anthropic-beta` that let a model read or write more than its price says.
 const WIDENING_BETAS: [&str; 3] = ["context-", "output-", "compact-"];
@@ -93,7 +99,7 @@ fn ask(meterage: &Meterage, found: &Survey, capabilities: &[Capability], body_by
     let weights = &found.weights;
     let max_tokens = weights.max_output;
     Ask {
-        input_bytes: body_bytes as u64,
+        input_bytes: weights.described_tools.saturating_mul(DESCRIPTION_TOKENS).saturating_add(body_bytes as u64),
         media: weights.media,
         answer: match meterage.answer {
             AnswerKind::Chat if weights.spoken => Answer::Spoken { max_tokens },
@@ -142,6 +148,7 @@ impl Meterage {
         self.searches = if searches { found.weights.choices.unwrap_or(1).max(1) } else { 0 };
         let ask = ask(self, found, capabilities, body_bytes);
         self.runs_tools = !ask.server_tools.is_empty();
+        self.tier = ask.tier;
         let mut sum: Option<Bound> = None;
         for model in &self.models {
             let Some(price) = prices.find(self.provider, model) else {
@@ -220,11 +227,22 @@ impl Meterage {
         let named = usage.model.as_deref();
         // A length that has no price is not free.
         let covers = |price: &&Price| usage.audio_millis == 0 || price.is_by_length();
-        let cost = |model: &str| prices.find(self.provider, model).filter(covers).map(|price| price.cost(usage));
+        let cost = |model: &str| {
+            prices.find(self.provider, model).filter(covers).map(|price| self.cost_in_tiers(price, usage))
+        };
         match named {
             Some(named) if !first || self.models.iter().any(|model| model == named) => cost(named),
             _ => self.models.iter().map(|model| cost(model)).collect::<Option<Vec<_>>>()?.into_iter().max(),
         }
+    }
+
+    /// In the tier that the answer says. Where it doesn't: in the dearest that may have served the call.
+    fn cost_in_tiers(&self, price: &Price, usage: &Usage) -> NanoUsd {
+        if usage.tier.is_some() || self.provider != Provider::OpenAi {
+            return price.cost(usage);
+        }
+        let in_tier = |tier: &Tier| price.cost(&Usage { tier: Some(*tier), ..usage.clone() });
+        self.tier.possible().iter().map(in_tier).max().unwrap_or_else(|| price.cost(usage))
     }
 
     /// An answer broke off after it had said what was read: that, and all that could be written.
@@ -270,10 +288,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::ledger::{Amounts, HoldId},
-        gateway::{
-            Method, Plan, Request, Sent,
-            usage::{End, Tier},
-        },
+        gateway::{Method, Plan, Request, Sent, usage::End},
     };
 
     fn plan(provider: Provider, path: &str, body: &serde_json::Value, betas: Option<&str>) -> Plan {
@@ -354,6 +369,7 @@ mod tests {
             ),
             (messages(json!({"mcp_servers": [{"url": "https://x.example"}]})), "tool"),
             (messages(json!({"speed": "fast"})), "fast"),
+            (messages(json!({"betas": ["context-1m-2025-08-07"]})), "betas"),
             (messages(json!({"context_management": {"edits": [{"type": "compact_20260112"}]}})), "compact_20260112"),
         ] {
             assert!(unknown(&plan).contains(reason), "{:?}", plan.claim.worst);
@@ -374,6 +390,86 @@ mod tests {
         let both = bound(&messages(json!({"fallbacks": [{"model": "claude-opus-5"}]})));
         assert!(both.nano_usd().0 > 5 * one.nano_usd().0);
         assert_eq!(both.choices, 2);
+    }
+
+    #[test]
+    fn a_model_that_may_take_over_is_bound_by_what_its_own_entry_says() {
+        let usual = bound(&messages(json!({"fallbacks": [{"model": "claude-opus-5"}]})));
+        let longer = json!({"fallbacks": [{"model": "claude-opus-5", "max_tokens": 64_000}]});
+        assert_eq!(bound(&messages(longer)).output_tokens, 64_000);
+        let faster = json!({"model": "claude-opus-5", "speed": "standard", "fallbacks": [{"model": "claude-opus-5-5", "speed": "fast"}]});
+        let faster = bound(&messages(faster));
+        assert!(faster.output_pico_usd >= 2 * 25_000_000, "{faster:?}");
+        let null = json!({"fallbacks": [{"model": "claude-opus-5", "max_tokens": null, "speed": null}]});
+        let null = bound(&messages(null));
+        assert_eq!((null.output_tokens, null.output_pico_usd), (usual.output_tokens, usual.output_pico_usd));
+        let odd = json!({"fallbacks": [{"model": "claude-opus-5", "max_tokens": 1e6}]});
+        assert!(unknown(&messages(odd)).contains("max_tokens"));
+        let unpriced = json!({"fallbacks": [{"model": "claude-haiku-4-5-20251001", "speed": "fast"}]});
+        assert!(unknown(&messages(unpriced)).contains("fast"));
+    }
+
+    #[test]
+    fn tools_that_the_provider_describes_are_read_too() {
+        let tools = json!([
+            {"type": "bash_20250124", "name": "bash"},
+            {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"},
+            {"type": "computer_20250124", "name": "computer", "display_width_px": 1, "display_height_px": 1},
+            {"type": "memory_20250818", "name": "memory"},
+            {"name": "own", "input_schema": {}},
+        ]);
+        let read = bound(&messages(json!({"tools": tools}))).input_tokens;
+        assert!(read >= 346 + 245 + 700 + 735 + 499 + 2_048, "{read}");
+        assert!(bound(&messages(json!({"tools": [{"name": "own", "input_schema": {}}]}))).input_tokens < 2_048 + 300);
+    }
+
+    #[test]
+    fn reasoning_that_is_sent_by_its_id_alone_may_fill_the_window() {
+        let read = |item: serde_json::Value| {
+            let body = json!({"model": "gpt-5-mini", "max_output_tokens": 10, "input": [item]});
+            bound(&plan(Provider::OpenAi, "/v1/responses", &body, None)).input_tokens
+        };
+        for item in [
+            json!({"type": "reasoning", "id": "rs_1", "summary": []}),
+            json!({"id": "rs_1", "encrypted_content": null, "type": "reasoning", "summary": [{"type": "summary_text", "text": "x"}]}),
+        ] {
+            assert_eq!(read(item.clone()), 272_000, "{item}");
+        }
+        for item in [
+            json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}),
+            json!({"encrypted_content": "gAAA", "summary": [], "id": "rs_1", "type": "reasoning"}),
+            json!({"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "x"}]}),
+        ] {
+            assert!(read(item.clone()) < 3_000, "{item}");
+        }
+    }
+
+    #[test]
+    fn a_prediction_is_not_bound_by_the_maximum() {
+        let long = "x ".repeat(10_000);
+        let plan = chat(json!({"prediction": {"type": "content", "content": long}}));
+        assert!(unknown(&plan).contains("prediction"));
+    }
+
+    #[test]
+    fn a_tier_that_the_answer_does_not_say_is_the_dearest_that_may_have_served() {
+        let usage = Usage { input_tokens: 10, output_tokens: 10, ..Usage::default() };
+        let silent = |tier: serde_json::Value| {
+            cost(&chat(json!({"service_tier": tier})), Used::Complete(vec![usage.clone()])).unwrap().nano_usd
+        };
+        // 0.45 and 3.6 USD a million; 0.25 and 2.
+        let (dear, usual) = (NanoUsd(10 * 450 + 10 * 3_600), NanoUsd(10 * 250 + 10 * 2_000));
+        for tier in [json!("priority"), json!("auto"), json!("fast"), json!(null)] {
+            assert_eq!(silent(tier.clone()), dear, "{tier}");
+        }
+        for tier in [json!("default"), json!("flex")] {
+            assert_eq!(silent(tier.clone()), usual, "{tier}");
+        }
+        let told = Usage { tier: Some(Tier::Standard), ..usage.clone() };
+        assert_eq!(
+            cost(&chat(json!({"service_tier": "priority"})), Used::Complete(vec![told])).unwrap().nano_usd,
+            usual
+        );
     }
 
     #[test]
@@ -436,6 +532,7 @@ mod tests {
             searches: 0,
             runs_tools: false,
             characters,
+            tier: AskedTier::Unsaid,
         }
     }
 

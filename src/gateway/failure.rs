@@ -400,11 +400,15 @@ pub fn is_billed(status: u16, body: Option<&str>) -> Billed {
     match status {
         429 => Billed::Nothing,
         408 | 504 => Billed::Unknown,
+        400 if body.is_some_and(|body| AFTER_WRITING.iter().any(|words| body.contains(words))) => Billed::Unknown,
         ..500 => Billed::ACall,
         500 | 503 | 529 if says_error() => Billed::Nothing,
         _ => Billed::Unknown,
     }
 }
+
+/// What providers say with a 400 of an answer that was written and is kept back: nobody says whether that is billed.
+const AFTER_WRITING: [&str; 2] = ["Output blocked by content filtering policy", "Could not finish the message because"];
 
 #[derive(serde::Deserialize)]
 struct ErrorBody {
@@ -450,5 +454,24 @@ const fn whose(limit: &Limit) -> &'static str {
     match limit.scope {
         Scope::Permission => "permission",
         Scope::Grant => "grant",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_was_written_and_kept_back_may_be_billed() {
+        for message in [
+            "Output blocked by content filtering policy",
+            "Could not finish the message because max_tokens or model output limit was reached. Please try again with higher max_tokens.",
+        ] {
+            let body = serde_json::json!({ "error": { "type": "invalid_request_error", "message": message } });
+            assert_eq!(is_billed(400, Some(&body.to_string())), Billed::Unknown, "{message}");
+        }
+        let usual = r#"{"error":{"type":"invalid_request_error","message":"max_tokens: Field required"}}"#;
+        assert_eq!(is_billed(400, Some(usual)), Billed::ACall);
+        assert_eq!(is_billed(400, None), Billed::ACall);
     }
 }

@@ -55,6 +55,7 @@ const CHAT: Kind = Kind::Call(Call {
             ("modalities", Weight::Spoken),
             ("stream_options", Weight::StreamOptions),
         ],
+        // Not `prediction`: what of it is rejected is billed as written, whatever the maximum.
         weightless: &[
             "frequency_penalty",
             "function_call",
@@ -65,7 +66,6 @@ const CHAT: Kind = Kind::Call(Call {
             "metadata",
             "moderation",
             "parallel_tool_calls",
-            "prediction",
             "presence_penalty",
             "prompt_cache_key",
             "prompt_cache_options",
@@ -227,6 +227,7 @@ const RULES: Rules = Rules {
     tool_keys: &[],
     files: &[],
     weights: &[("service_tier", Weight::Tier)],
+    deep_weights: &[],
     weightless: &["input", "dimensions", "encoding_format", "user"],
     media_keys: &["image_url", "input_audio", "file", "file_url", "file_data", "file_uri"],
     text_types: &[
@@ -261,6 +262,7 @@ const RULES: Rules = Rules {
         "text",
         "web_search_call",
     ],
+    carried_by: &[("reasoning", "encrypted_content")],
     tool_needs,
 };
 

@@ -15,7 +15,7 @@ use super::{
     dialect::{Call, Dialect, Endpoint, Kind, Method},
     failure::Failure,
     multipart::Boundary,
-    prices::PriceBook,
+    prices::{AskedTier, PriceBook},
     splice,
     survey::{Survey, survey, survey_form},
     usage::AnswerKind,
@@ -216,6 +216,7 @@ impl Route {
                         searches: 0,
                         runs_tools: false,
                         characters: None,
+                        tier: AskedTier::Unsaid,
                     },
                     usage_in_stream: UsageInStream::Unasked,
                     maximum: None,
@@ -235,6 +236,7 @@ impl Route {
                     searches: 0,
                     runs_tools: false,
                     characters: found.weights.characters,
+                    tier: AskedTier::Unsaid,
                 };
                 let worst = meterage.weigh(prices, &found, &capabilities, sent.body.len(), sent.betas);
                 let need = Need::Model { models, capabilities };
@@ -348,6 +350,20 @@ mod tests {
         let plan = chat(r#"{"model":"gpt-5-mini","stream":true,"messages":[]}"#);
         assert!(plan.as_ref().unwrap().stream);
         assert_eq!(need(plan), (vec!["gpt-5-mini".to_owned()], vec![Capability::Chat]));
+    }
+
+    #[test]
+    fn options_of_a_stream_that_say_nothing_are_set_where_they_stand() {
+        let edited = |options: &str| {
+            let body = format!(r#"{{"model":"m","stream":true,"stream_options":{options}}}"#);
+            let edit = chat(&body).unwrap().edit(body.as_bytes(), None);
+            edit.map(|edit| String::from_utf8(edit.body.unwrap()).unwrap())
+        };
+        let expected = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#;
+        assert_eq!(edited("null").unwrap(), expected);
+        for options in ["false", "[]", "\"\""] {
+            assert!(matches!(edited(options), Err(Failure::InvalidRequest(_))), "{options}");
+        }
     }
 
     #[test]

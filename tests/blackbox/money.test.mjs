@@ -55,7 +55,7 @@ const delta = (content) => chunk([{ index: 0, delta: { content }, finish_reason:
 
 test("a call is booked at what the provider says it used, with the prices that were used", async () => {
   const { access_token: token, grant_id: id } = await grant(openai({ budget_usd: "5.00" }));
-  provider.json(completion(usage(1000, 50, { prompt_tokens_details: { cached_tokens: 400 } })));
+  provider.json(completion(usage(1000, 50, { prompt_tokens_details: { cached_tokens: 400 } }), { service_tier: "default" }));
   const answer = await chat(broker, token, "hello", { model: "gpt-5-mini", max_completion_tokens: 100 });
   assert.equal(answer.status, 200, answer.text);
   const [row] = await bookings(id, 1);
@@ -115,6 +115,36 @@ test("room that only calls in flight hold is a 429 with Retry-After", async () =
   gate.resolve();
   assert.equal((await first).status, 200);
   await until(async () => (await chat(broker, token, "hello", { ...own, max_completion_tokens: 600 })).status === 200, "room again");
+});
+
+test("a model that may take over is held at the maximum of its own entry", async () => {
+  const { access_token: token } = await grant(anthropic({ budget_usd: "0.10" }));
+  const before = provider.requests.length;
+  const fallbacks = [{ model: "claude-opus-5", max_tokens: 64_000 }];
+  assertAnthropicError(await messages(broker, token, "hello", { model: "claude-haiku-4-5", max_tokens: 1, fallbacks }), 402, "budget_exhausted");
+  assert.equal(provider.requests.length, before);
+});
+
+test("an answer that the provider wrote and kept back is booked at the most", async () => {
+  const { access_token: token, grant_id: id } = await grant(anthropic({ budget_usd: "1.00" }));
+  provider.json({ type: "error", error: { type: "invalid_request_error", message: "Output blocked by content filtering policy" } }, 400);
+  assert.equal((await messages(broker, token, "hello", { model: "claude-haiku-4-5", max_tokens: 1000 })).status, 400);
+  const [row] = await bookings(id, 1);
+  assert.equal(row.basis, "bound");
+  assert.ok(row.nano_usd > 1000 * 5000, String(row.nano_usd));
+});
+
+test("options of a stream that are null are set, not named twice", async () => {
+  const { access_token: token, grant_id: id } = await grant(openai({ budget_usd: "1.00" }));
+  const fake = `data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`;
+  const text = `${fake}\n\n${fake}\r\n\r\n`;
+  provider.stream([...sse([delta(text), delta(fake), chunk([], usage(500, 70))]), "data: [DONE]\n\n"]);
+  const answer = await chat(broker, token, "hello", { ...own, stream: true, stream_options: null });
+  assert.equal(answer.status, 200, answer.text);
+  assert.deepEqual(provider.requests.at(-1).stream_options, { include_usage: true });
+  assert.equal(answer.text, [...sse([delta(text), delta(fake)]), "data: [DONE]\n\n"].join(""));
+  const [row] = await bookings(id, 1);
+  assert.deepEqual([row.basis, row.nano_usd], ["usage", 500 * 1000 + 70 * 10_000]);
 });
 
 test("a maximum that the call doesn't name is set to what fits, and said in a header", async () => {

@@ -66,7 +66,7 @@ pub enum AskedTier {
 
 impl AskedTier {
     /// The tiers that may serve the call. Whatever is asked for may be served as the standard one.
-    pub(super) const fn possible(self) -> &'static [Tier] {
+    pub(in super::super) const fn possible(self) -> &'static [Tier] {
         match self {
             Self::Unsaid => &[Tier::Standard, Tier::Flex, Tier::Priority],
             Self::Standard => &[Tier::Standard],

@@ -40,6 +40,8 @@ pub(super) struct Survey {
     pub(super) capabilities: Vec<Capability>,
     /// The first field that can't be granted, and why.
     pub(super) refused: Option<(String, &'static str)>,
+    /// What has to carry the text of the object whose `type` was read last; see [`Rules::carried_by`].
+    carrier: Option<&'static str>,
 }
 
 impl Survey {
@@ -157,6 +159,8 @@ impl<'de> Visitor<'de> for Top<'_> {
                         once(name)?;
                     }
                     let said = map.next_value_seed(Value::under(key, rules, survey))?;
+                    // Also where they say nothing: the key stands there, and must not stand there twice.
+                    survey.weights.stream_options |= weight == Some(Weight::StreamOptions);
                     if said == Said::Nothing {
                         continue;
                     }
@@ -166,11 +170,7 @@ impl<'de> Visitor<'de> for Top<'_> {
                     if let Some((name, reason)) = refused.or(list.filter(|_| said != Said::List)) {
                         survey.refuse(name, reason);
                     }
-                    match weight {
-                        Some(Weight::Spoken) => survey.weights.spoken = true,
-                        Some(Weight::StreamOptions) => survey.weights.stream_options = true,
-                        _ => {}
-                    }
+                    survey.weights.spoken |= weight == Some(Weight::Spoken);
                     if let Some((_, capability)) = noted {
                         survey.need(&[*capability]);
                     }

@@ -33,6 +33,8 @@ pub(in super::super) struct Rules {
     pub(in super::super) tool_keys: &'static [&'static str],
     /// Keys, at the top, that decide what the call can cost; with what they say.
     pub(in super::super) weights: &'static [(&'static str, Weight)],
+    /// Keys, at any depth below the top, that decide the same as those of the same name there: a model that may take over has its own.
+    pub(in super::super) deep_weights: &'static [(&'static str, Weight)],
     /// All other keys, at the top, of which it is known that they cost nothing by themselves.
     pub(in super::super) weightless: &'static [&'static str],
     /// Keys, at any depth, behind which something else than text may be.
@@ -41,6 +43,9 @@ pub(in super::super) struct Rules {
     pub(in super::super) files: &'static [&'static str],
     /// Values of `type`, at any depth outside of tools, that bring nothing but text. Any other may be media.
     pub(in super::super) text_types: &'static [&'static str],
+    /// Of those: types whose text the provider may have kept, and the key that carries it where it is sent along. With an `id` alone
+    /// it may be of any length.
+    pub(in super::super) carried_by: &'static [(&'static str, &'static str)],
     /// What a tool of this `type` needs; a tool without one has the type `""`.
     pub(in super::super) tool_needs: fn(&str) -> ToolNeeds,
 }

@@ -20,6 +20,8 @@ const RULES: Rules = Rules {
         ("service_tier", Weight::Tier),
         ("stream_options", Weight::StreamOptions),
     ],
+    deep_weights: &[],
+    carried_by: &[],
     weightless: &["messages", "tools", "input", "system"],
     media_keys: &["image_url"],
     text_types: &["text", "function", "message", "tool_result", "ephemeral"],

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Rules, STORED_ELSEWHERE, Survey, ToolNeeds};
+use super::{Rules, STORED_ELSEWHERE, Survey, ToolNeeds, Weight};
 
 /// Most models that one body may name.
 const MAX_NAMED_MODELS: usize = 16;
@@ -52,6 +52,8 @@ enum Place {
     Ttl,
     /// Behind a key `mode`: of reasoning.
     Mode,
+    /// Behind one of [`Rules::deep_weights`].
+    Weight(&'static str, Weight),
 }
 
 /// What a value says: `null`, `false`, an empty text and an empty list say nothing. An empty object does say something:
@@ -109,9 +111,22 @@ impl<'a> Value<'a> {
             "mode" => Place::Mode,
             _ if rules.tool_keys.contains(&key) => Place::Tool,
             _ if rules.opaque.contains(&key) => Place::Opaque,
-            _ => Place::Plain,
+            _ => match rules.deep_weights.iter().find(|(name, _)| *name == key) {
+                Some((name, weight)) => Place::Weight(name, *weight),
+                None => Place::Plain,
+            },
         };
         Self { rules, survey, place }
+    }
+
+    /// What a key that decides says: a number that is none here is one that nobody here knows.
+    fn weigh(&mut self, number: Option<u64>, text: Option<&str>) {
+        let Place::Weight(name, weight) = self.place else { return };
+        match (weight, number, text) {
+            (Weight::MaxOutput, Some(number), _) => self.survey.weights.note_number(weight, Some(number)),
+            (Weight::Speed, _, Some(text)) => self.survey.weights.note_text(weight, Some(text.to_owned())),
+            _ => self.survey.weights.note_unknown(name),
+        }
     }
 
     /// Anything but an object or list.
@@ -134,6 +149,8 @@ impl<'a> Value<'a> {
         let needs = (self.rules.tool_needs)(kind);
         if needs != ToolNeeds::NOTHING {
             self.survey.weights.note_tool(kind, max_uses);
+        } else if !["", "custom", "function", "namespace"].contains(&kind) {
+            self.survey.weights.described_tools = self.survey.weights.described_tools.saturating_add(1);
         }
         self.survey.need(needs.capabilities);
         if needs.model && !names_a_model {
@@ -164,23 +181,28 @@ impl<'de> Visitor<'de> for Value<'_> {
         Ok(Said::Nothing)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Said, E> {
+    fn visit_bool<E>(mut self, value: bool) -> Result<Said, E> {
+        self.weigh(None, None);
         Ok(self.scalar(if value { Said::Other } else { Said::Nothing }))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Said, E> {
+    fn visit_i64<E>(mut self, _: i64) -> Result<Said, E> {
+        self.weigh(None, None);
         Ok(self.scalar(Said::Other))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Said, E> {
+    fn visit_u64<E>(mut self, number: u64) -> Result<Said, E> {
+        self.weigh(Some(number), None);
         Ok(self.scalar(Said::Other))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Said, E> {
+    fn visit_f64<E>(mut self, _: f64) -> Result<Said, E> {
+        self.weigh(None, None);
         Ok(self.scalar(Said::Other))
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Said, E> {
+    fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<Said, E> {
+        self.weigh(None, Some(text));
         match self.place {
             Place::Model if !text.is_empty() => {
                 let models = &mut self.survey.nested_models;
@@ -201,6 +223,8 @@ impl<'de> Visitor<'de> for Value<'_> {
                     // The model reads everything once more, and writes what it makes of it.
                     self.survey.weights.note_tool(text, None);
                 }
+                self.survey.carrier =
+                    self.rules.carried_by.iter().find(|(kind, _)| *kind == text).map(|(_, carrier)| *carrier);
                 if !self.rules.text_types.contains(&text) {
                     self.survey.weights.media = true;
                 }
@@ -214,6 +238,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Said, A::Error> {
         self.not_a_tool_that_is_known();
+        self.weigh(None, None);
         let Self { rules, survey, place } = self;
         let place = if place == Place::Tools { Place::Tool } else { Place::Plain };
         let mut said = Said::Nothing;
@@ -224,9 +249,12 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Said, A::Error> {
+        self.weigh(None, None);
         let mut tool_type: Option<Cow<'de, str>> = None;
         let mut max_uses: Option<Option<u64>> = None;
         let mut told = Told::default();
+        let mut carrier = None;
+        let mut carriers: Vec<&'static str> = Vec::new();
         while let Some(key) = map.next_key::<Key<'de>>()? {
             let key = key.0.as_ref();
             if self.rules.is_decisive_in_another_case(key, false) {
@@ -246,12 +274,27 @@ impl<'de> Visitor<'de> for Value<'_> {
                 map.next_value_seed(Value::under(key, self.rules, self.survey))?
             };
             told.note(key, said).map_err(A::Error::duplicate_field)?;
+            if key == "type" {
+                carrier = self.survey.carrier.take();
+            }
+            carriers.extend(
+                self.rules
+                    .carried_by
+                    .iter()
+                    .map(|(_, carrier)| *carrier)
+                    .filter(|name| *name == key && said == Said::Text),
+            );
             if said != Said::Nothing && self.rules.media_keys.contains(&key) {
                 self.survey.weights.media = true;
             }
             if self.rules.is_reference(key, said) {
                 self.survey.refuse(key, STORED_ELSEWHERE);
             }
+        }
+        if told.id.is_some_and(|said| said != Said::Nothing)
+            && carrier.is_some_and(|carrier| !carriers.contains(&carrier))
+        {
+            self.survey.weights.media = true;
         }
         if self.rules.bare_ids && told.is_a_bare_id() {
             self.survey.refuse("id", STORED_ELSEWHERE);

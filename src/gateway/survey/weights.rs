@@ -30,6 +30,8 @@ pub(in super::super) struct Weights {
     pub(in super::super) spoken: bool,
     /// Options of the stream are named.
     pub(in super::super) stream_options: bool,
+    /// Tools that the caller runs and that the provider describes to the model.
+    pub(in super::super) described_tools: u64,
     /// Tools that run at the provider.
     pub(in super::super) tools: Vec<Tool>,
     /// The first key at the top of which nobody here knows what it costs.
@@ -70,7 +72,11 @@ impl Weights {
     pub(super) fn note_text(&mut self, weight: Weight, text: Option<String>) {
         match weight {
             Weight::Tier => self.tier = text,
-            Weight::Speed => self.speed = text,
+            // Of several, the one that isn't the usual.
+            Weight::Speed if self.speed.as_deref().is_none_or(|speed| speed == "standard") => {
+                self.speed = text.or(self.speed.take())
+            }
+            Weight::Speed => {}
             Weight::Region => self.region = text,
             Weight::Format => self.format = text,
             // One for each that Unicode counts.
