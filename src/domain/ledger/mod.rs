@@ -302,6 +302,10 @@ impl Ledger {
     fn let_through(&mut self, hold: Hold, effects: &mut Vec<Effect>) -> HoldId {
         let id = HoldId(self.next_hold);
         let (permission, amounts, at) = (hold.permission, hold.amounts, hold.reserved_at);
+        if self.step.used_at.day() != at.day() && (self.step.like.is_some() || !self.unsaved.is_empty()) {
+            // What was set aside yesterday was measured by yesterday's room, and after a crash all of it would count as today's.
+            self.checkpoint(effects);
+        }
         self.next_hold = self.next_hold.saturating_add(1);
         self.last_used_at = Some(at);
         self.step.used_at = at;

@@ -141,3 +141,19 @@ fn what_is_stored_stays_small_beside_one_call_that_lasts() {
     }
     assert!(grant.disk.holds.len() <= 2);
 }
+
+#[test]
+fn a_call_of_yesterday_that_a_crash_made_doubtful_takes_no_room_of_today() {
+    let mut grant = Fixture::ahead(r#"{"budget_usd":"0.000001","budget_period":"day"}"#, "");
+    grant.now = Timestamp::from_millis(START.next_day().millis() - 1000);
+    for _ in 0..3 {
+        grant.spend(10).unwrap();
+    }
+    grant.later(2);
+    for _ in 0..100 {
+        grant.spend(10).unwrap();
+    }
+    grant.crash();
+    let usage = grant.usage().permissions[0];
+    assert!(usage.spent.0 + usage.held.0 <= 1000, "{usage:?}");
+}
