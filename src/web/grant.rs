@@ -33,6 +33,8 @@ use crate::domain::{
     time::Timestamp,
 };
 
+/// How often a pause is tried where the limits change meanwhile.
+const PAUSE_ATTEMPTS: usize = 5;
 /// Most bookings on the page.
 const MAX_BOOKINGS: u32 = 50;
 
@@ -234,8 +236,18 @@ async fn set_paused<P: Ports>(
 ) -> Result<Response<Body>, Trouble> {
     let grant = own_grant(state, &visitor, id).await?;
     let limits = |terms: &Terms| terms.limits_of_permissions().copied().collect();
-    let to = |terms: &Terms| Ok(Change { limits: terms.limits, permissions: limits(terms), paused });
-    match change(state, &grant, to).await {
+    let to = |terms: &Terms| {
+        Ok(Change { limits: terms.limits, permissions: limits(terms), paused, revision: Some(terms.revision) })
+    };
+    let mut changed = change(state, &grant, to).await;
+    for _ in 1..PAUSE_ATTEMPTS {
+        // Whatever limits hold, a pause is meant.
+        if !matches!(changed, Err(ChangeError::ChangedElsewhere)) {
+            break;
+        }
+        changed = change(state, &grant, to).await;
+    }
+    match changed {
         Ok(()) => Ok(see_other(&format!("/grants/{}?{}", grant.id, if paused { "paused" } else { "resumed" }))),
         Err(error) => Ok(refused(state, visitor, &grant, &error, None).await),
     }
@@ -249,12 +261,21 @@ async fn change<P: Ports>(
 ) -> Result<(), ChangeError> {
     let snapshot = read_ledger(state, &grant.id).await.map_err(ChangeError::Unreadable)?;
     let change = to(terms_of(grant, Some(&snapshot)))?;
-    let answer = state.ports.change_ledger(&grant.id, change).await;
+    let answer = state.ports.change_ledger(&grant.id, change.clone()).await;
     let terms = answer.map_err(|error| ChangeError::Unconfirmed(error.0))?.map_err(|refusal| match refusal {
         Refusal::Revoked | Refusal::Expired => ChangeError::Ended,
         _ => ChangeError::DoesNotFit,
     })?;
+    if !holds(&change, &terms) {
+        return Err(ChangeError::ChangedElsewhere);
+    }
     state.ports.note_terms(&grant.id, &terms).await.map_err(|error| ChangeError::NotNoted(error.0))
+}
+
+/// Whether the terms are what the change makes of them.
+fn holds(change: &Change, terms: &Terms) -> bool {
+    (change.limits, change.paused) == (terms.limits, terms.paused)
+        && terms.limits_of_permissions().eq(&change.permissions)
 }
 
 async fn read_ledger<P: Ports>(state: &AppState<P>, id: &GrantId) -> Result<Snapshot, String> {
@@ -275,7 +296,7 @@ fn read_change(params: &Params, terms: &Terms) -> Result<Change, ChangeError> {
     if revision != terms.revision {
         return Err(ChangeError::ChangedElsewhere);
     }
-    Ok(Change { limits, permissions, paused: terms.paused })
+    Ok(Change { limits, permissions, paused: terms.paused, revision: Some(revision) })
 }
 
 fn prefix(permission: usize) -> String {

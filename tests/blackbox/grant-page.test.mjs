@@ -253,6 +253,21 @@ test("what was changed in another tab is not overwritten unseen", async () => {
   assert.equal((await browser.submit(await limitsForm(id))).status, 303, "saving nothing new is no error");
 });
 
+test("of changes at the same moment none undoes another that was confirmed", async () => {
+  const { grant_id: id } = await browser.grant(app);
+  for (let round = 1; round <= 10; round += 1) {
+    const page = await open(id);
+    const limits = page.form(`/grants/${id}`).fill({ requests: String(100 - round) });
+    const [saved, paused] = await Promise.all([browser.submit(limits), browser.submit(page.form(`/grants/${id}/pause`))]);
+    assert.equal(paused.status, 303, "a pause is never refused because of limits");
+    assert.ok([303, 409].includes(saved.status), String(saved.status));
+    const held = await open(id);
+    assert.match(held.text, /Paused/, `round ${round}`);
+    if (saved.status === 303) assert.equal(held.form(`/grants/${id}`).value("requests"), String(100 - round), `round ${round}`);
+    await press(id, "resume");
+  }
+});
+
 for (const deed of ["", "/pause", "/resume"]) {
   test(`CWE-352: a post to the grant${deed} takes the CSRF token of the session and the own origin`, async () => {
     const { access_token: token, grant_id: id } = await browser.grant(app, asking({ requests: 2 }));

@@ -173,6 +173,9 @@ pub struct Change {
     pub permissions: Vec<Limits>,
     /// Whether every call is refused until the user resumes it.
     pub paused: bool,
+    /// Of the terms that the change was made from. Where others hold by now nothing is changed. `None`: of any.
+    #[serde(default)]
+    pub revision: Option<u64>,
 }
 
 /// The answer to a [`Command`].
@@ -184,7 +187,7 @@ pub enum Reply {
     Refused(Refusal),
     /// To `Settle`, `Release`, `Revoke` and `Wake`.
     Done,
-    /// To `Change`: what holds now.
+    /// To `Change`: what holds now, which is something else where a change came first.
     Changed(Terms),
     /// To `Read`.
     Snapshot(Box<Snapshot>),

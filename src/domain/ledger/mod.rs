@@ -470,6 +470,9 @@ impl Ledger {
         if change.permissions.len() != self.terms.permissions.len() {
             return Reply::Refused(Refusal::NoSuchGrant);
         }
+        if change.revision.is_some_and(|revision| revision != self.terms.revision) {
+            return Reply::Changed(self.terms.clone());
+        }
         let before = self.terms.clone();
         self.terms.limits = change.limits;
         for (permission, limits) in self.terms.permissions.iter_mut().zip(change.permissions) {

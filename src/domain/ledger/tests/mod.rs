@@ -159,7 +159,7 @@ impl Fixture {
     fn change(&mut self, edit: impl FnOnce(&mut Change)) -> Reply {
         let terms = self.ledger.terms();
         let permissions = terms.permissions.iter().map(|permission| permission.limits).collect();
-        let mut change = Change { limits: terms.limits, permissions, paused: terms.paused };
+        let mut change = Change { limits: terms.limits, permissions, paused: terms.paused, revision: None };
         edit(&mut change);
         self.apply(Command::Change(change))
     }

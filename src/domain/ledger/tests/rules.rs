@@ -204,6 +204,21 @@ fn a_change_counts_once_however_often_it_is_sent() {
 }
 
 #[test]
+fn a_change_of_terms_that_no_longer_hold_changes_nothing() {
+    let mut grant = Fixture::new("{}", "");
+    grant.change(|change| change.paused = true);
+    let Reply::Changed(terms) = grant.change(|change| (change.paused, change.revision) = (false, Some(0))) else {
+        panic!()
+    };
+    assert!(terms.paused);
+    let Reply::Changed(terms) = grant.change(|change| (change.paused, change.revision) = (false, Some(1))) else {
+        panic!()
+    };
+    assert!(!terms.paused);
+    assert_eq!(terms.revision, 2);
+}
+
+#[test]
 fn nothing_is_changed_on_a_grant_that_has_ended() {
     let mut grant = Fixture::new("{}", "");
     grant.apply(Command::Revoke);
