@@ -143,7 +143,8 @@ impl Messages {
             self.terms.fast = speed == "fast";
         }
         if let Some(geo) = text(usage, "inference_geo")? {
-            self.terms.in_region = geo == "us";
+            // One that is too new to know is one region too.
+            self.terms.in_region = !["global", "not_available", ""].contains(&geo);
         }
         let iterations = list(usage, "iterations")?;
         if !iterations.is_empty() {

@@ -28,6 +28,16 @@ fn a_messages_input_includes_what_was_cached() {
 }
 
 #[test]
+fn every_region_but_anywhere_is_one() {
+    for (geo, in_region) in [("us", true), ("eu", true), ("global", false), ("not_available", false)] {
+        let whole =
+            format!(r#"{{"model":"m","usage":{{"input_tokens":1,"output_tokens":2,"inference_geo":"{geo}"}}}}"#);
+        let usage = Usage { input_tokens: 1, output_tokens: 2, in_region, model: model("m"), ..Usage::default() };
+        assert_eq!(json(AnswerKind::Messages, &whole), complete(&[usage]), "{geo}");
+    }
+}
+
+#[test]
 fn cache_writes_that_are_not_told_apart_were_for_the_usual_time() {
     let whole = r#"{"model":"m","usage":{"input_tokens":1,"cache_creation_input_tokens":10,"cache_creation":null,"output_tokens":2}}"#;
     let usage =
