@@ -73,10 +73,11 @@ impl Weights {
         match weight {
             Weight::Tier => self.tier = text,
             // Of several, the one that isn't the usual.
-            Weight::Speed if self.speed.as_deref().is_none_or(|speed| speed == "standard") => {
-                self.speed = text.or(self.speed.take())
+            Weight::Speed => {
+                if self.speed.as_deref().is_none_or(|speed| speed == "standard") {
+                    self.speed = text.or(self.speed.take());
+                }
             }
-            Weight::Speed => {}
             Weight::Region => self.region = text,
             Weight::Format => self.format = text,
             // One for each that Unicode counts.
