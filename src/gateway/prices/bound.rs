@@ -66,7 +66,8 @@ impl Price {
             input_tokens,
             output_pico_usd: u64::try_from(output).unwrap_or(u64::MAX).min(MAX_STORED_INTEGER),
             output_tokens,
-            choices: ask.choices.max(1),
+            // After each use of a tool the model writes again, and nobody says whether the maximum is one for all of that.
+            choices: ask.choices.max(1).saturating_mul(uses.saturating_add(1)),
             least_output_tokens,
         })
     }
