@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `object.mjs` | the object that the platform sees: reads and writes its storage, sets its alarm |
 //! | this one | what is in memory, what is asked of D1, and when to wake up |
-//! | [`storage`] | what stands in the tables of the object |
-//! | [`outbox`] | when D1 is told what was booked |
+//! | `storage` | what stands in the tables of the object |
+//! | `outbox` | when D1 is told what was booked |
 //!
 //! The object itself is a script, since each thing that is asked of the platform from wasm costs as much as a decision: a command is
 //! one call of [`LedgerCore::command`], whose answer says what to store. It decides nothing.
@@ -34,7 +34,7 @@ use outbox::Outbox;
 use storage::{Stored, Writes};
 
 /// The ledger of one grant. Where it answers with a text for `object.mjs` to carry out, that has a line with the replies, a line with
-/// when to wake the object or nothing, and then what to store; see [`Writes::write_to`].
+/// when to wake the object or nothing, and then what to store; see `Writes::write_to`.
 #[wasm_bindgen]
 pub struct LedgerCore {
     env: Env,
