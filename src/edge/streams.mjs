@@ -79,7 +79,7 @@ function saysUsage(line) {
 }
 
 /** Whole lines pass, but for the one; an unfinished one waits for its end. */
-class Lines {
+export class Lines {
   rest = "";
   taken = "";
   #afterUsage = false;
@@ -92,7 +92,7 @@ class Lines {
       this.rest = text.slice(end);
       text = text.slice(0, end);
     }
-    if (!this.#afterUsage && !EMPTY_CHOICES.test(text)) return text;
+    if (text === "" || (!this.#afterUsage && !EMPTY_CHOICES.test(text))) return text;
     let passing = "";
     for (const line of text.split(/(?<=\n)/)) {
       // The empty line that ends the event goes with it.
