@@ -9,7 +9,7 @@ use aipassport::{
     domain::permission::Provider,
     gateway::{
         prices::PriceBook,
-        usage::{AnswerKind, End, Meter, Reading, Usage, UsageStripper, Used},
+        usage::{AnswerKind, End, Meter, Reading, Usage, Used},
     },
 };
 use serde::Deserialize;
@@ -108,35 +108,6 @@ fn a_stream_of_the_corpus_that_breaks_anywhere_never_says_more_than_it_did_as_a_
             }
         }
     }
-}
-
-#[test]
-fn the_usage_alone_is_taken_out_of_a_chat_of_the_corpus_and_nothing_else() {
-    let mut taken = 0;
-    for case in corpus().into_iter().filter(|case| case.kind == "chat" && case.stream) {
-        for part in [1, 2, 3, 7, 64, usize::MAX] {
-            let mut stripper = UsageStripper::new();
-            let mut passed: Vec<u8> = case.body.as_bytes().chunks(part).flat_map(|part| stripper.feed(part)).collect();
-            passed.extend(stripper.finish());
-            let expected = without_usage_alone(&case.body);
-            assert_eq!(String::from_utf8(passed).unwrap(), expected, "{} in parts of {part}", case.name);
-            taken += usize::from(expected != case.body);
-        }
-    }
-    assert!(taken > 100, "{taken}");
-}
-
-/// Told from its text, as the corpus writes it.
-fn without_usage_alone(body: &str) -> String {
-    let end = if body.contains("\r\n") {
-        "\r\n\r\n"
-    } else if body.contains('\r') {
-        "\r\r"
-    } else {
-        "\n\n"
-    };
-    let is_kept = |event: &&str| !(event.contains(r#""choices":[],"usage":{"#) && event.ends_with('}'));
-    body.split_inclusive(end).filter(|event| is_kept(&event.trim_end())).collect()
 }
 
 #[test]

@@ -14,7 +14,6 @@ mod reader;
 mod responses;
 mod skim;
 mod sse;
-mod strip;
 mod tokens;
 
 #[cfg(test)]
@@ -22,7 +21,6 @@ mod tests;
 
 pub use meter::{AnswerKind, Meter, Reading, Used};
 pub use reader::End;
-pub use strip::UsageStripper;
 
 /// What a call used, in the words of no provider. Every count that is named "of" another is part of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
