@@ -140,6 +140,16 @@ impl ModelPattern {
         }
     }
 
+    /// Whether every model that this entry allows is allowed by `other`.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        match other.0.strip_suffix('*') {
+            // Of a prefix of one's own the text begins with the other's just when all of its models do.
+            Some(prefix) => self.0.starts_with(prefix),
+            None => self == other,
+        }
+    }
+
     /// Whether it is `*`.
     #[must_use]
     pub fn is_every_model(&self) -> bool {
@@ -204,14 +214,34 @@ impl Permission {
     pub fn allows_model(&self, model: &str) -> bool {
         self.models.iter().any(|pattern| pattern.matches(model))
     }
+
+    /// Whether every call that this one allows is allowed by `other` alone, its limits left aside: the same provider, each entry of
+    /// `models` within one of the other's, no capability more.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.provider == other.provider
+            && self.models.iter().all(|mine| other.models.iter().any(|theirs| mine.is_within(theirs)))
+            && self.capabilities.is_subset(&other.capabilities)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pattern(text: &str) -> ModelPattern {
         text.parse().unwrap()
+    }
+
+    fn permission(models: &[&str], capabilities: &[Capability]) -> Permission {
+        Permission {
+            provider: Provider::OpenAi,
+            models: models.iter().map(|text| pattern(text)).collect(),
+            capabilities: capabilities.iter().copied().collect(),
+            limits: Limits::NONE,
+        }
     }
 
     #[test]
@@ -231,6 +261,64 @@ mod tests {
     fn a_star_inside_an_entry_is_refused() {
         for text in ["", "a*b", "**", "a b", "gpt\n*", "é"] {
             assert_eq!(text.parse::<ModelPattern>(), Err(InvalidModelPattern), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_within_itself_and_within_a_prefix_of_it() {
+        for (mine, theirs) in
+            [("gpt-5", "gpt-5"), ("gpt-5", "gpt-5*"), ("gpt-5.1*", "gpt-5*"), ("gpt-5*", "*"), ("*", "*")]
+        {
+            assert!(pattern(mine).is_within(&pattern(theirs)), "{mine} {theirs}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_not_within_a_narrower_one() {
+        for (mine, theirs) in
+            [("gpt-5*", "gpt-5"), ("gpt*", "gpt-5*"), ("*", "gpt-5*"), ("gpt-4", "gpt-5*"), ("GPT-5", "gpt-5")]
+        {
+            assert!(!pattern(mine).is_within(&pattern(theirs)), "{mine} {theirs}");
+        }
+    }
+
+    #[test]
+    fn a_permission_with_fewer_models_and_capabilities_is_within() {
+        let theirs = permission(&["gpt-5*", "embed"], &[Capability::Chat, Capability::Embeddings]);
+        assert!(permission(&["embed", "gpt-5-mini"], &[Capability::Chat]).is_within(&theirs));
+        assert!(theirs.is_within(&theirs));
+    }
+
+    #[test]
+    fn a_permission_with_one_model_more_is_not_within() {
+        let theirs = permission(&["gpt-5*"], &[Capability::Chat]);
+        assert!(!permission(&["gpt-5", "gpt-4"], &[Capability::Chat]).is_within(&theirs));
+    }
+
+    #[test]
+    fn a_permission_with_one_capability_more_is_not_within() {
+        let theirs = permission(&["gpt-5*"], &[Capability::Chat]);
+        assert!(!permission(&["gpt-5"], &[Capability::Chat, Capability::ServerTools]).is_within(&theirs));
+    }
+
+    #[test]
+    fn a_permission_at_another_provider_is_not_within() {
+        let mine = permission(&["*"], &[Capability::Chat]);
+        assert!(!mine.is_within(&Permission { provider: Provider::Anthropic, ..mine.clone() }));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_entry_within_another_allows_the_other_allows(
+            mine in "[ab]{0,3}\\*?", theirs in "[ab]{0,3}\\*?", models in prop::collection::vec("[ab]{0,5}", 40),
+        ) {
+            if let (Ok(mine), Ok(theirs)) = (mine.parse::<ModelPattern>(), theirs.parse::<ModelPattern>())
+                && mine.is_within(&theirs)
+            {
+                for model in models.iter().filter(|model| mine.matches(model)) {
+                    prop_assert!(theirs.matches(model), "{mine} {theirs} {model}");
+                }
+            }
         }
     }
 }
