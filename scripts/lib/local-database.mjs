@@ -11,8 +11,9 @@ const text = (value) => `'${String(value).replaceAll("'", "''")}'`;
 
 /** Registers the demo app, or puts its row right: its port may have changed since the last start. */
 const registration = (demoUrl) => `
-INSERT INTO clients (client_id, name, home_page, redirect_uris, token_endpoint_auth_method, created_at)
-VALUES ('demo', 'Demo chat', ${text(`${demoUrl}/`)}, ${text(JSON.stringify([`${demoUrl}/callback.html`]))}, 'none', unixepoch())
+INSERT INTO clients (client_id, kind, name, home_page, redirect_uris, grant_types, token_endpoint_auth_method, created_at)
+VALUES ('demo', 'registered', 'Demo chat', ${text(`${demoUrl}/`)}, ${text(JSON.stringify([`${demoUrl}/callback.html`]))},
+  '["authorization_code","refresh_token"]', 'none', unixepoch())
 ON CONFLICT (client_id) DO UPDATE SET
   name = excluded.name, home_page = excluded.home_page, redirect_uris = excluded.redirect_uris;
 `;

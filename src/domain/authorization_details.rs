@@ -157,7 +157,33 @@ impl AskedLimits {
     }
 }
 
+/// Why the two parameters together ask for nothing that can be granted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestedError {
+    /// Both at once: which one would count?
+    #[error("send either authorization_details or scope, not both")]
+    DetailsAndScope,
+    /// RFC 9396 §5.
+    #[error("{0}")]
+    Details(DetailsError),
+    /// RFC 6749 §3.3.
+    #[error("{0}")]
+    Scope(DetailsError),
+}
+
 impl Requested {
+    /// Reads `authorization_details` or `scope`, whichever is there.
+    ///
+    /// # Errors
+    /// [`RequestedError`] says which of the two is wrong.
+    pub fn read(details: Option<&str>, scope: Option<&str>) -> Result<Self, RequestedError> {
+        match (details, scope) {
+            (Some(_), Some(_)) => Err(RequestedError::DetailsAndScope),
+            (Some(details), None) => Self::from_authorization_details(details).map_err(RequestedError::Details),
+            (None, scope) => Self::from_scope(scope.unwrap_or("")).map_err(RequestedError::Scope),
+        }
+    }
+
     /// Reads the `authorization_details` parameter.
     ///
     /// # Errors

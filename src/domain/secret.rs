@@ -36,6 +36,12 @@ kind!(/// RFC 6749 §1.3.1.
     AuthorizationCode, "aip_ac_");
 kind!(/// RFC 6749 §2.3.1.
     ClientSecret, "aip_cs_");
+kind!(/// RFC 7592 §3: reads and changes a dynamic registration.
+    RegistrationToken, "aip_rg_");
+kind!(/// RFC 9126 §2.2: the part of a `request_uri` that is ours.
+    PushedRequest, "aip_pr_");
+kind!(/// RFC 8628 §3.2.
+    DeviceCode, "aip_dc_");
 kind!(/// A signed-in browser.
     Session, "aip_se_");
 kind!(/// The request behind a consent page; what is asked lies on the server under it.
@@ -128,6 +134,18 @@ impl<K> Clone for SecretHash<K> {
 impl<K> fmt::Debug for SecretHash<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretHash[..]")
+    }
+}
+
+impl<K> serde::Serialize for SecretHash<K> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.hex)
+    }
+}
+
+impl<'de, K> serde::Deserialize<'de> for SecretHash<K> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::Deserialize::deserialize(deserializer).map(Self::from_stored)
     }
 }
 

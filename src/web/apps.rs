@@ -19,8 +19,9 @@ use super::{
 use crate::domain::{
     id::ClientId,
     oauth::{
-        client::{Client, ClientAuth, MAX_HOME_PAGE_BYTES, MAX_NAME_CHARS, Registration, RegistrationErrors},
+        client::{AccessTokenAlg, Client, ClientAuth, ClientKind, GrantType},
         params::Params,
+        registration::{MAX_HOME_PAGE_BYTES, MAX_NAME_CHARS, Registration, RegistrationErrors},
     },
     secret::{ClientSecret, Secret},
 };
@@ -46,7 +47,7 @@ struct AppsPage {
 struct AppView {
     client_id: String,
     name: String,
-    home_page: String,
+    home_page: Option<String>,
     redirect_uris: Vec<String>,
     is_confidential: bool,
     created: Moment,
@@ -120,11 +121,16 @@ pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm)
         .then(|| Secret::<ClientSecret>::from_entropy(&state.ports.entropy32()));
     let client = Client {
         id: ClientId::from_entropy(state.ports.entropy16()),
+        kind: ClientKind::Registered(Some(visitor.user.id.clone())),
         name: registration.name,
-        home_page: registration.home_page,
+        home_page: Some(registration.home_page),
+        logo_uri: None,
         redirect_uris: registration.redirect_uris,
         auth: secret.as_ref().map_or(ClientAuth::Public, |secret| ClientAuth::Confidential(secret.hash())),
-        owner: Some(visitor.user.id.clone()),
+        grant_types: GrantType::ALL.into(),
+        requires_par: false,
+        requires_dpop: false,
+        access_token_alg: AccessTokenAlg::EdDsa,
         created_at: state.now,
     };
     state.ports.insert_client(&client).await?;
@@ -175,7 +181,7 @@ async fn end_grants<P: Ports>(state: &AppState<P>, id: &ClientId) -> Result<(), 
 }
 
 fn may_manage(visitor: &Visitor, client: &Client) -> bool {
-    visitor.user.role == Role::Operator || client.owner.as_ref() == Some(&visitor.user.id)
+    visitor.user.role == Role::Operator || client.owner() == Some(&visitor.user.id)
 }
 
 async fn page<P: Ports>(state: &AppState<P>, visitor: Visitor, form: FormView) -> Result<AppsPage, Trouble> {
@@ -192,7 +198,7 @@ impl AppView {
             is_confidential: client.auth != ClientAuth::Public,
             redirect_uris: client.redirect_uris.iter().map(ToString::to_string).collect(),
             created: Moment::new(client.created_at, state.now),
-            is_built_in: client.owner.is_none(),
+            is_built_in: client.kind == ClientKind::Registered(None),
             name: client.name,
             home_page: client.home_page,
         }

@@ -17,7 +17,12 @@ use crate::domain::{
     authorization_details::Requested,
     consent::{Choice, ChoiceError, DEFAULT_LIFETIME_SECONDS, LIFETIMES_SECONDS, PermissionChoice},
     limits::Limits,
-    oauth::{authorization_request::PendingRequest, client::Client, params::Params, redirect_uri::Destination},
+    oauth::{
+        authorization_request::{Asked, PendingRequest},
+        client::Client,
+        params::Params,
+        redirect_uri::Destination,
+    },
     permission::Permission,
 };
 
@@ -84,7 +89,7 @@ pub struct ConsentView {
     /// As its developer calls it; nobody verified that.
     pub app: String,
     /// As its developer wrote it.
-    pub home_page: String,
+    pub home_page: Option<String>,
     /// Where the answer goes.
     pub destination: DestinationView,
     /// What is asked, per provider.
@@ -106,6 +111,8 @@ pub enum DestinationView {
     ThisDevice(String),
     /// An installed app, by its scheme.
     InstalledApp(String),
+    /// A device that shows a code (RFC 8628).
+    OtherDevice,
 }
 
 /// One asked permission.
@@ -163,12 +170,15 @@ impl ConsentView {
         posted: Option<(&Params, &FormError)>,
     ) -> Self {
         let form = posted.map(|(params, error)| Posted { params, wrong: error.field() });
-        let requested = &pending.requested;
+        let requested = pending.asked.requested();
         let life = form.and_then(|form| digits(form.params.field("expires_in"))).unwrap_or(DEFAULT_LIFETIME_SECONDS);
         Self {
             app: client.name.clone(),
             home_page: client.home_page.clone(),
-            destination: DestinationView::of(&pending.redirect_uri),
+            destination: match &pending.asked {
+                Asked::Redirect(request) => DestinationView::of(&request.redirect_uri),
+                Asked::Device { .. } => DestinationView::OtherDevice,
+            },
             permissions: requested
                 .permissions
                 .iter()

@@ -16,9 +16,11 @@
 //!
 //! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405.
 
+mod answer;
 mod apps;
 mod authorize;
 mod client_auth;
+mod consent;
 mod consent_form;
 mod format;
 mod grant;
@@ -65,7 +67,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
-        .route("/authorize", get(authorize::show::<P>).post(authorize::decide::<P>))
+        .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
         .method_not_allowed_fallback(page::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), session::load::<P>))
         .layer(from_fn(page::private));

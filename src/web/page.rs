@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Nothing but our own style sheet and pictures; nothing may frame a page. `form-action` stands last: the consent page adds to it.
-const POLICY: &str =
+pub const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
 /// Headers of every answer that a person gets.

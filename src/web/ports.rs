@@ -23,7 +23,7 @@ use crate::domain::{
         sign_in_link::NonceHash,
     },
     permission::Provider,
-    secret::{AuthorizationCode, ConsentRequest, RefreshToken, SecretHash, Session},
+    secret::{AuthorizationCode, ConsentRequest, DeviceCode, RefreshToken, SecretHash, Session},
     time::Timestamp,
 };
 
@@ -74,6 +74,8 @@ pub struct User {
 pub struct SignedIn {
     /// Who is signed in.
     pub user: User,
+    /// When they signed in.
+    pub since: Timestamp,
     /// When the session ends unless it is extended.
     pub expires_at: Timestamp,
 }
@@ -167,7 +169,23 @@ pub trait Users {
     fn delete_session(&self, hash: &SecretHash<Session>) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// Tables `authorization_requests`, `grants`, `authorization_codes`.
+/// How an app that was allowed will come for its tokens.
+#[derive(Clone, Copy, Debug)]
+pub enum NewAnswer<'a> {
+    /// With this code.
+    Code(&'a AuthorizationCodeRow),
+    /// With the device code that it has already.
+    Device {
+        /// Its row.
+        code: &'a SecretHash<DeviceCode>,
+        /// When the user signed in.
+        auth_time: Timestamp,
+        /// From this moment on it is too late.
+        expires_at: Timestamp,
+    },
+}
+
+/// Tables `authorization_requests`, `grants`, `authorization_codes`, `refresh_tokens`.
 pub trait Grants {
     /// Stores what a consent page is about to show, under its handle.
     fn insert_authorization_request(
@@ -183,7 +201,7 @@ pub trait Grants {
         handle: &SecretHash<ConsentRequest>,
     ) -> impl Future<Output = Result<Option<PendingRequest>, StoreError>> + Send;
 
-    /// The user allows: one batch that inserts the grant and the code and marks the request, each under the same condition
+    /// The user allows: one batch that inserts the grant, gives the answer and marks the request, each under the same condition
     /// `handle_hash = ? AND session_hash = ? AND decided_at IS NULL AND expires_at > now`, the mark last (its `changes` is the answer),
     /// then reads `decided_at, grant_id` to tell [`Decided::AlreadyDecided`] from [`Decided::Gone`].
     fn allow(
@@ -191,15 +209,16 @@ pub trait Grants {
         handle: &SecretHash<ConsentRequest>,
         session: &SecretHash<Session>,
         grant: &Grant,
-        code: &AuthorizationCodeRow,
+        answer: NewAnswer<'_>,
         now: Timestamp,
     ) -> impl Future<Output = Result<Decided, StoreError>> + Send;
 
-    /// The user denies: marks the request under the same condition, with no grant.
+    /// The user denies: marks the request under the same condition, with no grant, and the device's row with it, if there is one.
     fn deny(
         &self,
         handle: &SecretHash<ConsentRequest>,
         session: &SecretHash<Session>,
+        device: Option<&SecretHash<DeviceCode>>,
         now: Timestamp,
     ) -> impl Future<Output = Result<Decided, StoreError>> + Send;
 
@@ -209,12 +228,14 @@ pub trait Grants {
         hash: &SecretHash<AuthorizationCode>,
     ) -> impl Future<Output = Result<Option<AuthorizationCodeRow>, StoreError>> + Send;
 
-    /// Uses the code up and stores the first refresh token of its grant: one batch under the condition
-    /// `code_hash = ? AND redeemed_at IS NULL AND expires_at > now`, the code's `UPDATE` last. [`Write::Lost`]: no token was stored.
+    /// Uses the code up, notes that the app came for its grant, and stores the first refresh token, if the client uses them: one batch
+    /// under the condition `code_hash = ? AND redeemed_at IS NULL AND expires_at > now`, the code's `UPDATE` last. [`Write::Lost`]: no
+    /// token was stored.
     fn redeem_code(
         &self,
         hash: &SecretHash<AuthorizationCode>,
-        refresh: &RefreshTokenRow,
+        grant: &GrantId,
+        refresh: Option<&RefreshTokenRow>,
         now: Timestamp,
     ) -> impl Future<Output = Result<Write, StoreError>> + Send;
 
@@ -236,8 +257,8 @@ pub trait Grants {
     /// One grant, in any state.
     fn find_grant(&self, id: &GrantId) -> impl Future<Output = Result<Option<Grant>, StoreError>> + Send;
 
-    /// A user's grants in any state, newest first, at most `limit`; but not those whose code died before the app came for it: no
-    /// token of such a grant exists, nor ever will.
+    /// A user's grants in any state, newest first, at most `limit`; but not those that the app didn't come for in time: no token of
+    /// such a grant exists, nor ever will.
     fn list_grants(
         &self,
         user: &UserId,

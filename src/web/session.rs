@@ -83,7 +83,7 @@ async fn find<P: Ports>(state: &AppState<P>, secret: &Secret<Session>) -> Result
     let due = signed_in.expires_at.plus_seconds(EXTEND_AFTER_SECONDS) <= until;
     let renewed = due && state.ports.extend_session(&session, until, state.now).await? == Write::Won;
     let csrf = csrf::csrf_token(&state.config.cookie_key, &session);
-    Ok(Some((Visitor { session, user: signed_in.user, csrf }, renewed)))
+    Ok(Some((Visitor { session, user: signed_in.user, since: signed_in.since, csrf }, renewed)))
 }
 
 /// Somebody signed in. Anybody else gets the page that says how to sign in.

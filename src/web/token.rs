@@ -25,7 +25,7 @@ use crate::domain::{
     id::GrantId,
     oauth::{
         client::Client,
-        code::RefreshTokenRow,
+        code::{Binding, RefreshTokenRow},
         error::TokenError,
         pkce::CodeVerifier,
         token_request::{TokenRequest, granted_scope, keeps_scope},
@@ -78,8 +78,8 @@ async fn redeem<P: Ports>(
         checked => checked?,
     }
     let grant = active_grant(state, &row.grant_id).await?;
-    let (secret, next) = next_refresh_token(state, client, &grant);
-    match state.ports.redeem_code(&row.hash, &next, state.now).await? {
+    let (secret, next) = next_refresh_token(state, client, &grant, row.binding.clone());
+    match state.ports.redeem_code(&row.hash, &row.grant_id, Some(&next), state.now).await? {
         Write::Won => respond(state, &grant, &secret),
         // Somebody with the same verifier was faster.
         Write::Lost => end_and_refuse(state, row.grant_id, TokenError::CodeReplayed).await,
@@ -103,7 +103,7 @@ async fn refresh<P: Ports>(
     if scope.is_some_and(|scope| !keeps_scope(&grant.terms, scope)) {
         return Err(TokenError::ScopeChange.into());
     }
-    let (secret, next) = next_refresh_token(state, client, &grant);
+    let (secret, next) = next_refresh_token(state, client, &grant, row.binding.clone());
     match state.ports.rotate_refresh_token(&row.hash, &next, state.now).await? {
         Write::Won => respond(state, &grant, &secret),
         Write::Lost => end_and_refuse(state, row.grant_id, TokenError::RefreshReplayed).await,
@@ -128,12 +128,14 @@ fn next_refresh_token<P: Ports>(
     state: &AppState<P>,
     client: &Client,
     grant: &Grant,
+    binding: Binding,
 ) -> (Secret<RefreshToken>, RefreshTokenRow) {
     let secret = Secret::from_entropy(&state.ports.entropy32());
     let row = RefreshTokenRow {
         hash: secret.hash(),
         grant_id: grant.id.clone(),
         client_id: client.id.clone(),
+        binding,
         created_at: state.now,
         expires_at: grant.terms.expires_at,
         rotated_at: None,

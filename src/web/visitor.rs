@@ -3,7 +3,10 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::ports::User;
-use crate::domain::secret::{SecretHash, Session};
+use crate::domain::{
+    secret::{SecretHash, Session},
+    time::Timestamp,
+};
 
 /// A signed-in person.
 #[derive(Clone, Debug)]
@@ -12,6 +15,8 @@ pub struct Visitor {
     pub session: SecretHash<Session>,
     /// Who they are.
     pub user: User,
+    /// When they signed in.
+    pub since: Timestamp,
     /// What their forms carry.
     pub csrf: String,
 }

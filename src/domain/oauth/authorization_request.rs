@@ -4,17 +4,20 @@
 //! are [`LocalError`]s, shown as a page; only [`AuthorizationQuery::prove`] makes a [`ProvenRedirect`], and only that one makes errors
 //! that travel to the app.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     client::Client,
     error::{LocalError, RedirectReason},
     params::Params,
     pkce::CodeChallenge,
     redirect_uri::with_parameters,
+    resource::Resources,
 };
 use crate::domain::{
     authorization_details::Requested,
     id::{ClientId, GrantId},
-    secret::{SecretHash, Session},
+    secret::{DeviceCode, SecretHash, Session},
     time::Timestamp,
 };
 
@@ -25,25 +28,139 @@ pub const MAX_STATE_BYTES: usize = 4 * 1024;
 /// How long a consent page can be answered.
 pub const CONSENT_TTL_SECONDS: u64 = 600;
 
-/// A row of `authorization_requests`: what a consent page shows and the app is answered with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingRequest {
-    /// Only this session may answer it.
-    pub session: SecretHash<Session>,
+/// Longest `login_hint`, in bytes.
+pub const MAX_LOGIN_HINT_BYTES: usize = 256;
+
+/// A valid request of an app that has a redirect URI.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
     /// Who asks.
     pub client_id: ClientId,
     /// Where the answer goes; proven to be the client's.
     pub redirect_uri: String,
     /// Given back as it came.
     pub state: Option<String>,
+    /// How the answer goes there.
+    pub response_mode: ResponseMode,
     /// What the code will be bound to.
     pub code_challenge: CodeChallenge,
+    /// The key that the code will be bound to (RFC 9449 §10).
+    pub dpop_jkt: Option<String>,
     /// What the app asks for.
     pub requested: Requested,
+    /// Which part of the broker the tokens are for (RFC 8707).
+    pub resources: Resources,
+    /// Whether the person has to be asked.
+    pub prompt: Prompt,
+    /// How long ago the person may have signed in, in seconds.
+    pub max_age: Option<u64>,
+}
+
+/// How an answer reaches the app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponseMode {
+    /// In the query of the redirect URI.
+    #[default]
+    Query,
+    /// In a form that the browser posts there (OAuth 2.0 Form Post Response Mode).
+    FormPost,
+}
+
+impl ResponseMode {
+    /// Every one, by the name in the request.
+    pub const ALL: [(&'static str, Self); 2] = [("query", Self::Query), ("form_post", Self::FormPost)];
+}
+
+/// `prompt` (OpenID Connect Core §3.1.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prompt {
+    /// Nothing is said, or `consent`: the broker asks the person for consent each time.
+    #[default]
+    Consent,
+    /// `login`: the person has to sign in again first.
+    Login,
+    /// `none`: the person must not be asked, so that the answer is always an error.
+    None,
+}
+
+impl Prompt {
+    /// The values that the parameter may hold.
+    pub const VALUES: [&'static str; 3] = ["none", "login", "consent"];
+
+    /// Reads the parameter, a list separated by spaces.
+    fn parse(text: &str) -> Option<Self> {
+        let values: Vec<&str> = text.split(' ').filter(|value| !value.is_empty()).collect();
+        if values.iter().any(|value| !Self::VALUES.contains(value)) {
+            return None;
+        }
+        match (values.contains(&"none"), values.contains(&"login")) {
+            (true, _) if values.len() > 1 => None,
+            (true, _) => Some(Self::None),
+            (false, true) => Some(Self::Login),
+            (false, false) => Some(Self::Consent),
+        }
+    }
+}
+
+/// A row of `authorization_requests`: what a consent page shows, and who is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingRequest {
+    /// Only this session may answer it.
+    pub session: SecretHash<Session>,
+    /// What is asked.
+    pub asked: Asked,
     /// From this moment on it can't be answered.
     pub expires_at: Timestamp,
     /// How it was answered, if it was.
     pub decision: Option<Decision>,
+}
+
+/// What a consent page is about, and where the answer goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// To the app's redirect URI.
+    Redirect(Box<AuthorizationRequest>),
+    /// To a device that polls (RFC 8628).
+    Device {
+        /// The row of `device_codes`.
+        device_code: SecretHash<DeviceCode>,
+        /// What it asked for.
+        request: DeviceRequest,
+    },
+}
+
+/// What a device asked for at `/device_authorization` (RFC 8628 §3.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRequest {
+    /// Who asks.
+    pub client_id: ClientId,
+    /// What for.
+    pub requested: Requested,
+    /// Which part of the broker the tokens are for (RFC 8707).
+    pub resources: Resources,
+}
+
+impl Asked {
+    /// Who asks.
+    #[must_use]
+    pub const fn client_id(&self) -> &ClientId {
+        match self {
+            Self::Redirect(request) => &request.client_id,
+            Self::Device { request, .. } => &request.client_id,
+        }
+    }
+
+    /// What for.
+    #[must_use]
+    pub const fn requested(&self) -> &Requested {
+        match self {
+            Self::Redirect(request) => &request.requested,
+            Self::Device { request, .. } => &request.requested,
+        }
+    }
 }
 
 /// How an authorization request was answered: columns `decided_at` and `grant_id`.
@@ -55,20 +172,37 @@ pub enum Decision {
     Denied,
 }
 
-impl PendingRequest {
-    /// The address of the app with the code in it (RFC 6749 §4.1.2, RFC 9207).
+/// An answer on its way to an app: its parameters, and how they travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Where to.
+    pub redirect_uri: String,
+    /// How.
+    pub response_mode: ResponseMode,
+    /// What, in order.
+    pub parameters: Vec<(&'static str, String)>,
+}
+
+impl Answer {
+    /// The address of the app with the answer in it, for [`ResponseMode::Query`].
     #[must_use]
-    pub fn success_location(&self, code: &str, issuer: &str) -> String {
-        location(&self.redirect_uri, self.state.as_deref(), issuer, &[("code", code)])
+    pub fn location(&self) -> String {
+        let parameters: Vec<_> = self.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        with_parameters(&self.redirect_uri, &parameters)
+    }
+}
+
+impl AuthorizationRequest {
+    /// The code (RFC 6749 §4.1.2, RFC 9207).
+    #[must_use]
+    pub fn success(&self, code: &str, issuer: &str) -> Answer {
+        answer(&self.redirect_uri, self.response_mode, self.state.as_deref(), issuer, vec![("code", code.to_owned())])
     }
 
-    /// The address of the app with the user's "no" in it.
+    /// An error (RFC 6749 §4.1.2.1, RFC 9207).
     #[must_use]
-    pub fn denied_location(&self, issuer: &str) -> String {
-        let reason = RedirectReason::Denied;
-        let description = reason.description();
-        let parameters = [("error", reason.code().as_str()), ("error_description", description.as_str())];
-        location(&self.redirect_uri, self.state.as_deref(), issuer, &parameters)
+    pub fn failure(&self, reason: &RedirectReason, issuer: &str) -> Answer {
+        answer(&self.redirect_uri, self.response_mode, self.state.as_deref(), issuer, error_parameters(reason))
     }
 }
 
@@ -89,47 +223,40 @@ pub struct ProvenRedirect {
     redirect_uri: String,
 }
 
-/// A valid request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthorizationRequest {
-    /// Who asks.
-    pub client_id: ClientId,
-    /// Where the answer goes.
-    pub redirect_uri: String,
-    /// Given back as it came.
-    pub state: Option<String>,
-    /// What the code will be bound to.
-    pub code_challenge: CodeChallenge,
-    /// What the app asks for.
-    pub requested: Requested,
-}
-
 /// An error that goes to the app, because its address is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectError {
     redirect_uri: String,
+    response_mode: ResponseMode,
     state: Option<String>,
     /// Why.
     pub reason: RedirectReason,
 }
 
 impl RedirectError {
-    /// Where the browser is sent (RFC 6749 §4.1.2.1, RFC 9207).
+    /// What the app is told (RFC 6749 §4.1.2.1, RFC 9207).
     #[must_use]
-    pub fn location(&self, issuer: &str) -> String {
-        let description = self.reason.description();
-        let parameters = [("error", self.reason.code().as_str()), ("error_description", description.as_str())];
-        location(&self.redirect_uri, self.state.as_deref(), issuer, &parameters)
+    pub fn answer(&self, issuer: &str) -> Answer {
+        answer(&self.redirect_uri, self.response_mode, self.state.as_deref(), issuer, error_parameters(&self.reason))
     }
 }
 
-fn location(redirect_uri: &str, state: Option<&str>, issuer: &str, parameters: &[(&str, &str)]) -> String {
-    let mut all = parameters.to_vec();
+fn error_parameters(reason: &RedirectReason) -> Vec<(&'static str, String)> {
+    vec![("error", reason.code().as_str().to_owned()), ("error_description", reason.description())]
+}
+
+fn answer(
+    redirect_uri: &str,
+    response_mode: ResponseMode,
+    state: Option<&str>,
+    issuer: &str,
+    mut parameters: Vec<(&'static str, String)>,
+) -> Answer {
     if let Some(state) = state {
-        all.push(("state", state));
+        parameters.push(("state", state.to_owned()));
     }
-    all.push(("iss", issuer));
-    with_parameters(redirect_uri, &all)
+    parameters.push(("iss", issuer.to_owned()));
+    Answer { redirect_uri: redirect_uri.to_owned(), response_mode, parameters }
 }
 
 impl AuthorizationQuery {
@@ -141,7 +268,14 @@ impl AuthorizationQuery {
         if query.len() > MAX_QUERY_BYTES {
             return Err(LocalError::QueryTooLong);
         }
-        let params = Params::parse(query.as_bytes());
+        Self::from_params(Params::parse(query.as_bytes()))
+    }
+
+    /// Reads the parameters, of a query or of a form to `/par` (RFC 9126 §2.1).
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn from_params(params: Params) -> Result<Self, LocalError> {
         let client_id = params.get("client_id").map_err(|repeated| LocalError::Repeated(repeated.0))?;
         let client_id = client_id.ok_or(LocalError::MissingClientId)?.parse().map_err(|_| LocalError::UnknownClient)?;
         let redirect_uri = params.get("redirect_uri").map_err(|repeated| LocalError::Repeated(repeated.0))?;
@@ -162,24 +296,42 @@ impl AuthorizationQuery {
     }
 }
 
+/// What [`ProvenRedirect::request`] reads beside the client and its redirect URI.
+struct Rest {
+    state: Option<String>,
+    response_mode: ResponseMode,
+    code_challenge: CodeChallenge,
+    dpop_jkt: Option<String>,
+    requested: Requested,
+    resources: Resources,
+    prompt: Prompt,
+    max_age: Option<u64>,
+}
+
 impl ProvenRedirect {
     /// Checks the rest.
     ///
     /// # Errors
     /// [`RedirectError`], which knows where it goes.
-    pub fn request(self) -> Result<AuthorizationRequest, RedirectError> {
-        match self.check() {
-            Ok((state, code_challenge, requested)) => Ok(AuthorizationRequest {
+    pub fn request(self, issuer: &str) -> Result<AuthorizationRequest, RedirectError> {
+        match self.check(issuer) {
+            Ok(rest) => Ok(AuthorizationRequest {
                 client_id: self.client_id,
                 redirect_uri: self.redirect_uri,
-                state,
-                code_challenge,
-                requested,
+                state: rest.state,
+                response_mode: rest.response_mode,
+                code_challenge: rest.code_challenge,
+                dpop_jkt: rest.dpop_jkt,
+                requested: rest.requested,
+                resources: rest.resources,
+                prompt: rest.prompt,
+                max_age: rest.max_age,
             }),
             Err(reason) => {
                 // A state that is repeated or too long isn't given back.
                 let state = self.state().unwrap_or_default();
-                Err(RedirectError { redirect_uri: self.redirect_uri, state, reason })
+                let response_mode = self.response_mode().unwrap_or_default();
+                Err(RedirectError { redirect_uri: self.redirect_uri, response_mode, state, reason })
             }
         }
     }
@@ -191,32 +343,42 @@ impl ProvenRedirect {
         }
     }
 
+    fn response_mode(&self) -> Result<ResponseMode, RedirectReason> {
+        let Some(asked) = self.get("response_mode")? else { return Ok(ResponseMode::default()) };
+        let known = ResponseMode::ALL.into_iter().find(|(name, _)| *name == asked);
+        known.map(|(_, mode)| mode).ok_or(RedirectReason::UnsupportedResponseMode)
+    }
+
     fn get(&self, name: &'static str) -> Result<Option<&str>, RedirectReason> {
         self.params.get(name).map_err(|repeated| RedirectReason::Repeated(repeated.0))
     }
 
-    fn check(&self) -> Result<(Option<String>, CodeChallenge, Requested), RedirectReason> {
+    fn check(&self, issuer: &str) -> Result<Rest, RedirectReason> {
         let state = self.state()?;
+        let response_mode = self.response_mode()?;
+        if self.get("request")?.is_some() {
+            return Err(RedirectReason::RequestObject);
+        }
         match self.get("response_type")? {
             None => return Err(RedirectReason::MissingResponseType),
             Some("code") => {}
             Some(_) => return Err(RedirectReason::UnsupportedResponseType),
-        }
-        if self.get("response_mode")?.is_some_and(|mode| mode != "query") {
-            return Err(RedirectReason::UnsupportedResponseMode);
         }
         let challenge = self.get("code_challenge")?.ok_or(RedirectReason::MissingChallenge)?.to_owned();
         // An absent method means `plain` (RFC 7636 §4.3).
         if self.get("code_challenge_method")? != Some("S256") {
             return Err(RedirectReason::ChallengeMethod);
         }
-        let challenge = CodeChallenge::try_from(challenge).map_err(|_| RedirectReason::MalformedChallenge)?;
-        let requested = match (self.get("authorization_details")?, self.get("scope")?) {
-            (Some(_), Some(_)) => return Err(RedirectReason::DetailsAndScope),
-            (Some(details), None) => Requested::from_authorization_details(details).map_err(RedirectReason::Details)?,
-            (None, scope) => Requested::from_scope(scope.unwrap_or("")).map_err(RedirectReason::Scope)?,
-        };
-        Ok((state, challenge, requested))
+        let code_challenge = CodeChallenge::try_from(challenge).map_err(|_| RedirectReason::MalformedChallenge)?;
+        let requested = Requested::read(self.get("authorization_details")?, self.get("scope")?)?;
+        let resources = Resources::read(self.params.all("resource"), issuer)?;
+        let prompt = Prompt::parse(self.get("prompt")?.unwrap_or("")).ok_or(RedirectReason::Prompt)?;
+        let max_age = self.get("max_age")?.map(|text| text.parse().map_err(|_| RedirectReason::MaxAge)).transpose()?;
+        if self.get("login_hint")?.is_some_and(|hint| hint.len() > MAX_LOGIN_HINT_BYTES) {
+            return Err(RedirectReason::LoginHint);
+        }
+        let dpop_jkt = self.get("dpop_jkt")?.map(str::to_owned);
+        Ok(Rest { state, response_mode, code_challenge, dpop_jkt, requested, resources, prompt, max_age })
     }
 }
 
@@ -231,15 +393,7 @@ mod tests {
     const ISSUER: &str = "https://broker.example";
 
     fn client() -> Client {
-        Client {
-            id: "app".parse().unwrap(),
-            name: "App".into(),
-            home_page: "https://app.example/".into(),
-            redirect_uris: vec!["https://app.example/cb".parse().unwrap()],
-            auth: ClientAuth::Public,
-            owner: None,
-            created_at: Timestamp::from_seconds(0),
-        }
+        Client::example(ClientAuth::Public)
     }
 
     fn query(change: &[(&str, Option<&str>)]) -> String {
@@ -266,7 +420,7 @@ mod tests {
     }
 
     fn outcome(query: &str) -> Result<AuthorizationRequest, RedirectError> {
-        AuthorizationQuery::parse(query).unwrap().prove(Some(&client())).unwrap().request()
+        AuthorizationQuery::parse(query).unwrap().prove(Some(&client())).unwrap().request(ISSUER)
     }
 
     #[test]
@@ -310,7 +464,7 @@ mod tests {
     #[test]
     fn an_error_travels_with_state_and_issuer() {
         let error = outcome(&query(&[("response_type", Some("token"))])).unwrap_err();
-        let location = url::Url::parse(&error.location(ISSUER)).unwrap();
+        let location = url::Url::parse(&error.answer(ISSUER).location()).unwrap();
         let pairs: Vec<_> = location.query_pairs().into_owned().collect();
         assert!(pairs.contains(&("error".into(), "unsupported_response_type".into())));
         assert!(pairs.contains(&("state".into(), "s t".into())));
@@ -321,6 +475,33 @@ mod tests {
     fn a_repeated_state_is_not_given_back() {
         let error = outcome(&format!("{}&state=other", query(&[]))).unwrap_err();
         assert_eq!((error.reason, error.state), (RedirectReason::Repeated("state"), None));
+    }
+
+    #[test]
+    fn what_is_asked_of_the_person_is_read() {
+        let request = outcome(&query(&[("prompt", Some("consent login")), ("max_age", Some("60"))])).unwrap();
+        assert_eq!((request.prompt, request.max_age), (Prompt::Login, Some(60)));
+        for (name, value, reason) in [
+            ("prompt", "none login", RedirectReason::Prompt),
+            ("prompt", "select_account", RedirectReason::Prompt),
+            ("max_age", "-1", RedirectReason::MaxAge),
+            ("request", "eyJ", RedirectReason::RequestObject),
+            ("response_mode", "fragment", RedirectReason::UnsupportedResponseMode),
+        ] {
+            assert_eq!(outcome(&query(&[(name, Some(value))])).unwrap_err().reason, reason, "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn a_resource_of_somebody_else_is_an_invalid_target() {
+        let error = outcome(&query(&[("resource", Some("https://other.example"))])).unwrap_err();
+        assert_eq!(error.reason.code().as_str(), "invalid_target");
+    }
+
+    #[test]
+    fn an_error_travels_as_the_answer_would() {
+        let error = outcome(&query(&[("response_mode", Some("form_post")), ("scope", None)])).unwrap_err();
+        assert_eq!(error.answer(ISSUER).response_mode, ResponseMode::FormPost);
     }
 
     #[test]
@@ -335,7 +516,7 @@ mod tests {
             if let Ok(query) = AuthorizationQuery::parse(&query)
                 && let Ok(proven) = query.prove(Some(&client()))
             {
-                let _ = proven.request();
+                let _ = proven.request(ISSUER);
             }
         }
     }

@@ -1,28 +1,89 @@
-//! An app: an OAuth client, and what a registration must look like.
+//! An app: an OAuth client (RFC 6749 §2).
 
-use url::Url;
+use std::collections::BTreeSet;
 
-use super::redirect_uri::{InvalidRedirectUri, RedirectUri};
+use serde::{Deserialize, Serialize};
+
+use super::redirect_uri::RedirectUri;
 use crate::domain::{
     id::{ClientId, UserId},
-    secret::{ClientSecret, SecretHash},
+    secret::{ClientSecret, RegistrationToken, SecretHash},
     time::Timestamp,
 };
 
-/// Longest name, in characters.
-pub const MAX_NAME_CHARS: usize = 60;
-/// Longest address of a home page, in bytes.
-pub const MAX_HOME_PAGE_BYTES: usize = 512;
-/// Most redirect URIs of one app.
-pub const MAX_REDIRECT_URIS: usize = 10;
+/// A row of `clients`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// `client_id`.
+    pub id: ClientId,
+    /// How the broker came to know it, and so what of it is verified.
+    pub kind: ClientKind,
+    /// As its developer calls it. Nobody verified it.
+    pub name: String,
+    /// As its developer wrote it. Nobody verified it.
+    pub home_page: Option<String>,
+    /// A picture, as its developer wrote it. Never loaded by a page of the broker.
+    pub logo_uri: Option<String>,
+    /// Empty only where [`Self::grant_types`] doesn't hold `authorization_code`.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// What it may do at `/token`.
+    pub grant_types: BTreeSet<GrantType>,
+    /// How it proves who it is.
+    pub auth: ClientAuth,
+    /// RFC 9126 §6: it may start a request at `/par` alone.
+    pub requires_par: bool,
+    /// RFC 9449 §5.2 (`dpop_bound_access_tokens`): its tokens are always bound to a key.
+    pub requires_dpop: bool,
+    /// What its access tokens are signed with.
+    pub access_token_alg: AccessTokenAlg,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
 
-/// How an app proves who it is at `/token` and `/revoke`.
+/// How the broker came to know a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    /// A person registered it under `/apps`; `None`: the deployment brought it along.
+    Registered(Option<UserId>),
+    /// It registered itself (RFC 7591). The hash is that of its `registration_access_token` (RFC 7592).
+    Dynamic(SecretHash<RegistrationToken>),
+    /// Its `client_id` is the https address of a client metadata document, which was read.
+    Document {
+        /// Until when it need not be read again.
+        fresh_until: Timestamp,
+    },
+}
+
+impl ClientKind {
+    /// The column `kind`.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Registered(_) => "registered",
+            Self::Dynamic(_) => "dynamic",
+            Self::Document { .. } => "document",
+        }
+    }
+}
+
+/// How an app proves who it is at `/token` and the other endpoints for programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
     /// It can't keep a secret (a browser, a desktop or command-line app): PKCE protects it (RFC 6749 §2.1).
     Public,
     /// It has a secret, sent as `client_secret_basic` or `client_secret_post` as its library prefers.
     Confidential(SecretHash<ClientSecret>),
+    /// It signs assertions (`private_key_jwt`, RFC 7523 §2.2).
+    PrivateKey(ClientKeys),
+}
+
+/// Where the public keys of a client are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientKeys {
+    /// `jwks`: a JWK set, as JSON.
+    Inline(String),
+    /// `jwks_uri`: the https address of one.
+    Uri(String),
 }
 
 impl ClientAuth {
@@ -32,6 +93,7 @@ impl ClientAuth {
         match self {
             Self::Public => "none",
             Self::Confidential(_) => "client_secret_basic",
+            Self::PrivateKey(_) => "private_key_jwt",
         }
     }
 
@@ -39,41 +101,108 @@ impl ClientAuth {
     #[must_use]
     pub fn secret_hash(&self) -> Option<&SecretHash<ClientSecret>> {
         match self {
-            Self::Public => None,
             Self::Confidential(hash) => Some(hash),
+            Self::Public | Self::PrivateKey(_) => None,
         }
     }
 
-    /// From the two columns; `None` when they contradict each other.
+    /// The columns `jwks` and `jwks_uri`.
     #[must_use]
-    pub fn from_stored(method: &str, secret_hash: Option<String>) -> Option<Self> {
-        match (method, secret_hash) {
-            ("none", None) => Some(Self::Public),
-            ("client_secret_basic" | "client_secret_post", Some(hash)) => {
+    pub fn keys(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::PrivateKey(ClientKeys::Inline(json)) => (Some(json), None),
+            Self::PrivateKey(ClientKeys::Uri(uri)) => (None, Some(uri)),
+            Self::Public | Self::Confidential(_) => (None, None),
+        }
+    }
+
+    /// From the four columns; `None` when they contradict each other.
+    #[must_use]
+    pub fn from_stored(
+        method: &str,
+        secret_hash: Option<String>,
+        jwks: Option<String>,
+        jwks_uri: Option<String>,
+    ) -> Option<Self> {
+        match (method, secret_hash, jwks, jwks_uri) {
+            ("none", None, None, None) => Some(Self::Public),
+            ("client_secret_basic" | "client_secret_post", Some(hash), None, None) => {
                 Some(Self::Confidential(SecretHash::from_stored(hash)))
             }
+            ("private_key_jwt", None, Some(jwks), None) => Some(Self::PrivateKey(ClientKeys::Inline(jwks))),
+            ("private_key_jwt", None, None, Some(uri)) => Some(Self::PrivateKey(ClientKeys::Uri(uri))),
             _ => None,
         }
     }
 }
 
-/// A row of `clients`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client {
-    /// `client_id`.
-    pub id: ClientId,
-    /// As its developer calls it. Nobody verified it.
-    pub name: String,
-    /// As its developer wrote it. Nobody verified it.
-    pub home_page: String,
-    /// Never empty.
-    pub redirect_uris: Vec<RedirectUri>,
-    /// How it proves who it is.
-    pub auth: ClientAuth,
-    /// Who registered it; `None` for one that the deployment brought along.
-    pub owner: Option<UserId>,
-    /// When.
-    pub created_at: Timestamp,
+/// `grant_type` at `/token`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum GrantType {
+    /// RFC 6749 §4.1.
+    #[serde(rename = "authorization_code")]
+    AuthorizationCode,
+    /// RFC 6749 §6.
+    #[serde(rename = "refresh_token")]
+    RefreshToken,
+    /// RFC 8628 §3.4.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
+    /// RFC 8693 §2.1.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
+}
+
+impl GrantType {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::AuthorizationCode, Self::RefreshToken, Self::DeviceCode, Self::TokenExchange];
+
+    /// As it goes over the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
+        }
+    }
+
+    /// From the wire.
+    #[must_use]
+    pub fn from_wire(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant_type| grant_type.as_str() == text)
+    }
+}
+
+/// What access tokens are signed with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessTokenAlg {
+    /// Ed25519 (RFC 8037).
+    #[default]
+    EdDsa,
+    /// P-256 (RFC 7518 §3.4).
+    Es256,
+}
+
+impl AccessTokenAlg {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::EdDsa, Self::Es256];
+
+    /// The JOSE name, which is also what is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Es256 => "ES256",
+        }
+    }
+
+    /// From its name.
+    #[must_use]
+    pub fn from_name(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|alg| alg.as_str() == text)
+    }
 }
 
 impl Client {
@@ -82,162 +211,56 @@ impl Client {
     pub fn may_redirect_to(&self, presented: &str) -> bool {
         self.redirect_uris.iter().any(|registered| registered.matches(presented))
     }
-}
 
-/// A registration that passed the rules.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registration {
-    /// Trimmed, never empty.
-    pub name: String,
-    /// An http or https address.
-    pub home_page: String,
-    /// Never empty, each once.
-    pub redirect_uris: Vec<RedirectUri>,
-}
+    /// Whether it may use this grant type.
+    #[must_use]
+    pub fn may_use(&self, grant_type: GrantType) -> bool {
+        self.grant_types.contains(&grant_type)
+    }
 
-/// What is wrong with a registration, per field, so that the form can say it next to the field.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RegistrationErrors {
-    /// About the name.
-    pub name: Option<&'static str>,
-    /// About the home page.
-    pub home_page: Option<&'static str>,
-    /// About the redirect URIs; begins with the line that is wrong.
-    pub redirect_uris: Option<String>,
-}
-
-impl Registration {
-    /// Reads the registration form; `redirect_uris` is one a line.
-    ///
-    /// # Errors
-    /// Every field that is wrong, at once.
-    pub fn parse(name: &str, home_page: &str, redirect_uris: &str) -> Result<Self, RegistrationErrors> {
-        let name = parse_name(name);
-        let home_page = parse_home_page(home_page);
-        let redirect_uris = parse_redirect_uris(redirect_uris);
-        match (name, home_page, redirect_uris) {
-            (Ok(name), Ok(home_page), Ok(redirect_uris)) => Ok(Self { name, home_page, redirect_uris }),
-            (name, home_page, redirect_uris) => Err(RegistrationErrors {
-                name: name.err(),
-                home_page: home_page.err(),
-                redirect_uris: redirect_uris.err(),
-            }),
+    /// Who registered it by hand.
+    #[must_use]
+    pub const fn owner(&self) -> Option<&UserId> {
+        match &self.kind {
+            ClientKind::Registered(owner) => owner.as_ref(),
+            ClientKind::Dynamic(_) | ClientKind::Document { .. } => None,
         }
     }
 }
 
-fn parse_name(text: &str) -> Result<String, &'static str> {
-    let name = text.trim();
-    if name.is_empty() {
-        return Err("give the app a name that people recognise");
-    }
-    if name.chars().count() > MAX_NAME_CHARS {
-        return Err("a name has at most 60 characters");
-    }
-    if name.chars().any(is_deceptive) {
-        return Err("a name is plain text on one line");
-    }
-    Ok(name.to_owned())
-}
-
-/// Control characters, and the invisible ones that turn or hide text: a name is what a person judges by.
-fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-fn parse_home_page(text: &str) -> Result<String, &'static str> {
-    const WRONG: &str = "write the whole address in ASCII, such as https://app.example";
-    let text = text.trim();
-    if text.len() > MAX_HOME_PAGE_BYTES {
-        return Err("an address has at most 512 bytes");
-    }
-    let url = Url::parse(text).map_err(|_| WRONG)?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(WRONG);
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("an address has no user name or password");
-    }
-    Ok(url.into())
-}
-
-fn parse_redirect_uris(text: &str) -> Result<Vec<RedirectUri>, String> {
-    let mut uris: Vec<RedirectUri> = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() {
-            continue;
+/// A public client that may do everything, for tests.
+#[cfg(test)]
+impl Client {
+    /// Named `app`, with one redirect URI.
+    #[must_use]
+    pub fn example(auth: ClientAuth) -> Self {
+        Self {
+            id: "app".parse().unwrap(),
+            kind: ClientKind::Registered(None),
+            name: "App".into(),
+            home_page: Some("https://app.example/".into()),
+            logo_uri: None,
+            redirect_uris: vec!["https://app.example/cb".parse().unwrap()],
+            grant_types: GrantType::ALL.into(),
+            auth,
+            requires_par: false,
+            requires_dpop: false,
+            access_token_alg: AccessTokenAlg::EdDsa,
+            created_at: Timestamp::from_seconds(0),
         }
-        let uri = line.parse().map_err(|error: InvalidRedirectUri| format!("line {}: {error}", index + 1))?;
-        if uris.contains(&uri) {
-            continue;
-        }
-        if uris.len() == MAX_REDIRECT_URIS {
-            return Err(format!("at most {MAX_REDIRECT_URIS} redirect URIs"));
-        }
-        uris.push(uri);
     }
-    if uris.is_empty() { Err("name at least one redirect URI, one a line".to_owned()) } else { Ok(uris) }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
-    fn a_registration_keeps_each_redirect_uri_once() {
-        let parsed = Registration::parse(
-            " Demo chat ",
-            "https://app.example",
-            "https://app.example/cb\r\n\r\nhttps://app.example/cb\r\n",
-        )
-        .unwrap();
-        assert_eq!(parsed.name, "Demo chat");
-        assert_eq!(parsed.home_page, "https://app.example/");
-        assert_eq!(parsed.redirect_uris.len(), 1);
-    }
-
-    #[test]
-    fn every_wrong_field_is_named_at_once() {
-        let errors = Registration::parse("", "nowhere", "https://ok.example/\njavascript:alert(1)").unwrap_err();
-        assert!(errors.name.is_some() && errors.home_page.is_some());
-        assert!(errors.redirect_uris.unwrap().starts_with("line 2: "));
-    }
-
-    #[test]
-    fn a_name_can_not_turn_or_hide_text() {
-        for name in ["evil\u{202e}txt", "a\u{200b}b", "two\nlines", &"x".repeat(61)] {
-            assert!(Registration::parse(name, "https://a.example", "https://a.example/").is_err(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_home_page_is_a_web_address() {
-        for address in ["javascript:alert(1)", "ftp://a.example", "https://u:p@a.example", "app.example", ""] {
-            assert!(Registration::parse("a", address, "https://a.example/").is_err(), "{address:?}");
-        }
-    }
-
-    #[test]
-    fn at_most_ten_redirect_uris() {
-        let lines = (0..11).map(|n| format!("https://a.example/{n}")).collect::<Vec<_>>().join("\n");
-        assert!(Registration::parse("a", "https://a.example", &lines).unwrap_err().redirect_uris.is_some());
-    }
-
-    #[test]
-    fn columns_that_contradict_each_other_make_no_client() {
-        assert_eq!(ClientAuth::from_stored("none", Some("00".into())), None);
-        assert_eq!(ClientAuth::from_stored("client_secret_basic", None), None);
-        assert_eq!(ClientAuth::from_stored("private_key_jwt", None), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_the_parser_panic(name in ".{0,80}", page in ".{0,80}", uris in "(?s).{0,200}") {
-            let _ = Registration::parse(&name, &page, &uris);
-        }
+    fn columns_that_contradict_each_other_are_no_authentication() {
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(ClientAuth::from_stored("none", text("00"), None, None), None);
+        assert_eq!(ClientAuth::from_stored("client_secret_basic", None, None, None), None);
+        assert_eq!(ClientAuth::from_stored("private_key_jwt", None, None, None), None);
+        assert_eq!(ClientAuth::from_stored("private_key_jwt", None, text("{}"), text("https://a.example")), None);
     }
 }

@@ -3,10 +3,13 @@
 //! The rules are checked on a row that was read, and only then is the row consumed, in one conditional write. So whoever presents a
 //! stolen code without its verifier burns nothing, and of two who present the right one together, one wins.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     client::Client,
     error::TokenError,
     pkce::{CodeChallenge, CodeVerifier},
+    resource::Resources,
 };
 use crate::domain::{
     id::{ClientId, GrantId},
@@ -16,6 +19,20 @@ use crate::domain::{
 
 /// Life of a code; RFC 6749 §4.1.2 recommends at most ten minutes, and an app redeems it within a second.
 pub const CODE_TTL_SECONDS: u64 = 60;
+
+/// What the tokens that come of a code, a device code or a refresh token are bound to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The thumbprint of the key that must be proven (RFC 9449 §5, §10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<String>,
+    /// Which part of the broker the tokens are for (RFC 8707).
+    #[serde(default)]
+    pub resources: Resources,
+    /// When the user signed in, to the session that agreed (RFC 9068 §2.2.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<Timestamp>,
+}
 
 /// A row of `authorization_codes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +47,8 @@ pub struct AuthorizationCodeRow {
     pub redirect_uri: String,
     /// As presented at `/authorize`.
     pub code_challenge: CodeChallenge,
+    /// What the tokens will be bound to.
+    pub binding: Binding,
     /// From this moment on it is refused.
     pub expires_at: Timestamp,
     /// When it was used up.
@@ -79,6 +98,8 @@ pub struct RefreshTokenRow {
     pub grant_id: GrantId,
     /// Who may use it.
     pub client_id: ClientId,
+    /// What the tokens are bound to.
+    pub binding: Binding,
     /// When it was issued.
     pub created_at: Timestamp,
     /// From this moment on it is refused: the end of the grant.
@@ -116,15 +137,7 @@ mod tests {
     const REDIRECT: &str = "https://app.example/cb";
 
     fn client(id: &str) -> Client {
-        Client {
-            id: id.parse().unwrap(),
-            name: "App".into(),
-            home_page: "https://app.example/".into(),
-            redirect_uris: vec![REDIRECT.parse().unwrap()],
-            auth: ClientAuth::Public,
-            owner: None,
-            created_at: NOW,
-        }
+        Client { id: id.parse().unwrap(), ..Client::example(ClientAuth::Public) }
     }
 
     fn verifier(text: &str) -> CodeVerifier {
@@ -138,6 +151,7 @@ mod tests {
             client_id: "app".parse().unwrap(),
             redirect_uri: REDIRECT.into(),
             code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".to_owned().try_into().unwrap(),
+            binding: Binding::default(),
             expires_at: NOW.plus_seconds(CODE_TTL_SECONDS),
             redeemed_at: None,
         }
@@ -183,6 +197,7 @@ mod tests {
             hash: SecretHash::from_stored("00".into()),
             grant_id: "grant_1".parse().unwrap(),
             client_id: "app".parse().unwrap(),
+            binding: Binding::default(),
             created_at: NOW,
             expires_at: NOW.plus_seconds(1),
             rotated_at: Some(NOW),

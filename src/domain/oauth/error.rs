@@ -2,7 +2,11 @@
 //!
 //! Three texts for three readers: the code is for programs, the description for the app's developer, the variant for the log.
 
-use crate::domain::{authorization_details::DetailsError, id::GrantId};
+use super::resource::InvalidTarget;
+use crate::domain::{
+    authorization_details::{DetailsError, RequestedError},
+    id::GrantId,
+};
 
 /// Codes of RFC 6749 §4.1.2.1 and §5.2, RFC 9396 §5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +27,16 @@ pub enum ErrorCode {
     InvalidScope,
     /// RFC 9396 §5.
     InvalidAuthorizationDetails,
+    /// RFC 8707 §2.
+    InvalidTarget,
     /// The user said no.
     AccessDenied,
+    /// OpenID Connect Core §3.1.2.6: nobody is signed in, and must not be asked to.
+    LoginRequired,
+    /// OpenID Connect Core §3.1.2.6: the user has to be asked, and must not be.
+    ConsentRequired,
+    /// OpenID Connect Core §3.1.2.6.
+    RequestNotSupported,
     /// The broker can't answer now.
     TemporarilyUnavailable,
 }
@@ -42,7 +54,11 @@ impl ErrorCode {
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::RequestNotSupported => "request_not_supported",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }
@@ -98,7 +114,7 @@ pub enum RedirectReason {
     #[error("response_type must be code")]
     UnsupportedResponseType,
     /// Another `response_mode`.
-    #[error("response_mode must be query")]
+    #[error("response_mode must be query or form_post")]
     UnsupportedResponseMode,
     /// No `code_challenge`.
     #[error("the parameter code_challenge is missing; PKCE is required (RFC 7636)")]
@@ -118,9 +134,42 @@ pub enum RedirectReason {
     /// RFC 6749 §3.3.
     #[error("{0}")]
     Scope(DetailsError),
+    /// RFC 8707 §2.
+    #[error(transparent)]
+    Target(#[from] InvalidTarget),
+    /// A request object (RFC 9101).
+    #[error(
+        "request objects are not supported; push the request to the pushed authorization request endpoint (RFC 9126)"
+    )]
+    RequestObject,
+    /// Another `prompt`, or `none` beside another.
+    #[error("prompt must be none, login or consent; none stands alone")]
+    Prompt,
+    /// Not a number.
+    #[error("max_age must be a number of seconds")]
+    MaxAge,
+    /// Longer than [`super::authorization_request::MAX_LOGIN_HINT_BYTES`].
+    #[error("login_hint is longer than 256 bytes")]
+    LoginHint,
+    /// `prompt=none`, and nobody is signed in, or not recently enough.
+    #[error("the user has to sign in first")]
+    LoginRequired,
+    /// `prompt=none`.
+    #[error("the user has to be asked for consent each time")]
+    ConsentRequired,
     /// The user said no.
     #[error("the user denied the request")]
     Denied,
+}
+
+impl From<RequestedError> for RedirectReason {
+    fn from(error: RequestedError) -> Self {
+        match error {
+            RequestedError::DetailsAndScope => Self::DetailsAndScope,
+            RequestedError::Details(error) => Self::Details(error),
+            RequestedError::Scope(error) => Self::Scope(error),
+        }
+    }
 }
 
 impl RedirectReason {
@@ -135,10 +184,17 @@ impl RedirectReason {
             | Self::MissingChallenge
             | Self::ChallengeMethod
             | Self::MalformedChallenge
-            | Self::DetailsAndScope => ErrorCode::InvalidRequest,
+            | Self::DetailsAndScope
+            | Self::Prompt
+            | Self::MaxAge
+            | Self::LoginHint => ErrorCode::InvalidRequest,
             Self::UnsupportedResponseType => ErrorCode::UnsupportedResponseType,
             Self::Details(_) => ErrorCode::InvalidAuthorizationDetails,
             Self::Scope(_) => ErrorCode::InvalidScope,
+            Self::Target(_) => ErrorCode::InvalidTarget,
+            Self::RequestObject => ErrorCode::RequestNotSupported,
+            Self::LoginRequired => ErrorCode::LoginRequired,
+            Self::ConsentRequired => ErrorCode::ConsentRequired,
             Self::Denied => ErrorCode::AccessDenied,
         }
     }
@@ -178,6 +234,9 @@ pub enum TokenError {
     /// A confidential client without its secret.
     #[error("client authentication failed")]
     MissingSecret,
+    /// A client that signs assertions came without one.
+    #[error("client authentication failed")]
+    MissingAssertion,
     /// A secret from a public client, which has none.
     #[error("client authentication failed")]
     UnexpectedSecret,
@@ -245,6 +304,7 @@ impl TokenError {
             | Self::UnknownClient
             | Self::WrongSecret
             | Self::MissingSecret
+            | Self::MissingAssertion
             | Self::UnexpectedSecret => ErrorCode::InvalidClient,
             Self::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
             Self::UnknownCode

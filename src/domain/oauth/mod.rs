@@ -11,5 +11,7 @@ pub mod mac;
 pub mod params;
 pub mod pkce;
 pub mod redirect_uri;
+pub mod registration;
+pub mod resource;
 pub mod sign_in_link;
 pub mod token_request;

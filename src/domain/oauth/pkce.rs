@@ -4,6 +4,7 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::domain::encoding::{base64url, from_base64url, sha256};
@@ -14,7 +15,8 @@ pub const VERIFIER_CHARS: core::ops::RangeInclusive<usize> = 43..=128;
 const CHALLENGE_CHARS: usize = 43;
 
 /// `code_challenge`: the hash of a verifier that only the app knows.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct CodeChallenge(String);
 
 /// `code_verifier`, as the app revealed it.
@@ -51,6 +53,12 @@ impl TryFrom<String> for CodeChallenge {
     fn try_from(text: String) -> Result<Self, InvalidPkce> {
         let decoded = if text.len() == CHALLENGE_CHARS { from_base64url(&text) } else { None };
         if decoded.is_some() { Ok(Self(text)) } else { Err(InvalidPkce::Challenge) }
+    }
+}
+
+impl From<CodeChallenge> for String {
+    fn from(challenge: CodeChallenge) -> Self {
+        challenge.0
     }
 }
 

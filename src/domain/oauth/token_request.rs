@@ -82,6 +82,8 @@ impl Credentials {
             (ClientAuth::Public, PresentedSecret::Some(_) | PresentedSecret::Malformed) => {
                 Err(TokenError::UnexpectedSecret)
             }
+            // An assertion is looked for before any secret is.
+            (ClientAuth::PrivateKey(_), _) => Err(TokenError::MissingAssertion),
             (ClientAuth::Confidential(_), PresentedSecret::None) => Err(TokenError::MissingSecret),
             (ClientAuth::Confidential(_), PresentedSecret::Malformed) => Err(TokenError::WrongSecret),
             (ClientAuth::Confidential(hash), PresentedSecret::Some(secret)) => {
@@ -204,15 +206,7 @@ mod tests {
     use crate::domain::{secret::SecretHash, time::Timestamp};
 
     fn client(auth: ClientAuth) -> Client {
-        Client {
-            id: "app".parse().unwrap(),
-            name: "App".into(),
-            home_page: "https://app.example/".into(),
-            redirect_uris: vec!["https://app.example/cb".parse().unwrap()],
-            auth,
-            owner: None,
-            created_at: Timestamp::from_seconds(0),
-        }
+        Client::example(auth)
     }
 
     fn secret() -> Secret<ClientSecret> {

@@ -2,49 +2,112 @@
 
 use serde::Deserialize;
 
-use super::{Database, Seconds, Value, from_json, to_json, unreadable, won};
+use super::{Database, Flag, Seconds, Value, from_json, to_json, unreadable, won};
 use crate::{
     domain::{
         id::{ClientId, UserId},
-        oauth::client::{Client, ClientAuth},
+        oauth::client::{AccessTokenAlg, Client, ClientAuth, ClientKind},
         secret::SecretHash,
     },
     edge::ports::EdgePorts,
     web::ports::{Clients, StoreError, Write},
 };
 
-const COLUMNS: &str =
-    "client_id, name, home_page, redirect_uris, token_endpoint_auth_method, secret_hash, owner_user_id, created_at";
+const COLUMNS: &str = "client_id, kind, name, home_page, logo_uri, redirect_uris, grant_types, token_endpoint_auth_method, \
+                       secret_hash, jwks, jwks_uri, requires_par, requires_dpop, access_token_alg, owner_user_id, \
+                       registration_token_hash, created_at, fresh_until";
 
 #[derive(Deserialize)]
 struct Row {
     client_id: String,
+    kind: String,
     name: String,
-    home_page: String,
+    home_page: Option<String>,
+    logo_uri: Option<String>,
     redirect_uris: String,
+    grant_types: String,
     token_endpoint_auth_method: String,
     secret_hash: Option<String>,
+    jwks: Option<String>,
+    jwks_uri: Option<String>,
+    requires_par: Flag,
+    requires_dpop: Flag,
+    access_token_alg: String,
     owner_user_id: Option<String>,
+    registration_token_hash: Option<String>,
     created_at: Seconds,
+    fresh_until: Option<Seconds>,
 }
 
 impl TryFrom<Row> for Client {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
+        let owner =
+            row.owner_user_id.map(|id| id.try_into().map_err(|_| unreadable("clients.owner_user_id"))).transpose()?;
+        let kind = match (row.kind.as_str(), row.registration_token_hash, row.fresh_until) {
+            ("registered", None, None) => ClientKind::Registered(owner),
+            ("dynamic", Some(hash), None) => ClientKind::Dynamic(SecretHash::from_stored(hash)),
+            ("document", None, Some(until)) => ClientKind::Document { fresh_until: until.into() },
+            _ => return Err(unreadable("clients.kind")),
+        };
         Ok(Self {
             id: row.client_id.try_into().map_err(|_| unreadable("clients.client_id"))?,
+            kind,
             name: row.name,
             home_page: row.home_page,
+            logo_uri: row.logo_uri,
             redirect_uris: from_json("clients.redirect_uris", &row.redirect_uris)?,
-            auth: ClientAuth::from_stored(&row.token_endpoint_auth_method, row.secret_hash)
-                .ok_or_else(|| unreadable("clients.secret_hash"))?,
-            owner: row
-                .owner_user_id
-                .map(|id| id.try_into().map_err(|_| unreadable("clients.owner_user_id")))
-                .transpose()?,
+            grant_types: from_json("clients.grant_types", &row.grant_types)?,
+            auth: ClientAuth::from_stored(&row.token_endpoint_auth_method, row.secret_hash, row.jwks, row.jwks_uri)
+                .ok_or_else(|| unreadable("clients.token_endpoint_auth_method"))?,
+            requires_par: row.requires_par.into(),
+            requires_dpop: row.requires_dpop.into(),
+            access_token_alg: AccessTokenAlg::from_name(&row.access_token_alg)
+                .ok_or_else(|| unreadable("clients.access_token_alg"))?,
             created_at: row.created_at.into(),
         })
+    }
+}
+
+/// A client's columns, as they are bound: [`COLUMNS`], in their order.
+struct Bound {
+    redirect_uris: String,
+    grant_types: String,
+}
+
+impl Bound {
+    fn of(client: &Client) -> Result<Self, StoreError> {
+        Ok(Self { redirect_uris: to_json(&client.redirect_uris)?, grant_types: to_json(&client.grant_types)? })
+    }
+
+    fn values<'a>(&'a self, client: &'a Client) -> Vec<Value<'a>> {
+        let (jwks, jwks_uri) = client.auth.keys();
+        let (registration_token, fresh_until) = match &client.kind {
+            ClientKind::Registered(_) => (None, Value::OptionalText(None)),
+            ClientKind::Dynamic(hash) => (Some(hash.as_str()), Value::OptionalText(None)),
+            ClientKind::Document { fresh_until } => (None, Value::Time(*fresh_until)),
+        };
+        vec![
+            Value::Text(client.id.as_str()),
+            Value::Text(client.kind.as_str()),
+            Value::Text(&client.name),
+            Value::OptionalText(client.home_page.as_deref()),
+            Value::OptionalText(client.logo_uri.as_deref()),
+            Value::Text(&self.redirect_uris),
+            Value::Text(&self.grant_types),
+            Value::Text(client.auth.method()),
+            Value::OptionalText(client.auth.secret_hash().map(SecretHash::as_str)),
+            Value::OptionalText(jwks),
+            Value::OptionalText(jwks_uri),
+            Value::Count(client.requires_par.into()),
+            Value::Count(client.requires_dpop.into()),
+            Value::Text(client.access_token_alg.as_str()),
+            Value::OptionalText(client.owner().map(UserId::as_str)),
+            Value::OptionalText(registration_token),
+            Value::Time(client.created_at),
+            fresh_until,
+        ]
     }
 }
 
@@ -61,18 +124,10 @@ impl Clients for EdgePorts {
     }
 
     async fn insert_client(&self, client: &Client) -> Result<(), StoreError> {
-        let redirect_uris = to_json(&client.redirect_uris)?;
-        let values = [
-            Value::Text(client.id.as_str()),
-            Value::Text(&client.name),
-            Value::Text(&client.home_page),
-            Value::Text(&redirect_uris),
-            Value::Text(client.auth.method()),
-            Value::OptionalText(client.auth.secret_hash().map(SecretHash::as_str)),
-            Value::OptionalText(client.owner.as_ref().map(UserId::as_str)),
-            Value::Time(client.created_at),
-        ];
-        let sql = format!("INSERT INTO clients ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+        let bound = Bound::of(client)?;
+        let values = bound.values(client);
+        let places = vec!["?"; values.len()].join(", ");
+        let sql = format!("INSERT INTO clients ({COLUMNS}) VALUES ({places})");
         self.database.run((&sql, &values)).await.map(drop)
     }
 

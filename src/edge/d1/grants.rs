@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Database, Seconds, Value, changes, from_json, to_json, unreadable, won};
+use super::{Database, Seconds, Statement, Value, changes, from_json, to_json, unreadable, won};
 use crate::{
     domain::{
         grant::{Grant, Terms},
@@ -11,11 +11,11 @@ use crate::{
             authorization_request::{Decision, PendingRequest},
             code::{AuthorizationCodeRow, RefreshTokenRow},
         },
-        secret::{AuthorizationCode, ConsentRequest, RefreshToken, SecretHash, Session},
+        secret::{AuthorizationCode, ConsentRequest, DeviceCode, RefreshToken, SecretHash, Session},
         time::Timestamp,
     },
     edge::ports::EdgePorts,
-    web::ports::{Decided, Grants, StoreError, Write},
+    web::ports::{Decided, Grants, NewAnswer, StoreError, Write},
 };
 
 /// The request is there, is this session's, and nobody has answered it yet. Binds: handle, session, now.
@@ -24,11 +24,7 @@ const UNDECIDED: &str = "handle_hash = ? AND session_hash = ? AND decided_at IS 
 #[derive(Deserialize)]
 struct RequestRow {
     session_hash: String,
-    client_id: String,
-    redirect_uri: String,
-    state: Option<String>,
-    code_challenge: String,
-    requested: String,
+    request: String,
     expires_at: Seconds,
     decided_at: Option<Seconds>,
     grant_id: Option<String>,
@@ -45,14 +41,7 @@ impl TryFrom<RequestRow> for PendingRequest {
         };
         Ok(Self {
             session: SecretHash::from_stored(row.session_hash),
-            client_id: row.client_id.try_into().map_err(|_| unreadable("authorization_requests.client_id"))?,
-            redirect_uri: row.redirect_uri,
-            state: row.state,
-            code_challenge: row
-                .code_challenge
-                .try_into()
-                .map_err(|_| unreadable("authorization_requests.code_challenge"))?,
-            requested: from_json("authorization_requests.requested", &row.requested)?,
+            asked: from_json("authorization_requests.request", &row.request)?,
             expires_at: row.expires_at.into(),
             decision,
         })
@@ -94,6 +83,7 @@ struct CodeRow {
     client_id: String,
     redirect_uri: String,
     code_challenge: String,
+    binding: String,
     expires_at: Seconds,
     redeemed_at: Option<Seconds>,
 }
@@ -102,6 +92,7 @@ struct CodeRow {
 struct TokenRow {
     grant_id: String,
     client_id: String,
+    binding: String,
     created_at: Seconds,
     expires_at: Seconds,
     rotated_at: Option<Seconds>,
@@ -146,29 +137,60 @@ impl Database {
     }
 }
 
-/// Stores a refresh token if the condition, about another row, holds.
-fn insert_refresh_token(condition: &str) -> String {
-    format!(
-        "INSERT INTO refresh_tokens (token_hash, grant_id, client_id, created_at, expires_at) SELECT ?, ?, ?, ?, ? \
-         WHERE EXISTS ({condition})"
-    )
-}
-
 /// What is bound before a condition, and then what is bound in it.
 fn followed_by<'a>(condition: &[Value<'a>], values: &[Value<'a>]) -> Vec<Value<'a>> {
     [values, condition].concat()
 }
 
-fn refresh_token_values<'a>(row: &'a RefreshTokenRow, condition: [Value<'a>; 2]) -> Vec<Value<'a>> {
-    let mut values = vec![
-        Value::Text(row.hash.as_str()),
-        Value::Text(row.grant_id.as_str()),
-        Value::Text(row.client_id.as_str()),
-        Value::Time(row.created_at),
-        Value::Time(row.expires_at),
-    ];
-    values.extend(condition);
-    values
+/// Uses something up that a first refresh token, or the next, comes of.
+struct Exchange<'a> {
+    /// The row's table.
+    table: &'static str,
+    /// The column that notes its use.
+    used: &'static str,
+    /// That it is there and unused. Binds [`Self::values`].
+    condition: &'static str,
+    values: [Value<'a>; 2],
+    /// The grant that is claimed with it, where that is its first use.
+    claims: Option<&'a GrantId>,
+    refresh: Option<&'a RefreshTokenRow>,
+}
+
+impl Exchange<'_> {
+    async fn carry_out(&self, database: &Database, now: Timestamp) -> Result<Write, StoreError> {
+        let Self { table, used, condition, values, .. } = self;
+        let holds = format!("EXISTS (SELECT 1 FROM {table} WHERE {condition})");
+        let claim_sql =
+            format!("UPDATE grants SET claimed_at = coalesce(claimed_at, ?) WHERE grant_id = ? AND {holds}");
+        let claim_values = self.claims.map(|id| followed_by(values, &[Value::Time(now), Value::Text(id.as_str())]));
+        let insert_sql = format!(
+            "INSERT INTO refresh_tokens (token_hash, grant_id, client_id, binding, created_at, expires_at) \
+             SELECT ?, ?, ?, ?, ?, ? WHERE {holds}"
+        );
+        let binding = self.refresh.map(|row| to_json(&row.binding)).transpose()?;
+        let insert_values = self.refresh.zip(binding.as_deref()).map(|(row, binding)| {
+            let row = [
+                Value::Text(row.hash.as_str()),
+                Value::Text(row.grant_id.as_str()),
+                Value::Text(row.client_id.as_str()),
+                Value::Text(binding),
+                Value::Time(row.created_at),
+                Value::Time(row.expires_at),
+            ];
+            followed_by(values, &row)
+        });
+        let use_sql = format!("UPDATE {table} SET {used} = ? WHERE {condition}");
+        let use_values = followed_by(values, &[Value::Time(now)]);
+        let mut statements: Vec<Statement<'_>> = Vec::new();
+        if let Some(values) = &claim_values {
+            statements.push((&claim_sql, values));
+        }
+        if let Some(values) = &insert_values {
+            statements.push((&insert_sql, values));
+        }
+        statements.push((&use_sql, &use_values));
+        database.conditional_batch(&statements, statements.len() - 1).await
+    }
 }
 
 impl Grants for EdgePorts {
@@ -178,20 +200,17 @@ impl Grants for EdgePorts {
         request: &PendingRequest,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let requested = to_json(&request.requested)?;
+        let asked = to_json(&request.asked)?;
         let values = [
             Value::Text(handle.as_str()),
             Value::Text(request.session.as_str()),
-            Value::Text(request.client_id.as_str()),
-            Value::Text(&request.redirect_uri),
-            Value::OptionalText(request.state.as_deref()),
-            Value::Text(request.code_challenge.as_str()),
-            Value::Text(&requested),
+            Value::Text(request.asked.client_id().as_str()),
+            Value::Text(&asked),
             Value::Time(now),
             Value::Time(request.expires_at),
         ];
-        let sql = "INSERT INTO authorization_requests (handle_hash, session_hash, client_id, redirect_uri, state, \
-                   code_challenge, requested, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let sql = "INSERT INTO authorization_requests (handle_hash, session_hash, client_id, request, created_at, expires_at) \
+                   VALUES (?, ?, ?, ?, ?, ?)";
         self.database.run((sql, &values)).await.map(drop)
     }
 
@@ -202,8 +221,8 @@ impl Grants for EdgePorts {
         let row: Option<RequestRow> = self
             .database
             .row((
-                "SELECT session_hash, client_id, redirect_uri, state, code_challenge, requested, expires_at, decided_at, \
-                 grant_id FROM authorization_requests WHERE handle_hash = ?",
+                "SELECT session_hash, request, expires_at, decided_at, grant_id FROM authorization_requests \
+                 WHERE handle_hash = ?",
                 &[Value::Text(handle.as_str())],
             ))
             .await?;
@@ -215,11 +234,15 @@ impl Grants for EdgePorts {
         handle: &SecretHash<ConsentRequest>,
         session: &SecretHash<Session>,
         grant: &Grant,
-        code: &AuthorizationCodeRow,
+        answer: NewAnswer<'_>,
         now: Timestamp,
     ) -> Result<Decided, StoreError> {
         let terms = to_json(&grant.terms)?;
         let undecided = [Value::Text(handle.as_str()), Value::Text(session.as_str()), Value::Time(now)];
+        let claimable_until = match answer {
+            NewAnswer::Code(code) => code.expires_at,
+            NewAnswer::Device { expires_at, .. } => expires_at,
+        };
         let grant_values = followed_by(
             &undecided,
             &[
@@ -230,34 +253,56 @@ impl Grants for EdgePorts {
                 Value::Text(&terms),
                 Value::Time(grant.created_at),
                 Value::Time(grant.terms.expires_at),
+                Value::Time(claimable_until),
             ],
         );
-        let code_values = followed_by(
-            &undecided,
-            &[
-                Value::Text(code.hash.as_str()),
-                Value::Text(code.grant_id.as_str()),
-                Value::Text(code.client_id.as_str()),
-                Value::Text(&code.redirect_uri),
-                Value::Text(code.code_challenge.as_str()),
-                Value::Time(code.expires_at),
-            ],
-        );
-        let mark_values = followed_by(&undecided, &[Value::Time(now), Value::Text(grant.id.as_str())]);
         let grant_sql = format!(
-            "INSERT INTO grants (grant_id, user_id, client_id, client_name, terms, created_at, expires_at) \
-             SELECT ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
+            "INSERT INTO grants (grant_id, user_id, client_id, client_name, terms, created_at, expires_at, claimable_until) \
+             SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
         );
-        let code_sql = format!(
-            "INSERT INTO authorization_codes (code_hash, grant_id, client_id, redirect_uri, code_challenge, expires_at) \
-             SELECT ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
-        );
+        let binding;
+        let (answer_sql, answer_values) = match answer {
+            NewAnswer::Code(code) => {
+                binding = to_json(&code.binding)?;
+                let values = [
+                    Value::Text(code.hash.as_str()),
+                    Value::Text(code.grant_id.as_str()),
+                    Value::Text(code.client_id.as_str()),
+                    Value::Text(&code.redirect_uri),
+                    Value::Text(code.code_challenge.as_str()),
+                    Value::Text(&binding),
+                    Value::Time(code.expires_at),
+                ];
+                let sql = format!(
+                    "INSERT INTO authorization_codes (code_hash, grant_id, client_id, redirect_uri, code_challenge, binding, \
+                     expires_at) SELECT ?, ?, ?, ?, ?, ?, ? \
+                     WHERE EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
+                );
+                (sql, followed_by(&undecided, &values))
+            }
+            NewAnswer::Device { code, auth_time, .. } => {
+                let values = [
+                    Value::Time(now),
+                    Value::Text(grant.id.as_str()),
+                    Value::Time(auth_time),
+                    Value::Text(code.as_str()),
+                    Value::Time(now),
+                ];
+                let sql = format!(
+                    "UPDATE device_codes SET decided_at = ?, grant_id = ?, auth_time = ? \
+                     WHERE device_code_hash = ? AND decided_at IS NULL AND expires_at > ? \
+                     AND EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
+                );
+                (sql, followed_by(&undecided, &values))
+            }
+        };
+        let mark_values = followed_by(&undecided, &[Value::Time(now), Value::Text(grant.id.as_str())]);
         let mark_sql = format!("UPDATE authorization_requests SET decided_at = ?, grant_id = ? WHERE {UNDECIDED}");
         let results = self
             .database
             .batch(&[
                 (&grant_sql, &grant_values),
-                (&code_sql, &code_values),
+                (&answer_sql, &answer_values),
                 (&mark_sql, &mark_values),
                 (DECISION, &undecided[..2]),
             ])
@@ -269,12 +314,23 @@ impl Grants for EdgePorts {
         &self,
         handle: &SecretHash<ConsentRequest>,
         session: &SecretHash<Session>,
+        device: Option<&SecretHash<DeviceCode>>,
         now: Timestamp,
     ) -> Result<Decided, StoreError> {
         let undecided = [Value::Text(handle.as_str()), Value::Text(session.as_str()), Value::Time(now)];
+        let device_values = device.map(|code| followed_by(&undecided, &[Value::Time(now), Value::Text(code.as_str())]));
+        let device_sql = format!(
+            "UPDATE device_codes SET decided_at = ? WHERE device_code_hash = ? AND decided_at IS NULL \
+             AND EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
+        );
         let mark_values = followed_by(&undecided, &[Value::Time(now)]);
         let mark_sql = format!("UPDATE authorization_requests SET decided_at = ? WHERE {UNDECIDED}");
-        decided(&self.database.batch(&[(&mark_sql, &mark_values), (DECISION, &undecided[..2])]).await?)
+        let mut statements: Vec<Statement<'_>> = Vec::new();
+        if let Some(values) = &device_values {
+            statements.push((&device_sql, values));
+        }
+        statements.extend([(mark_sql.as_str(), mark_values.as_slice()), (DECISION, &undecided[..2])]);
+        decided(&self.database.batch(&statements).await?)
     }
 
     async fn find_code(
@@ -284,7 +340,7 @@ impl Grants for EdgePorts {
         let row: Option<CodeRow> = self
             .database
             .row((
-                "SELECT grant_id, client_id, redirect_uri, code_challenge, expires_at, redeemed_at \
+                "SELECT grant_id, client_id, redirect_uri, code_challenge, binding, expires_at, redeemed_at \
                  FROM authorization_codes WHERE code_hash = ?",
                 &[Value::Text(hash.as_str())],
             ))
@@ -299,6 +355,7 @@ impl Grants for EdgePorts {
                     .code_challenge
                     .try_into()
                     .map_err(|_| unreadable("authorization_codes.code_challenge"))?,
+                binding: from_json("authorization_codes.binding", &row.binding)?,
                 expires_at: row.expires_at.into(),
                 redeemed_at: row.redeemed_at.map(Into::into),
             })
@@ -309,23 +366,27 @@ impl Grants for EdgePorts {
     async fn redeem_code(
         &self,
         hash: &SecretHash<AuthorizationCode>,
-        refresh: &RefreshTokenRow,
+        grant: &GrantId,
+        refresh: Option<&RefreshTokenRow>,
         now: Timestamp,
     ) -> Result<Write, StoreError> {
-        const OPEN: &str = "code_hash = ? AND redeemed_at IS NULL AND expires_at > ?";
-        let condition = [Value::Text(hash.as_str()), Value::Time(now)];
-        let insert_sql = insert_refresh_token(&format!("SELECT 1 FROM authorization_codes WHERE {OPEN}"));
-        let insert_values = refresh_token_values(refresh, condition.clone());
-        let use_sql = format!("UPDATE authorization_codes SET redeemed_at = ? WHERE {OPEN}");
-        let use_values = followed_by(&condition, &[Value::Time(now)]);
-        self.database.conditional_batch(&[(&insert_sql, &insert_values), (&use_sql, &use_values)], 1).await
+        let exchange = Exchange {
+            table: "authorization_codes",
+            used: "redeemed_at",
+            condition: "code_hash = ? AND redeemed_at IS NULL AND expires_at > ?",
+            values: [Value::Text(hash.as_str()), Value::Time(now)],
+            claims: Some(grant),
+            refresh,
+        };
+        exchange.carry_out(&self.database, now).await
     }
 
     async fn find_refresh_token(&self, hash: &SecretHash<RefreshToken>) -> Result<Option<RefreshTokenRow>, StoreError> {
         let row: Option<TokenRow> = self
             .database
             .row((
-                "SELECT grant_id, client_id, created_at, expires_at, rotated_at FROM refresh_tokens WHERE token_hash = ?",
+                "SELECT grant_id, client_id, binding, created_at, expires_at, rotated_at FROM refresh_tokens \
+                 WHERE token_hash = ?",
                 &[Value::Text(hash.as_str())],
             ))
             .await?;
@@ -334,6 +395,7 @@ impl Grants for EdgePorts {
                 hash: hash.clone(),
                 grant_id: row.grant_id.try_into().map_err(|_| unreadable("refresh_tokens.grant_id"))?,
                 client_id: row.client_id.try_into().map_err(|_| unreadable("refresh_tokens.client_id"))?,
+                binding: from_json("refresh_tokens.binding", &row.binding)?,
                 created_at: row.created_at.into(),
                 expires_at: row.expires_at.into(),
                 rotated_at: row.rotated_at.map(Into::into),
@@ -348,13 +410,15 @@ impl Grants for EdgePorts {
         next: &RefreshTokenRow,
         now: Timestamp,
     ) -> Result<Write, StoreError> {
-        const LIVE: &str = "token_hash = ? AND rotated_at IS NULL AND expires_at > ?";
-        let condition = [Value::Text(old.as_str()), Value::Time(now)];
-        let insert_sql = insert_refresh_token(&format!("SELECT 1 FROM refresh_tokens WHERE {LIVE}"));
-        let insert_values = refresh_token_values(next, condition.clone());
-        let rotate_sql = format!("UPDATE refresh_tokens SET rotated_at = ? WHERE {LIVE}");
-        let rotate_values = followed_by(&condition, &[Value::Time(now)]);
-        self.database.conditional_batch(&[(&insert_sql, &insert_values), (&rotate_sql, &rotate_values)], 1).await
+        let exchange = Exchange {
+            table: "refresh_tokens",
+            used: "rotated_at",
+            condition: "token_hash = ? AND rotated_at IS NULL AND expires_at > ?",
+            values: [Value::Text(old.as_str()), Value::Time(now)],
+            claims: None,
+            refresh: Some(next),
+        };
+        exchange.carry_out(&self.database, now).await
     }
 
     async fn find_grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
@@ -365,8 +429,8 @@ impl Grants for EdgePorts {
         let values = [Value::Text(user.as_str()), Value::Time(now), Value::Count(limit)];
         self.database
             .grants(
-                "WHERE user_id = ? AND EXISTS (SELECT 1 FROM authorization_codes AS code WHERE code.grant_id = grants.grant_id \
-                 AND (code.redeemed_at IS NOT NULL OR code.expires_at > ?)) ORDER BY created_at DESC, grant_id LIMIT ?",
+                "WHERE user_id = ? AND (claimed_at IS NOT NULL OR claimable_until > ?) \
+                 ORDER BY created_at DESC, grant_id LIMIT ?",
                 &values,
             )
             .await

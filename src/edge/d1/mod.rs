@@ -137,3 +137,14 @@ impl From<Seconds> for Timestamp {
         Self::from_seconds(seconds.0)
     }
 }
+
+/// Yes or no, as a column holds it: 1 or 0.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+struct Flag(u8);
+
+impl From<Flag> for bool {
+    fn from(flag: Flag) -> Self {
+        flag.0 != 0
+    }
+}

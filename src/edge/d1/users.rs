@@ -20,6 +20,7 @@ struct SessionRow {
     user_id: String,
     name: String,
     role: String,
+    created_at: Seconds,
     expires_at: Seconds,
 }
 
@@ -62,7 +63,7 @@ impl Users for EdgePorts {
         let row: Option<SessionRow> = self
             .database
             .row((
-                "SELECT users.user_id, users.name, users.role, sessions.expires_at FROM sessions \
+                "SELECT users.user_id, users.name, users.role, sessions.created_at, sessions.expires_at FROM sessions \
                  JOIN users USING (user_id) WHERE token_hash = ? AND expires_at > ?",
                 &[Value::Text(hash.as_str()), Value::Time(now)],
             ))
@@ -70,7 +71,8 @@ impl Users for EdgePorts {
         let Some(row) = row else { return Ok(None) };
         let id = row.user_id.try_into().map_err(|_| unreadable("users.user_id"))?;
         let role = Role::from_stored(&row.role).ok_or_else(|| unreadable("users.role"))?;
-        Ok(Some(SignedIn { user: User { id, name: row.name, role }, expires_at: row.expires_at.into() }))
+        let user = User { id, name: row.name, role };
+        Ok(Some(SignedIn { user, since: row.created_at.into(), expires_at: row.expires_at.into() }))
     }
 
     async fn extend_session(

@@ -1,0 +1,40 @@
+//! An answer on its way to an app, in the person's browser: a redirect, or a form that posts itself.
+
+use askama::Template;
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response, StatusCode, header},
+};
+
+use super::page::{POLICY, html, leave_for};
+use crate::domain::oauth::{
+    authorization_request::{Answer, ResponseMode},
+    redirect_uri::csp_source,
+};
+
+/// The form of OAuth 2.0 Form Post Response Mode §2. A script submits it; without scripts its button does.
+#[derive(Template)]
+#[template(path = "form_post.html")]
+struct FormPostPage<'a> {
+    visitor: Option<super::visitor::Visitor>,
+    answer: &'a Answer,
+}
+
+/// Sends the browser back to the app.
+#[must_use]
+pub fn deliver(answer: &Answer) -> Response<Body> {
+    match answer.response_mode {
+        ResponseMode::Query => leave_for(&answer.location()),
+        ResponseMode::FormPost => form_post(answer),
+    }
+}
+
+fn form_post(answer: &Answer) -> Response<Body> {
+    let mut response = html(StatusCode::OK, &FormPostPage { visitor: None, answer });
+    let leads_to = csp_source(&answer.redirect_uri).unwrap_or_default();
+    if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY} {leads_to}; script-src 'self'")) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
