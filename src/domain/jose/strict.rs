@@ -11,6 +11,8 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
+use crate::domain::time::Timestamp;
+
 /// The members of an object.
 pub type Members = Map<String, Value>;
 
@@ -21,6 +23,17 @@ pub fn object(json: &[u8]) -> Option<Members> {
         Ok(Strict(Value::Object(members))) => Some(members),
         _ => None,
     }
+}
+
+/// A moment as JWTs write it: seconds since the epoch, perhaps with a fraction, which is dropped (RFC 7519 §2, `NumericDate`).
+#[must_use]
+pub fn numeric_date(value: &Value) -> Option<Timestamp> {
+    let Value::Number(number) = value else { return None };
+    // Written out, because what holds for a float here must not depend on how it rounds.
+    let text = number.to_string();
+    let seconds = text.split_once('.').map_or(text.as_str(), |(seconds, _)| seconds);
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_plain { seconds.parse().ok().map(Timestamp::from_seconds) } else { None }
 }
 
 struct Strict(Value);
@@ -99,6 +112,19 @@ mod tests {
         }
         assert_eq!(object(b"{\"a\":\"\xff\"}"), None);
         assert_eq!(object(format!("{{\"a\":{}{}}}", "[".repeat(1000), "]".repeat(1000)).as_bytes()), None);
+    }
+
+    #[test]
+    fn a_numeric_date_is_seconds_and_loses_its_fraction_rfc_7519_2() {
+        let date = |json: &str| numeric_date(&serde_json::from_str(json).unwrap());
+        for (json, seconds) in
+            [("0", 0), ("1562262616", 1_562_262_616), ("1562262616.999", 1_562_262_616), ("1e9", 1_000_000_000)]
+        {
+            assert_eq!(date(json), Some(Timestamp::from_seconds(seconds)), "{json}");
+        }
+        for json in ["-1", "-1.5", "1e300", "1e-9", "\"1562262616\"", "null", "[1]", "true"] {
+            assert_eq!(date(json), None, "{json}");
+        }
     }
 
     proptest! {
