@@ -1,12 +1,24 @@
-// What strangers sign is checked by Web Crypto, here node's: the same interface as the platform's.
+// What strangers sign is checked by Web Crypto: in node, and the same cases once more in workerd, which has its own.
 
 import assert from "node:assert/strict";
 import { constants, generateKeyPairSync, sign } from "node:crypto";
-import { test } from "node:test";
-import { verifySignature } from "../../src/edge/signatures.mjs";
+import { readFileSync } from "node:fs";
+import { after, test } from "node:test";
+import { Miniflare } from "miniflare";
+import * as signatures from "../../src/edge/signatures.mjs";
 
 const bytes = (text) => new TextEncoder().encode(text);
 const decoded = (text) => new Uint8Array(Buffer.from(text, "base64url"));
+const encoded = (array) => Buffer.from(array).toString("base64url");
+
+/** Every question, and what node answered, for workerd to answer too. */
+const asked = [];
+async function verifySignature(algorithm, key, input, signature) {
+  const answer = await signatures.verifySignature(algorithm, key, input, signature);
+  asked.push({ question: [algorithm, key, encoded(input), encoded(signature)], answer });
+  return answer;
+}
+
 const INPUT = bytes("eyJhbGciOiJFUzI1NiJ9.e30");
 
 /** The members that a key consists of, as the broker writes them. */
@@ -131,3 +143,42 @@ for (const [name, [algorithm, key, text]] of Object.entries(VECTORS)) {
     assert.equal(await verifySignature(algorithm, JSON.stringify(key), bytes(text.slice(0, at)), decoded(text.slice(at + 1))), true);
   });
 }
+
+test("workerd answers every one of these questions as node does", async () => {
+  const worker = `
+    import { verifySignature } from "./signatures.mjs";
+    const decoded = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+    export default {
+      async fetch(request) {
+        const answers = [];
+        for (const [algorithm, key, input, signature] of await request.json()) {
+          answers.push(await verifySignature(algorithm, key, decoded(input), decoded(signature)));
+        }
+        return Response.json(answers);
+      },
+    };`;
+  const script = readFileSync(new URL("../../src/edge/signatures.mjs", import.meta.url), "utf8");
+  const modules = { "index.js": { type: "esm", contents: worker }, "signatures.mjs": { type: "esm", contents: script } };
+  const miniflare = new Miniflare({
+    host: "127.0.0.1",
+    port: 0,
+    cf: false,
+    telemetry: { enabled: false },
+    workers: [
+      {
+        config: {
+          name: "signatures",
+          compatibilityDate: "2026-11-17",
+          manifest: { mainModule: "index.js", modulesRoot: import.meta.dirname, modules },
+        },
+        dev: { rootPath: import.meta.dirname },
+      },
+    ],
+  });
+  after(() => miniflare.dispose());
+  const body = JSON.stringify(asked.map(({ question }) => question));
+  const response = await fetch(await miniflare.ready, { method: "POST", body });
+  const answers = await response.json();
+  assert.ok(asked.length > 600 && answers.length === asked.length);
+  for (const [index, { question, answer }] of asked.entries()) assert.equal(answers[index], answer, question.join(" "));
+});

@@ -36,7 +36,8 @@ impl Target {
     /// Whether both are the same address, but for query and fragment.
     #[must_use]
     pub fn is_same(one: &str, other: &str) -> bool {
-        Self::parse(one).is_some_and(|one| Self::parse(other).is_some_and(|other| one == other))
+        // Nearly always they are written alike, and the second need not be parsed.
+        Self::parse(one).is_some_and(|parsed| one == other || Self::parse(other).is_some_and(|other| parsed == other))
     }
 }
 
