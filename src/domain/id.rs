@@ -79,3 +79,8 @@ identifier!(
     ClientId,
     "app_"
 );
+identifier!(
+    /// Names a delegation: a narrower token, exchanged for another (RFC 8693). Never used twice.
+    DelegationId,
+    "delegation_"
+);

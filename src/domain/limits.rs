@@ -4,8 +4,8 @@ use core::num::{NonZeroU32, NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
-use super::money::Amount;
 pub use super::money::MAX_STORED_INTEGER;
+use super::{money::Amount, time::Timestamp};
 
 /// The `limits` object of an authorization detail. An absent limit doesn't bind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,16 @@ impl Period {
         }
     }
 
+    /// When the one that `now` lies in ends; a total never does.
+    #[must_use]
+    pub const fn resets_at(self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Day => Some(now.next_day()),
+            Self::Month => Some(now.next_month()),
+            Self::Total => None,
+        }
+    }
+
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
     fn is_total(&self) -> bool {
         *self == Self::Total
@@ -92,6 +102,20 @@ impl Limits {
             && tighter(self.requests, other.requests)
             && tighter(self.requests_per_minute, other.requests_per_minute)
             && tighter(self.concurrency, other.concurrency)
+    }
+
+    /// Each limit as `self` names it, or else as `other` does.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let budget = if self.budget_usd.is_some() { self } else { other };
+        Self {
+            budget_usd: budget.budget_usd,
+            budget_period: budget.budget_period,
+            tokens: self.tokens.or(other.tokens),
+            requests: self.requests.or(other.requests),
+            requests_per_minute: self.requests_per_minute.or(other.requests_per_minute),
+            concurrency: self.concurrency.or(other.concurrency),
+        }
     }
 
     /// Whether money can go without an end: neither the whole grant nor every permission has a budget.
@@ -133,5 +157,25 @@ mod tests {
     fn any_budget_is_within_none_and_none_is_within_no_budget() {
         assert!(budget("5", Period::Day).is_within(&Limits::NONE));
         assert!(!Limits::NONE.is_within(&budget("5", Period::Day)));
+    }
+
+    #[test]
+    fn what_one_does_not_name_is_as_the_other_names_it() {
+        let mine = Limits { tokens: NonZeroU64::new(5), ..Limits::NONE };
+        let theirs = Limits { tokens: NonZeroU64::new(7), requests: NonZeroU64::new(9), ..budget("5", Period::Day) };
+        assert_eq!(mine.or(theirs), Limits { tokens: NonZeroU64::new(5), ..theirs });
+        assert_eq!(
+            budget("1", Period::Month).or(theirs),
+            Limits { tokens: theirs.tokens, requests: theirs.requests, ..budget("1", Period::Month) }
+        );
+    }
+
+    #[test]
+    fn a_budget_begins_anew_when_its_period_ends() {
+        // 2026-01-31T12:00:00Z.
+        let now = Timestamp::from_seconds(1_769_860_800);
+        assert_eq!(Period::Day.resets_at(now), Some(now.next_day()));
+        assert_eq!(Period::Month.resets_at(now), Some(now.next_month()));
+        assert_eq!(Period::Total.resets_at(now), None);
     }
 }

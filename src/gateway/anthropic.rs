@@ -133,13 +133,14 @@ fn error_body(failure: &Failure, request_id: &str) -> serde_json::Value {
     let kind = match code {
         FailureCode::InvalidRequest | FailureCode::FieldNotAllowed => "invalid_request_error",
         FailureCode::BodyTooLarge => "request_too_large",
-        FailureCode::InvalidToken => "authentication_error",
+        FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",
         FailureCode::RequestsExhausted | FailureCode::BudgetExhausted | FailureCode::TokensExhausted => "billing_error",
         FailureCode::GrantPaused
         | FailureCode::PriceUnknown
         | FailureCode::ProviderNotGranted
         | FailureCode::ModelNotGranted
         | FailureCode::CapabilityNotGranted
+        | FailureCode::DelegationNotAllowed
         | FailureCode::EndpointNotGranted => "permission_error",
         FailureCode::RateLimited
         | FailureCode::ConcurrencyExceeded

@@ -328,7 +328,7 @@ mod tests {
     fn ticket(plan: &Plan) -> Ticket {
         let bound = bound(plan);
         let amounts = Amounts { nano_usd: bound.nano_usd(), tokens: bound.tokens(), requests: 1, calls: 1 };
-        Ticket { hold: HoldId(0), permission: 0, amounts, bounded: true }
+        Ticket { hold: HoldId(0), permission: 0, amounts, bounded: true, delegation: None }
     }
 
     fn cost(plan: &Plan, used: Used) -> Option<Cost> {
@@ -537,7 +537,8 @@ mod tests {
     }
 
     fn cost_of(meterage: &Meterage, used: Used) -> Option<Cost> {
-        let ticket = Ticket { hold: HoldId(1), permission: 0, amounts: Amounts::default(), bounded: true };
+        let ticket =
+            Ticket { hold: HoldId(1), permission: 0, amounts: Amounts::default(), bounded: true, delegation: None };
         meterage.cost(&PriceBook::built_in(), &Reading { used, end: End::Broken }, &ticket, None)
     }
 

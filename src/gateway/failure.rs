@@ -3,7 +3,7 @@
 //! One enum with a variant per reason, mapped to status, code and text in exhaustive matches. The dialects only choose the shape.
 
 use crate::domain::{
-    ledger::{Limit, Refusal, Resource, Scope, Shortage},
+    ledger::{Beyond, Limit, MAX_DELEGATIONS, MAX_DEPTH, Refusal, Resource, Scope, Shortage},
     limits::Period,
     money::NanoUsd,
     permission::Provider,
@@ -55,6 +55,10 @@ pub enum Failure {
 pub enum FailureCode {
     /// 401.
     InvalidToken,
+    /// 401 (RFC 9449 §7.1).
+    InvalidDpopProof,
+    /// 401 (RFC 9449 §9).
+    UseDpopNonce,
     /// 402.
     RequestsExhausted,
     /// 402.
@@ -75,6 +79,8 @@ pub enum FailureCode {
     EndpointNotGranted,
     /// 403.
     FieldNotAllowed,
+    /// 403.
+    DelegationNotAllowed,
     /// 429.
     RateLimited,
     /// 429.
@@ -107,7 +113,7 @@ pub struct Hint {
     /// The limit's name in `authorization_details`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<&'static str>,
-    /// Whether it is a permission's or the whole grant's.
+    /// Whether it is a permission's, the whole grant's or a delegation's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
     /// What a budget is for: `total`, `day` or `month`.
@@ -154,6 +160,8 @@ impl FailureCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidToken => "invalid_token",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::RequestsExhausted => "requests_exhausted",
             Self::BudgetExhausted => "budget_exhausted",
             Self::TokensExhausted => "tokens_exhausted",
@@ -164,6 +172,7 @@ impl FailureCode {
             Self::CapabilityNotGranted => "capability_not_granted",
             Self::EndpointNotGranted => "endpoint_not_granted",
             Self::FieldNotAllowed => "field_not_allowed",
+            Self::DelegationNotAllowed => "delegation_not_allowed",
             Self::RateLimited => "rate_limited",
             Self::ConcurrencyExceeded => "concurrency_exceeded",
             Self::RequestsHeld => "requests_held",
@@ -184,7 +193,7 @@ impl FailureCode {
     pub const fn status(self) -> u16 {
         match self {
             Self::InvalidRequest => 400,
-            Self::InvalidToken => 401,
+            Self::InvalidToken | Self::InvalidDpopProof | Self::UseDpopNonce => 401,
             Self::RequestsExhausted | Self::BudgetExhausted | Self::TokensExhausted => 402,
             Self::GrantPaused
             | Self::PriceUnknown
@@ -192,7 +201,8 @@ impl FailureCode {
             | Self::ModelNotGranted
             | Self::CapabilityNotGranted
             | Self::EndpointNotGranted
-            | Self::FieldNotAllowed => 403,
+            | Self::FieldNotAllowed
+            | Self::DelegationNotAllowed => 403,
             Self::BodyTooLarge => 413,
             Self::RateLimited
             | Self::ConcurrencyExceeded
@@ -211,8 +221,14 @@ impl Failure {
     #[must_use]
     pub const fn code(&self) -> FailureCode {
         match self {
-            Self::InvalidToken | Self::Refused(Refusal::NoSuchGrant | Refusal::Revoked | Refusal::Expired) => {
+            Self::InvalidToken
+            | Self::Refused(Refusal::NoSuchGrant | Refusal::NoSuchDelegation | Refusal::Revoked | Refusal::Expired) => {
                 FailureCode::InvalidToken
+            }
+            Self::Refused(Refusal::ProofReplayed) => FailureCode::InvalidDpopProof,
+            Self::Refused(Refusal::ProofTooOld { .. }) => FailureCode::UseDpopNonce,
+            Self::Refused(Refusal::NotWithinParent(_) | Refusal::TooManyDelegations) => {
+                FailureCode::DelegationNotAllowed
             }
             Self::Refused(Refusal::ProviderNotGranted) => FailureCode::ProviderNotGranted,
             Self::Refused(Refusal::ModelNotGranted(_)) => FailureCode::ModelNotGranted,
@@ -247,8 +263,19 @@ impl Failure {
     #[must_use]
     pub fn message(&self) -> String {
         match self {
-            Self::InvalidToken | Self::Refused(Refusal::NoSuchGrant | Refusal::Revoked | Refusal::Expired) => {
+            Self::InvalidToken
+            | Self::Refused(Refusal::NoSuchGrant | Refusal::NoSuchDelegation | Refusal::Revoked | Refusal::Expired) => {
                 "this access token is missing, malformed, expired or revoked; connect again to get a new one".to_owned()
+            }
+            Self::Refused(Refusal::ProofReplayed) => {
+                "this DPoP proof was used before; make a new one for each call".to_owned()
+            }
+            Self::Refused(Refusal::ProofTooOld { .. }) => {
+                "make a new DPoP proof with the nonce of this answer's DPoP-Nonce header".to_owned()
+            }
+            Self::Refused(Refusal::NotWithinParent(beyond)) => beyond_parent(*beyond),
+            Self::Refused(Refusal::TooManyDelegations) => {
+                format!("this grant has {MAX_DELEGATIONS} delegations already; revoke one, or wait until one expires")
             }
             Self::Refused(Refusal::ProviderNotGranted) => "this grant does not cover this provider".to_owned(),
             Self::Refused(Refusal::ModelNotGranted(model)) => format!("this grant does not cover the model {model}"),
@@ -318,6 +345,11 @@ impl Failure {
                 | Refusal::Revoked
                 | Refusal::Expired
                 | Refusal::Paused
+                | Refusal::NoSuchDelegation
+                | Refusal::NotWithinParent(_)
+                | Refusal::TooManyDelegations
+                | Refusal::ProofReplayed
+                | Refusal::ProofTooOld { .. }
                 | Refusal::PriceUnknown(_)
                 | Refusal::DoesNotFit(_)
                 | Refusal::ProviderNotGranted
@@ -454,6 +486,21 @@ const fn whose(limit: &Limit) -> &'static str {
     match limit.scope {
         Scope::Permission => "permission",
         Scope::Grant => "grant",
+        Scope::Delegation => "delegation",
+    }
+}
+
+fn beyond_parent(beyond: Beyond) -> String {
+    match beyond {
+        Beyond::Permission(index) => {
+            format!("no single permission of the token that it is exchanged for covers permission {index}")
+        }
+        Beyond::PermissionLimits(index) => {
+            format!("a limit of permission {index} is above those of the token that it is exchanged for")
+        }
+        Beyond::Limits => "a limit is above those of the token that it is exchanged for".to_owned(),
+        Beyond::ExpiresAt => "it can not outlive the token that it is exchanged for".to_owned(),
+        Beyond::Depth => format!("a token can be narrowed {MAX_DEPTH} times and no more"),
     }
 }
 

@@ -302,7 +302,7 @@ fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
         FailureCode::InvalidRequest | FailureCode::BodyTooLarge | FailureCode::FieldNotAllowed => {
             "invalid_request_error"
         }
-        FailureCode::InvalidToken => "authentication_error",
+        FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",
         FailureCode::RequestsExhausted | FailureCode::BudgetExhausted | FailureCode::TokensExhausted => {
             "insufficient_quota"
         }
@@ -311,6 +311,7 @@ fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
         | FailureCode::ProviderNotGranted
         | FailureCode::ModelNotGranted
         | FailureCode::CapabilityNotGranted
+        | FailureCode::DelegationNotAllowed
         | FailureCode::EndpointNotGranted => "permission_error",
         FailureCode::RateLimited
         | FailureCode::ConcurrencyExceeded

@@ -211,6 +211,10 @@ impl Ledger {
     /// Ends a call that a crash made doubtful, at what it cost: when it is booked as let through, and what that changes. `None`: it
     /// is none of those, so it had ended before.
     pub(super) fn finish_lost(&mut self, ticket: &Ticket, cost: &Amounts) -> Option<(Timestamp, Vec<Effect>)> {
+        if ticket.delegation.is_some() {
+            // It had a row, so it isn't doubtful.
+            return None;
+        }
         let id = ticket.hold.0;
         let lost = self.lost.iter_mut().find(|lost| (lost.from..lost.to).contains(&id) && !lost.ended.contains(&id))?;
         lost.ended.insert(id);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::{
         grant::Terms,
+        id::DelegationId,
         limits::{Limits, Period},
         money::NanoUsd,
         permission::{Capability, ModelPattern, Provider},
@@ -12,6 +13,9 @@ use super::{
     },
     amounts::Amounts,
     bound::Bound,
+    delegation::{Beyond, Delegate},
+    proofs::ProofUse,
+    usage::Snapshot,
 };
 
 /// Names a hold within its ledger. Numbers are never used twice.
@@ -81,7 +85,14 @@ pub enum Command {
         /// Seconds after which the hold is booked at its bound if nobody settled it.
         hold_ttl_seconds: u64,
         /// For how many more calls like this one room is set aside durably, so that they need no write of their own; 0: none.
+        /// Says nothing where a delegation calls: its calls always have a row.
         ahead: u32,
+        /// The delegation that calls; `None`: the app that the grant was given to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delegation: Option<DelegationId>,
+        /// The `DPoP` proof that comes with the call. It is used up by this, whatever the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<ProofUse>,
     },
     /// The call was made: books it.
     Settle(Box<Settlement>),
@@ -91,6 +102,10 @@ pub enum Command {
     Change(Change),
     /// No to every later reserve, for ever.
     Revoke,
+    /// Gives a narrower part of the grant, or of a delegation, to somebody else.
+    Delegate(Box<Delegate>),
+    /// No to every later reserve of this delegation and of all that were narrowed from it, for ever.
+    RevokeDelegation(DelegationId),
     /// What was used so far.
     Read,
     /// Does what is due. The alarm sends it.
@@ -108,6 +123,9 @@ pub struct Ticket {
     pub amounts: Amounts,
     /// Whether `amounts` is the most that the call can cost, in money and tokens.
     pub bounded: bool,
+    /// The delegation that called, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<DelegationId>,
 }
 
 /// What a call cost.
@@ -183,12 +201,14 @@ pub struct Change {
 pub enum Reply {
     /// To `Reserve`: go ahead.
     Reserved(Reservation),
-    /// To `Reserve`, or to `Change` on a grant that has ended: no.
+    /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended: no.
     Refused(Refusal),
-    /// To `Settle`, `Release`, `Revoke` and `Wake`.
+    /// To `Settle`, `Release`, `Revoke`, `RevokeDelegation` and `Wake`.
     Done,
     /// To `Change`: what holds now, which is something else where a change came first.
     Changed(Terms),
+    /// To `Delegate`: what holds now, which is what was said the first time that this name was used.
+    Delegated(Box<Delegate>),
     /// To `Read`.
     Snapshot(Box<Snapshot>),
 }
@@ -219,7 +239,7 @@ pub struct Reservation {
     pub concurrency_limited: bool,
 }
 
-/// Whether a limit is a permission's or the whole grant's.
+/// Whether a limit is a permission's, the whole grant's, or a delegation's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -227,6 +247,8 @@ pub enum Scope {
     Permission,
     /// `ai_limits`.
     Grant,
+    /// Either of them, of the delegation that calls or of one that it was narrowed from.
+    Delegation,
 }
 
 /// Which limit refused.
@@ -269,10 +291,23 @@ pub enum Resource {
 pub enum Refusal {
     /// There is no such grant.
     NoSuchGrant,
-    /// The grant was revoked.
+    /// The grant, or the delegation, was revoked.
     Revoked,
-    /// The grant has expired.
+    /// The grant, or the delegation, has expired.
     Expired,
+    /// There is no such delegation: there never was, or it ended and was forgotten.
+    NoSuchDelegation,
+    /// What was to be delegated reaches beyond what it is taken from.
+    NotWithinParent(Beyond),
+    /// The grant has as many delegations as one can have.
+    TooManyDelegations,
+    /// The `DPoP` proof was used before.
+    ProofReplayed,
+    /// The nonce of the `DPoP` proof is from a time of which it isn't known any more, or not yet, which proofs were used.
+    ProofTooOld {
+        /// A nonce that is made at this time is accepted; one of an earlier time may not be.
+        floor: Timestamp,
+    },
     /// The user paused the grant.
     Paused,
     /// No permission names this provider.
@@ -313,6 +348,11 @@ impl Refusal {
             | Self::Revoked
             | Self::Expired
             | Self::Paused
+            | Self::NoSuchDelegation
+            | Self::NotWithinParent(_)
+            | Self::TooManyDelegations
+            | Self::ProofReplayed
+            | Self::ProofTooOld { .. }
             | Self::ProviderNotGranted
             | Self::ModelNotGranted(_)
             | Self::CapabilityNotGranted(_)
@@ -324,42 +364,4 @@ impl Refusal {
             }
         }
     }
-}
-
-/// What a grant used, for the person who watches it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// When it was revoked, if it was.
-    pub revoked_at: Option<Timestamp>,
-    /// When the last call was allowed.
-    pub last_used_at: Option<Timestamp>,
-    /// What is enforced. `None`: the grant was never used nor changed, so it is what D1 says.
-    pub terms: Option<Terms>,
-    /// Over the whole grant.
-    pub overall: ScopeUsage,
-    /// Per permission, in the order of the terms.
-    pub permissions: Vec<ScopeUsage>,
-}
-
-/// What was used under one set of limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScopeUsage {
-    /// Booked calls.
-    pub requests_used: u64,
-    /// Calls that are held and not booked yet.
-    pub requests_held: u64,
-    /// Calls in flight.
-    pub in_flight: u64,
-    /// Calls in the last 60 seconds.
-    pub last_minute: u64,
-    /// Money booked over the life of the grant.
-    pub spent_total: NanoUsd,
-    /// Money booked in the budget's present period.
-    pub spent: NanoUsd,
-    /// Money held by calls in flight that belong to that period.
-    pub held: NanoUsd,
-    /// Tokens booked.
-    pub tokens_used: u64,
-    /// Tokens held by calls in flight.
-    pub tokens_held: u64,
 }

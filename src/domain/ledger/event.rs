@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{grant::Terms, time::Timestamp},
+    super::{grant::Terms, id::DelegationId, time::Timestamp},
     Hold, Summary,
     amounts::Amounts,
     command::{HoldId, Record},
+    delegation::Delegation,
 };
 
 /// What the shell has to store, or to arrange, before the reply leaves.
@@ -20,6 +21,10 @@ pub enum Effect {
     SaveHold(HoldId, Hold),
     /// Delete a hold.
     DropHold(HoldId),
+    /// Insert or replace a delegation.
+    SaveDelegation(Box<Delegation>),
+    /// Delete a delegation, if it is there.
+    DropDelegation(DelegationId),
     /// Add to, or replace in, what is yet to be told to the world.
     Book(Box<Event>),
     /// Send [`super::Command::Wake`] at this time, instead of any earlier arrangement.

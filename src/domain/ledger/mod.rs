@@ -8,16 +8,22 @@
 //! - calls in flight ≤ `concurrency`; calls in any 60 seconds ≤ `requests_per_minute`;
 //! - a hold is booked at most once; a correction lowers it at most once;
 //! - what is booked and held is never below what was let through and not released;
-//! - after `revoke`, or from `expires_at` on, no `reserve` succeeds.
+//! - after `revoke`, or from `expires_at` on, no `reserve` succeeds;
+//! - the same for every delegation, whose calls count in everything above it;
+//! - a `DPoP` proof lets one call ask at most.
 
 mod ahead;
 mod amounts;
 mod bound;
 mod command;
+mod delegation;
 mod event;
+mod proofs;
+mod reserve;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,18 +36,19 @@ pub use amounts::{Amounts, Money, Tally};
 pub use bound::Bound;
 pub use command::{
     Change, Claim, Command, Cost, HoldId, Limit, Need, Record, Refusal, Reply, Reservation, Resource, Scope,
-    ScopeUsage, Settlement, Shortage, Snapshot, Ticket, Worst,
+    Settlement, Shortage, Ticket, Worst,
 };
+use delegation::Child;
+pub use delegation::{Beyond, Delegate, Delegation, MAX_DELEGATIONS, MAX_DEPTH, Share};
 pub use event::{Basis, Effect, Event};
+use proofs::Proofs;
+pub use proofs::{InvalidProofId, MARGIN_SECONDS, MAX_PROOFS, NONCE_SECONDS, ProofId, ProofUse};
 pub use scope::Booked;
-use scope::{Counters, Room};
+use scope::Counters;
+pub use usage::{DelegationUsage, ScopeUsage, Snapshot};
 pub use window::{RateWindow, WINDOW_SECONDS};
 
-use super::{
-    grant::Terms,
-    permission::{Capability, ModelPattern, Provider},
-    time::Timestamp,
-};
+use super::{grant::Terms, id::DelegationId, time::Timestamp};
 
 /// A hold that was booked because its time ran out can be corrected this much longer; then it is forgotten.
 pub const CORRECTION_SECONDS: u64 = 24 * 3600;
@@ -51,6 +58,9 @@ pub const CORRECTION_SECONDS: u64 = 24 * 3600;
 pub struct Hold {
     /// Position in [`Terms::permissions`].
     pub permission: usize,
+    /// The delegation that called, and those above it; the nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<Share>,
     /// What it takes.
     pub amounts: Amounts,
     /// Whether that is the most that the call can cost.
@@ -111,6 +121,12 @@ pub struct Ledger {
     /// What was set aside before the crash that this ledger comes out of.
     found: Option<Ahead>,
     lost: Vec<Lost>,
+    delegations: BTreeMap<DelegationId, Child>,
+    /// Delegations that are to be stored.
+    touched: BTreeSet<DelegationId>,
+    proofs: Proofs,
+    /// Whether there is a stored summary, or will be before any answer.
+    is_stored: bool,
     wakes_at: Option<Timestamp>,
 }
 
@@ -136,14 +152,28 @@ impl Ledger {
             ttl_seconds: 0,
             found: None,
             lost: Vec::new(),
+            delegations: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            proofs: Proofs::of_a_new_ledger(),
+            is_stored: false,
             wakes_at: None,
         }
     }
 
     /// The ledger as its [`Effect`]s left it.
     #[must_use]
-    pub fn restore(terms: Terms, summary: Summary, holds: impl IntoIterator<Item = (HoldId, Hold)>) -> Self {
+    pub fn restore(
+        terms: Terms,
+        summary: Summary,
+        holds: impl IntoIterator<Item = (HoldId, Hold)>,
+        delegations: impl IntoIterator<Item = Delegation>,
+    ) -> Self {
         let mut ledger = Self::new(terms);
+        ledger.proofs = Proofs::of_a_restored_ledger();
+        ledger.is_stored = true;
+        for stored in delegations {
+            ledger.delegations.insert(stored.terms.id.clone(), Child::restore(stored));
+        }
         ledger.revoked_at = summary.revoked_at;
         ledger.next_hold = summary.next_hold;
         ledger.ahead_from = summary.next_hold;
@@ -155,7 +185,9 @@ impl Ledger {
         }
         for (id, hold) in holds {
             if !hold.overdue {
-                ledger.on_both_scopes(hold.permission, |counters| counters.held.add(&hold.amounts, hold.reserved_at));
+                ledger.on_every_scope(hold.permission, &hold.shares, |counters, _| {
+                    counters.held.add(&hold.amounts, hold.reserved_at);
+                });
             }
             ledger.insert_hold(id, hold);
         }
@@ -174,14 +206,17 @@ impl Ledger {
     /// Carries out a command. The effects have to be stored, all or none, before the reply is believed.
     pub fn apply(&mut self, now: Timestamp, command: Command) -> (Reply, Vec<Effect>) {
         self.clock = self.clock.max(now);
+        self.proofs.begin(self.clock);
         let mut effects = Vec::new();
         self.take_stock(&mut effects);
         self.expire(&mut effects);
         let reply = match command {
-            Command::Reserve { claim, hold_ttl_seconds, ahead } => {
-                self.step.calls = ahead.into();
+            Command::Reserve { claim, hold_ttl_seconds, ahead, delegation, proof } => {
+                if delegation.is_none() {
+                    self.step.calls = ahead.into();
+                }
                 self.ttl_seconds = self.ttl_seconds.max(hold_ttl_seconds);
-                match self.reserve(claim, hold_ttl_seconds, &mut effects) {
+                match self.reserve_once(claim, delegation.as_ref(), proof.as_ref(), hold_ttl_seconds, &mut effects) {
                     Ok(reservation) => Reply::Reserved(reservation),
                     Err(refusal) => Reply::Refused(refusal),
                 }
@@ -202,7 +237,15 @@ impl Ledger {
                 }
                 Reply::Done
             }
-            Command::Read => Reply::Snapshot(Box::new(self.snapshot())),
+            Command::Delegate(asked) => self.delegate(*asked, &mut effects),
+            Command::RevokeDelegation(id) => {
+                self.revoke_delegation(id);
+                Reply::Done
+            }
+            Command::Read => {
+                self.save_delegations(&mut effects);
+                Reply::Snapshot(Box::new(self.snapshot()))
+            }
             Command::Wake => {
                 // The arrangement that led here is used up.
                 self.wakes_at = None;
@@ -210,168 +253,9 @@ impl Ledger {
                 Reply::Done
             }
         };
+        self.save_delegations(&mut effects);
         self.arrange_wake(&mut effects);
         (reply, effects)
-    }
-
-    fn reserve(&mut self, claim: Claim, ttl_seconds: u64, effects: &mut Vec<Effect>) -> Result<Reservation, Refusal> {
-        let now = self.clock;
-        if self.revoked_at.is_some() {
-            return Err(Refusal::Revoked);
-        }
-        if now >= self.terms.expires_at {
-            return Err(Refusal::Expired);
-        }
-        if self.terms.paused {
-            return Err(Refusal::Paused);
-        }
-        let permission = self.find_permission(&claim)?;
-        let Some(terms) = self.terms.permissions.get(permission) else { return Err(Refusal::ProviderNotGranted) };
-        let bounded = !matches!(claim.worst, Worst::Unknown(_));
-        let caps_cost = terms.limits.caps_cost() || self.terms.limits.caps_cost();
-        let bound = match claim.worst {
-            Worst::Bound(bound) => Some(bound),
-            Worst::Unknown(reason) if caps_cost => return Err(Refusal::PriceUnknown(reason)),
-            Worst::Free | Worst::Unknown(_) => None,
-        };
-        let counts = u64::from(matches!(claim.need, Need::Model { .. }));
-        let mut amounts = Amounts { requests: counts, calls: 1, ..Amounts::default() };
-        let mut output_tokens = None;
-        let fits = self.output_that_fits(permission, bound.as_ref(), &amounts)?;
-        if let Some(bound) = bound {
-            output_tokens = (fits < bound.output_tokens).then_some(fits);
-            let bound = Bound { output_tokens: fits, ..bound };
-            amounts = Amounts { nano_usd: bound.nano_usd(), tokens: bound.tokens(), ..amounts };
-        }
-
-        let concurrency_limited = terms.limits.concurrency.or(self.terms.limits.concurrency).is_some();
-        let models = self.models_to_list(claim.provider, &claim.need);
-        let (model, provider) = (claim.need.model(), Some(claim.provider));
-        let hold = Hold {
-            permission,
-            amounts,
-            bounded,
-            reserved_at: now,
-            deadline: now.plus_seconds(ttl_seconds),
-            overdue: false,
-            record: Record { provider, model, endpoint: claim.endpoint, ..Record::default() },
-        };
-        let id = self.let_through(hold, effects);
-        let rooms = [
-            self.overall.room(&self.terms.limits, now),
-            self.room_of_permission(permission).unwrap_or(Room::UNLIMITED),
-        ];
-        Ok(Reservation {
-            ticket: Ticket { hold: id, permission, amounts, bounded },
-            output_tokens,
-            requests_remaining: rooms.iter().filter_map(|room| room.requests).min(),
-            budget_remaining: rooms.iter().filter_map(|room| room.nano_usd).min(),
-            tokens_remaining: rooms.iter().filter_map(|room| room.tokens).min(),
-            models,
-            concurrency_limited,
-        })
-    }
-
-    /// Whether the call fits under every limit, and how much each choice may write. What is refused for good is said before what only
-    /// has to be waited for.
-    fn output_that_fits(&self, permission: usize, bound: Option<&Bound>, call: &Amounts) -> Result<u64, Refusal> {
-        let now = self.clock;
-        let own = self.terms.permissions.get(permission).zip(self.permissions.get(permission));
-        let own = own.map(|(terms, counters)| (Scope::Permission, &terms.limits, counters));
-        let mut output = bound.map_or(0, |bound| bound.output_tokens);
-        let mut refusal: Option<Refusal> = None;
-        let mut refuse = |next: Refusal| {
-            if refusal.as_ref().is_none_or(|first| next.is_final() && !first.is_final()) {
-                refusal = Some(next);
-            }
-        };
-        for (scope, limits, counters) in own.into_iter().chain([(Scope::Grant, &self.terms.limits, &self.overall)]) {
-            if let Err(next) = counters.calls_fit(scope, limits, call, now) {
-                refuse(next);
-            }
-            match bound.map(|bound| counters.output_that_fits(scope, limits, bound, now)) {
-                Some(Ok(most)) => output = output.min(most),
-                Some(Err(next)) => refuse(next),
-                None => {}
-            }
-        }
-        refusal.map_or(Ok(output), Err)
-    }
-
-    /// Records a hold: within what is set aside, or else in a row of its own.
-    fn let_through(&mut self, hold: Hold, effects: &mut Vec<Effect>) -> HoldId {
-        let id = HoldId(self.next_hold);
-        let (permission, amounts, at) = (hold.permission, hold.amounts, hold.reserved_at);
-        if self.step.used_at.day() != at.day() && (self.step.like.is_some() || !self.unsaved.is_empty()) {
-            // What was set aside yesterday was measured by yesterday's room, and after a crash all of it would count as today's.
-            self.checkpoint(effects);
-        }
-        self.next_hold = self.next_hold.saturating_add(1);
-        self.last_used_at = Some(at);
-        self.step.used_at = at;
-        self.overall.hold(&self.terms.limits, &amounts, at);
-        if let (Some(terms), Some(counters)) =
-            (self.terms.permissions.get(permission), self.permissions.get_mut(permission))
-        {
-            counters.hold(&terms.limits, &amounts, at);
-        }
-        self.insert_hold(id, hold);
-        self.unsaved.insert(id);
-        self.on_both_scopes(permission, |counters| counters.unsaved = counters.unsaved.plus(&amounts));
-        if self.step.calls > 0 && self.is_covered() {
-            return id;
-        }
-        if self.step.calls > 0 && amounts.requests > 0 {
-            self.step.like = Some((permission, amounts));
-        }
-        let spare = if self.step.calls > 0 { self.spare_calls(permission, &amounts) } else { 0 };
-        if spare == 0 {
-            self.unsaved.remove(&id);
-            self.on_both_scopes(permission, |counters| counters.unsaved = counters.unsaved.minus(&amounts));
-            if let Some(hold) = self.holds.get(&id) {
-                effects.push(Effect::SaveHold(id, hold.clone()));
-            }
-        }
-        self.save_summary(effects);
-        id
-    }
-
-    /// The first permission that covers the claim, or the reason that is nearest to a yes.
-    fn find_permission(&self, claim: &Claim) -> Result<usize, Refusal> {
-        let mut nearest = Refusal::ProviderNotGranted;
-        for (index, permission) in self.terms.permissions.iter().enumerate() {
-            if permission.provider != claim.provider {
-                continue;
-            }
-            let (models, capabilities): (&[String], &[Capability]) = match &claim.need {
-                Need::Model { models, capabilities } => (models, capabilities),
-                Need::Models { model } => (model.as_slice(), &[]),
-            };
-            if let Some(model) = models.iter().find(|model| !permission.allows_model(model)) {
-                if nearest == Refusal::ProviderNotGranted {
-                    nearest = Refusal::ModelNotGranted(model.clone());
-                }
-                continue;
-            }
-            match capabilities.iter().find(|capability| !permission.capabilities.contains(capability)) {
-                Some(missing) => nearest = Refusal::CapabilityNotGranted(*missing),
-                None => return Ok(index),
-            }
-        }
-        Err(nearest)
-    }
-
-    fn models_to_list(&self, provider: Provider, need: &Need) -> Vec<ModelPattern> {
-        match need {
-            Need::Model { .. } => Vec::new(),
-            Need::Models { .. } => self
-                .terms
-                .permissions
-                .iter()
-                .filter(|permission| permission.provider == provider)
-                .flat_map(|permission| permission.models.iter().cloned())
-                .collect(),
-        }
     }
 
     /// Ends a hold: at `cost`, or at its bound where that isn't known, or, without a record, at nothing. One that is unknown has ended
@@ -385,7 +269,7 @@ impl Ledger {
             if released { (Amounts::default(), Basis::Released) } else { price(held, bounded, cost) };
         let now = self.clock;
         if let Some(hold) = known {
-            self.on_both_scopes(hold.permission, |counters| {
+            self.on_every_scope(hold.permission, &hold.shares, |counters, _| {
                 if hold.overdue {
                     counters.correct(&held, &amounts, hold.reserved_at);
                 } else {
@@ -395,6 +279,7 @@ impl Ledger {
                     counters.uncount_in_rate(hold.reserved_at);
                 }
             });
+            self.touch(&hold);
             if self.unsaved.remove(&ticket.hold) {
                 self.on_both_scopes(hold.permission, |counters| counters.unsaved = counters.unsaved.minus(&held));
             } else {
@@ -443,7 +328,10 @@ impl Ledger {
                 continue;
             }
             let amounts = hold.amounts;
-            self.on_both_scopes(hold.permission, |counters| counters.settle(&amounts, &amounts, hold.reserved_at));
+            self.on_every_scope(hold.permission, &hold.shares, |counters, _| {
+                counters.settle(&amounts, &amounts, hold.reserved_at);
+            });
+            self.touch(&hold);
             if self.unsaved.remove(&id) {
                 self.on_both_scopes(hold.permission, |counters| counters.unsaved = counters.unsaved.minus(&amounts));
                 self.note_ended(id);
@@ -460,12 +348,16 @@ impl Ledger {
         }
     }
 
-    fn change(&mut self, change: Change, effects: &mut Vec<Effect>) -> Reply {
+    fn check_alive(&self) -> Result<(), Refusal> {
         if self.revoked_at.is_some() {
-            return Reply::Refused(Refusal::Revoked);
+            return Err(Refusal::Revoked);
         }
-        if self.clock >= self.terms.expires_at {
-            return Reply::Refused(Refusal::Expired);
+        if self.clock >= self.terms.expires_at { Err(Refusal::Expired) } else { Ok(()) }
+    }
+
+    fn change(&mut self, change: Change, effects: &mut Vec<Effect>) -> Reply {
+        if let Err(ended) = self.check_alive() {
+            return Reply::Refused(ended);
         }
         if change.permissions.len() != self.terms.permissions.len() {
             return Reply::Refused(Refusal::NoSuchGrant);
@@ -524,11 +416,13 @@ impl Ledger {
             terms: Some(self.terms.clone()),
             overall: self.overall.usage(&self.terms.limits, self.clock),
             permissions: permissions.map(|(counters, terms)| counters.usage(&terms.limits, self.clock)).collect(),
+            delegations: self.delegations_usage(),
         }
     }
 
     /// Stores the summary as it is now, whatever an earlier part of the same command had to store.
     fn save_summary(&mut self, effects: &mut Vec<Effect>) {
+        self.is_stored = true;
         self.set_aside();
         let summary = Summary {
             revoked_at: self.revoked_at,

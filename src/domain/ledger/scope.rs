@@ -10,7 +10,8 @@ use super::{
     },
     amounts::{Amounts, Tally},
     bound::Bound,
-    command::{Limit, Refusal, Resource, Scope, ScopeUsage, Shortage},
+    command::{Limit, Refusal, Resource, Scope, Shortage},
+    usage::ScopeUsage,
     window::RateWindow,
 };
 
@@ -46,9 +47,6 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Nothing is limited.
-    pub(super) const UNLIMITED: Self = Self { nano_usd: None, tokens: None, requests: None, calls: None };
-
     /// How many calls of this kind fit into an eighth of it, at most `most`. An eighth, so that close to a cap each call is held
     /// exactly, and what a crash can make doubtful stays small.
     pub(super) fn ahead(&self, call: &Amounts, most: u64) -> u64 {
@@ -132,11 +130,7 @@ impl Counters {
                 needed: bound.nano_usd().0,
                 remaining: left.0,
                 fitting_output_tokens: in_all,
-                resets_at: match period {
-                    Period::Day => Some(now.next_day()),
-                    Period::Month => Some(now.next_month()),
-                    Period::Total => None,
-                },
+                resets_at: period.resets_at(now),
             };
             check(shortage, in_all, bound.output_that_costs(beside_held))?;
         }
@@ -213,6 +207,7 @@ impl Counters {
             requests_held: self.held.requests,
             in_flight: self.held.calls,
             last_minute: self.booked.window.count(now),
+            next_in_minute_at: self.booked.window.first_leaves_at(now),
             spent_total: self.booked.tally.money.within(Period::Total, now),
             spent: self.booked.tally.money.within(period, now),
             held: self.held.money.within(period, now),

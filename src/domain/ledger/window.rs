@@ -62,6 +62,14 @@ impl RateWindow {
         0
     }
 
+    /// When the first of the calls that count at `now` no longer does. `None`: none counts.
+    #[must_use]
+    pub fn first_leaves_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let oldest = now.seconds().saturating_sub(WINDOW_SECONDS);
+        let first = self.seconds.iter().find(|(second, calls)| *second >= oldest && *calls > 0);
+        first.map(|(second, _)| Timestamp::from_seconds(second + WINDOW_SECONDS + 1))
+    }
+
     fn forget(&mut self, now: Timestamp) {
         let oldest = now.seconds().saturating_sub(WINDOW_SECONDS);
         while self.seconds.front().is_some_and(|(second, _)| *second < oldest) {
@@ -95,6 +103,19 @@ mod tests {
         assert_eq!(wait, 41);
         assert!(window.count(at(20_000 + wait * 1000)) < 2);
         assert!(window.count(at(20_000 + (wait - 1) * 1000)) >= 2);
+    }
+
+    #[test]
+    fn the_first_call_leaves_when_it_no_longer_counts() {
+        let mut window = RateWindow::default();
+        assert_eq!(window.first_leaves_at(at(0)), None);
+        window.add(1, at(900));
+        window.add(1, at(10_000));
+        let leaves = window.first_leaves_at(at(20_000)).unwrap();
+        assert_eq!(window.count(leaves), 1);
+        assert_eq!(window.count(Timestamp::from_millis(leaves.millis() - 1)), 2);
+        window.remove(at(900));
+        assert_eq!(window.first_leaves_at(at(20_000)), Some(at(71_000)));
     }
 
     #[test]

@@ -104,6 +104,8 @@ impl Call {
             claim: plan.claim.clone(),
             hold_ttl_seconds: settings.hold_ttl_seconds,
             ahead: settings.ahead_calls,
+            delegation: None,
+            proof: None,
         };
         let reservation = match ledgers::send(&claims.grant_id, &reserve).await {
             Ok(Reply::Reserved(reservation)) => reservation,

@@ -108,8 +108,8 @@ impl LedgerCore {
         let (grant_id, kind) = match stored {
             Stored::Nothing => return Ok(()),
             Stored::Revoked(grant_id) => (grant_id, Kind::Revoked),
-            Stored::Ledger { grant_id, terms, summary, holds } => {
-                let machine = Box::new(Machine::restore(*terms, *summary, holds));
+            Stored::Ledger { grant_id, terms, summary, holds, delegations } => {
+                let machine = Box::new(Machine::restore(*terms, *summary, holds, delegations));
                 (grant_id, Kind::Live { machine, unsaved_terms: None })
             }
         };
@@ -278,9 +278,11 @@ fn lines(replies: &[Reply], wake_at: Option<Timestamp>, writes: &Writes) -> Resu
 
 fn reply_of_revoked(command: &Command) -> Reply {
     match command {
-        Command::Reserve { .. } | Command::Change(_) => Reply::Refused(Refusal::Revoked),
+        Command::Reserve { .. } | Command::Change(_) | Command::Delegate(_) => Reply::Refused(Refusal::Revoked),
         Command::Read => Reply::Snapshot(Box::new(Snapshot { revoked_at: Some(clock::now()), ..Snapshot::default() })),
-        Command::Settle(_) | Command::Release(_) | Command::Revoke | Command::Wake => Reply::Done,
+        Command::Settle(_) | Command::Release(_) | Command::Revoke | Command::RevokeDelegation(_) | Command::Wake => {
+            Reply::Done
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `terms` | the grant's terms, copied from D1 when the grant was first used; after that D1 is not needed |
 //! | `summary` | [`Summary`] |
 //! | `hold:<n>` | a [`Hold`] |
+//! | `delegation:<id>` | a [`Delegation`] |
 //! | `revoked` | there when the grant was revoked before its terms were known; outweighs everything else |
 //!
 //! `events (hold, revision, value)`: bookings that D1 was not told yet.
@@ -21,8 +22,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::domain::{
     grant::Terms,
-    id::GrantId,
-    ledger::{Effect, Hold, HoldId, Summary},
+    id::{DelegationId, GrantId},
+    ledger::{Delegation, Effect, Hold, HoldId, Summary},
     time::Timestamp,
 };
 
@@ -30,6 +31,7 @@ const GRANT: &str = "grant";
 const TERMS: &str = "terms";
 const SUMMARY: &str = "summary";
 const HOLD: &str = "hold:";
+const DELEGATION: &str = "delegation:";
 const REVOKED: &str = "revoked";
 
 /// What an object holds.
@@ -49,6 +51,8 @@ pub enum Stored {
         summary: Box<Summary>,
         /// The holds that have a row.
         holds: Vec<(HoldId, Hold)>,
+        /// The delegations.
+        delegations: Vec<Delegation>,
     },
 }
 
@@ -66,13 +70,15 @@ impl Stored {
         let (Some(terms), Some(summary)) = (entries.remove(TERMS), entries.remove(SUMMARY)) else {
             return Ok(Self::Nothing);
         };
-        let mut holds = Vec::new();
+        let (mut holds, mut delegations) = (Vec::new(), Vec::new());
         for (key, value) in &entries {
             if let Some(id) = key.strip_prefix(HOLD).and_then(|id| id.parse().ok()) {
                 holds.push((HoldId(id), parse(value)?));
+            } else if key.starts_with(DELEGATION) {
+                delegations.push(parse(value)?);
             }
         }
-        Ok(Self::Ledger { grant_id, terms: parse(&terms)?, summary: parse(&summary)?, holds })
+        Ok(Self::Ledger { grant_id, terms: parse(&terms)?, summary: parse(&summary)?, holds, delegations })
     }
 }
 
@@ -99,6 +105,10 @@ impl Writes {
                 Effect::SaveSummary(next) => summary = Some(next),
                 Effect::SaveHold(id, hold) => writes.save(key(id), &hold)?,
                 Effect::DropHold(id) => drop(writes.entries.insert(key(id), None)),
+                Effect::SaveDelegation(delegation) => {
+                    writes.save(delegation_key(&delegation.terms.id), &delegation)?;
+                }
+                Effect::DropDelegation(id) => drop(writes.entries.insert(delegation_key(&id), None)),
                 Effect::Book(event) => writes.events.push((event.hold, event.revision, text(&event)?)),
                 Effect::WakeAt(at) => writes.wakes_at = Some(at),
             }
@@ -142,7 +152,7 @@ impl Writes {
     }
 
     /// Appends them as lines for `object.mjs`: `+key` and the value in the next line, `-key`, `!hold revision` and the booking in the
-    /// next. JSON as it is written here has no line breaks, and neither have the keys nor a grant's name.
+    /// next. JSON as it is written here has no line breaks, and neither have the keys nor a grant's or a delegation's name.
     pub fn write_to(&self, lines: &mut String) {
         for (key, value) in &self.entries {
             // Writing to a string does not fail.
@@ -166,6 +176,10 @@ fn key(id: HoldId) -> String {
     format!("{HOLD}{}", id.0)
 }
 
+fn delegation_key(id: &DelegationId) -> String {
+    format!("{DELEGATION}{id}")
+}
+
 fn parse<T: DeserializeOwned>(value: &str) -> serde_json::Result<T> {
     serde_json::from_str(value)
 }
@@ -177,6 +191,11 @@ fn text(value: &impl Serialize) -> serde_json::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TERMS_ROW: &str = r#"{"permissions":[],"expires_at":1}"#;
+    /// As the first version that set room aside wrote it.
+    const SUMMARY_ROW: &str = r#"{"revoked_at":null,"next_hold":4,"clock":1,"last_used_at":1,"overall":{"tally":{"money":{"total":0}}},
+        "permissions":[],"ahead":{"from":4,"ended":[],"overall":{},"permissions":[],"ttl_seconds":9}}"#;
 
     fn rows(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -215,5 +234,37 @@ mod tests {
         assert!(matches!(stored, Stored::Revoked(None)));
         assert!(matches!(Stored::of(rows(&[("grant", "grant_a")])).unwrap(), Stored::Nothing));
         assert!(Stored::of(rows(&[("terms", "?"), ("summary", "?")])).is_err());
+    }
+
+    #[test]
+    fn a_delegation_is_read_back_from_a_row_of_its_own() {
+        let delegation: Delegation = serde_json::from_str(
+            r#"{"terms":{"id":"delegation_a","permissions":[],"expires_at":5},"overall":{"tally":{"money":{"total":7}}},
+                "permissions":[]}"#,
+        )
+        .unwrap();
+        let effects = vec![Effect::SaveDelegation(Box::new(delegation.clone()))];
+        let writes = Writes::of(effects.clone()).unwrap();
+        let mut lines = String::new();
+        writes.write_to(&mut lines);
+        let (key, value) = lines.trim_start().split_once('\n').unwrap();
+        assert_eq!(key, "+delegation:delegation_a");
+        let mut stored = rows(&[("terms", TERMS_ROW), ("summary", SUMMARY_ROW)]);
+        stored.push((key[1..].to_owned(), value.to_owned()));
+        let Stored::Ledger { delegations, .. } = Stored::of(stored).unwrap() else { panic!() };
+        assert_eq!(delegations, [delegation]);
+        let dropped = effects.into_iter().chain([Effect::DropDelegation("delegation_a".parse().unwrap())]);
+        let mut lines = String::new();
+        Writes::of(dropped.collect()).unwrap().write_to(&mut lines);
+        assert_eq!(lines, "\n-delegation:delegation_a");
+    }
+
+    #[test]
+    fn rows_of_before_there_were_delegations_are_read() {
+        let hold = r#"{"permission":0,"amounts":{"calls":1},"bounded":true,"reserved_at":1,"deadline":2,"overdue":false,
+            "record":{"provider":null,"model":"","endpoint":""}}"#;
+        let stored = rows(&[("terms", TERMS_ROW), ("summary", SUMMARY_ROW), ("hold:3", hold)]);
+        let Stored::Ledger { holds, delegations, .. } = Stored::of(stored).unwrap() else { panic!() };
+        assert!(holds[0].1.shares.is_empty() && delegations.is_empty());
     }
 }

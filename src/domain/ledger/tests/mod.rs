@@ -1,14 +1,19 @@
-//! The ledger's rules one by one ([`rules`], [`money`], [`ahead`]), then all of them under random commands and crashes ([`random`]).
+//! The ledger's rules one by one ([`rules`], [`money`], [`ahead`], [`delegations`], [`proofs`]), then all of them under random commands and crashes ([`random`]).
 
 mod ahead;
+mod delegations;
 mod money;
+mod proofs;
 mod random;
 mod rules;
 
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::domain::{authorization_details::Requested, permission::Provider};
+use crate::domain::{
+    authorization_details::Requested,
+    permission::{Capability, ModelPattern, Provider},
+};
 
 /// 2023-11-14T22:13:20Z.
 const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -75,9 +80,21 @@ struct Disk {
     terms: Terms,
     summary: Option<Summary>,
     holds: BTreeMap<HoldId, Hold>,
+    delegations: BTreeMap<DelegationId, Delegation>,
     /// What the world was or will be told, by hold.
     events: BTreeMap<HoldId, Event>,
     writes: usize,
+}
+
+impl Disk {
+    /// What it is found to hold.
+    fn ledger(&self) -> Ledger {
+        let (terms, holds) = (self.terms.clone(), self.holds.clone());
+        match self.summary.clone() {
+            None => Ledger::new(terms),
+            Some(summary) => Ledger::restore(terms, summary, holds, self.delegations.values().cloned()),
+        }
+    }
 }
 
 /// A ledger, and what is stored of it.
@@ -93,8 +110,14 @@ impl Fixture {
     /// One that writes every call.
     fn new(limits: &str, overall: &str) -> Self {
         let terms = terms(limits, overall);
-        let disk =
-            Disk { terms: terms.clone(), summary: None, holds: BTreeMap::new(), events: BTreeMap::new(), writes: 0 };
+        let disk = Disk {
+            terms: terms.clone(),
+            summary: None,
+            holds: BTreeMap::new(),
+            delegations: BTreeMap::new(),
+            events: BTreeMap::new(),
+            writes: 0,
+        };
         Self { ledger: Ledger::new(terms), disk, wake: None, now: START, ahead: 0 }
     }
 
@@ -113,6 +136,8 @@ impl Fixture {
                 Effect::SaveSummary(summary) => self.disk.summary = Some(*summary),
                 Effect::SaveHold(id, hold) => drop(self.disk.holds.insert(id, hold)),
                 Effect::DropHold(id) => drop(self.disk.holds.remove(&id)),
+                Effect::SaveDelegation(one) => drop(self.disk.delegations.insert(one.terms.id.clone(), *one)),
+                Effect::DropDelegation(id) => drop(self.disk.delegations.remove(&id)),
                 Effect::Book(event) => {
                     let before = self.disk.events.insert(event.hold, *event.clone());
                     assert!(before.is_none_or(|before| before.revision < event.revision), "booked twice: {event:?}");
@@ -127,14 +152,16 @@ impl Fixture {
     /// What a SIGKILL leaves.
     fn crash(&mut self) {
         self.wake = None;
-        self.ledger = match self.disk.summary.clone() {
-            None => Ledger::new(self.disk.terms.clone()),
-            Some(summary) => Ledger::restore(self.disk.terms.clone(), summary, self.disk.holds.clone()),
-        };
+        self.ledger = self.disk.ledger();
     }
 
     fn reserve(&mut self, claim: Claim) -> Result<Reservation, Refusal> {
-        match self.apply(Command::Reserve { claim, hold_ttl_seconds: TTL, ahead: self.ahead }) {
+        self.reserve_as(None, claim)
+    }
+
+    fn reserve_as(&mut self, delegation: Option<DelegationId>, claim: Claim) -> Result<Reservation, Refusal> {
+        let command = Command::Reserve { claim, hold_ttl_seconds: TTL, ahead: self.ahead, delegation, proof: None };
+        match self.apply(command) {
             Reply::Reserved(reservation) => Ok(reservation),
             Reply::Refused(refusal) => Err(refusal),
             other => panic!("{other:?}"),

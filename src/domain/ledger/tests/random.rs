@@ -150,10 +150,16 @@ impl Run {
                 let disk = self.grant.disk.clone();
                 let claim = bounded(chat(), bound, None);
                 // Without a write the reply may have left before the machine went down; with one it can't have.
-                let (reply, effects) = self
-                    .grant
-                    .ledger
-                    .apply(self.grant.now, Command::Reserve { claim, hold_ttl_seconds: TTL, ahead: self.grant.ahead });
+                let (reply, effects) = self.grant.ledger.apply(
+                    self.grant.now,
+                    Command::Reserve {
+                        claim,
+                        hold_ttl_seconds: TTL,
+                        ahead: self.grant.ahead,
+                        delegation: None,
+                        proof: None,
+                    },
+                );
                 if let (Reply::Reserved(reservation), true) = (reply, effects.is_empty()) {
                     let at = self.grant.ledger.clock;
                     self.made.push(Made { ticket: reservation.ticket, at, billed: None });
@@ -214,8 +220,8 @@ impl Run {
 
         // A crash now would not free anything.
         let before = usage.overall.spent_total.0 + self.held_total_overall();
-        if let Some(summary) = self.grant.disk.summary.clone() {
-            let mut restored = Ledger::restore(self.grant.disk.terms.clone(), summary, self.grant.disk.holds.clone());
+        if self.grant.disk.summary.is_some() {
+            let mut restored = self.grant.disk.ledger();
             let (Reply::Snapshot(after), _) = restored.apply(clock, Command::Read) else { panic!() };
             let held = restored.overall.held.money.within(crate::domain::limits::Period::Total, clock).0;
             assert!(after.overall.spent_total.0 + held >= before, "a crash frees room");
