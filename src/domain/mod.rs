@@ -10,6 +10,7 @@ pub mod jose;
 pub mod ledger;
 pub mod limits;
 pub mod money;
+pub mod narrowing;
 pub mod oauth;
 pub mod permission;
 pub mod secret;

@@ -8,9 +8,9 @@ use super::{d1::Database, entropy, ledgers, signatures};
 use crate::{
     domain::{
         grant::Terms,
-        id::GrantId,
+        id::{DelegationId, GrantId},
         jose::{SignatureFails, SignatureHolds, SignatureToCheck},
-        ledger::{Change, Command, Refusal, Reply, Snapshot},
+        ledger::{Change, Command, Delegate, Refusal, Reply, Snapshot},
     },
     web::ports::{self, StoreError},
 };
@@ -56,6 +56,28 @@ impl ports::Ledgers for EdgePorts {
                 Ok(Reply::Changed(terms)) => Ok(Ok(terms)),
                 Ok(Reply::Refused(refusal)) => Ok(Err(refusal)),
                 Ok(other) => Err(StoreError(format!("unexpected reply {other:?}"))),
+                Err(error) => Err(StoreError(error.to_string())),
+            }
+        })
+        .await
+    }
+
+    async fn delegate(&self, id: &GrantId, delegate: Delegate) -> Result<Result<(), Refusal>, StoreError> {
+        SendFuture::new(async {
+            match ledgers::send(id, &Command::Delegate(Box::new(delegate))).await {
+                Ok(Reply::Delegated(_)) => Ok(Ok(())),
+                Ok(Reply::Refused(refusal)) => Ok(Err(refusal)),
+                Ok(other) => Err(StoreError(format!("unexpected reply {other:?}"))),
+                Err(error) => Err(StoreError(error.to_string())),
+            }
+        })
+        .await
+    }
+
+    async fn revoke_delegation(&self, id: &GrantId, delegation: &DelegationId) -> Result<(), StoreError> {
+        SendFuture::new(async {
+            match ledgers::send(id, &Command::RevokeDelegation(delegation.clone())).await {
+                Ok(_) => Ok(()),
                 Err(error) => Err(StoreError(error.to_string())),
             }
         })

@@ -1,30 +1,46 @@
-//! How a program proves which app it is, at `/token` and `/revoke` (RFC 6749 §2.3).
+//! How a program proves which app it is, at the endpoints for programs (RFC 6749 §2.3, RFC 7523 §2.2).
 
 use axum::{
     extract::Request,
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, header},
 };
 
 use super::{
     oauth_response::{EndpointError, form},
-    ports::Ports,
+    ports::{Ports, Write},
     state::AppState,
 };
-use crate::domain::oauth::{client::Client, params::Params, token_request::Credentials};
+use crate::domain::{
+    jose::JwkSet,
+    oauth::{
+        client::{Client, ClientAuth, ClientKeys},
+        client_assertion::{self, ClientAssertion},
+        error::TokenError,
+        params::Params,
+        token_request::Credentials,
+    },
+};
 
-/// The form of a request, and the client that proved that it sent it.
+/// A form, and the client that proved that it sent it.
+#[derive(Debug)]
+pub struct Caller {
+    /// Who.
+    pub client: Client,
+    /// The form.
+    pub params: Params,
+    /// What stood before it.
+    pub headers: HeaderMap,
+}
+
+/// Reads a form and authenticates its client.
 ///
 /// # Errors
 /// [`EndpointError`]; with a challenge where the `Authorization` header was used (RFC 6749 §5.2).
-pub async fn authenticated_form<P: Ports>(
-    state: &AppState<P>,
-    request: Request,
-) -> Result<(Client, Params), EndpointError> {
+pub async fn authenticated_form<P: Ports>(state: &AppState<P>, request: Request) -> Result<Caller, EndpointError> {
     let (headers, params) = form(request).await?;
     let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let client = authenticate(state, authorization, &params).await;
-    match client {
-        Ok(client) => Ok((client, params)),
+    match authenticate(state, authorization, &params).await {
+        Ok(client) => Ok(Caller { client, params, headers }),
         Err(EndpointError::Refused(error)) if authorization.is_some() => {
             Err(EndpointError::RefusedWithChallenge(error))
         }
@@ -37,7 +53,52 @@ async fn authenticate<P: Ports>(
     authorization: Option<&[u8]>,
     params: &Params,
 ) -> Result<Client, EndpointError> {
+    let get = |name| params.get(name).map_err(TokenError::from);
+    if let Some(assertion) = get("client_assertion")? {
+        // RFC 6749 §2.3: one method per request.
+        if authorization.is_some() || get("client_secret")?.is_some() {
+            return Err(TokenError::TwoAuthentications.into());
+        }
+        let kind = get("client_assertion_type")?.ok_or(TokenError::Missing("client_assertion_type"))?;
+        client_assertion::check_type(kind).map_err(TokenError::from)?;
+        return by_assertion(state, assertion, get("client_id")?).await;
+    }
     let credentials = Credentials::from_request(authorization, params)?;
     let client = state.ports.find_client(&credentials.client_id).await?;
     Ok(credentials.authenticate(client)?)
+}
+
+/// RFC 7523 §3. An assertion is used up by what it proves.
+async fn by_assertion<P: Ports>(
+    state: &AppState<P>,
+    text: &str,
+    client_id: Option<&str>,
+) -> Result<Client, EndpointError> {
+    let assertion = ClientAssertion::parse(text).map_err(TokenError::from)?;
+    let claimed = assertion.unverified_client_id().clone();
+    if client_id.is_some_and(|client_id| client_id != claimed.as_str()) {
+        return Err(TokenError::TwoAuthentications.into());
+    }
+    let client = state.ports.find_client(&claimed).await?.ok_or(TokenError::UnknownClient)?;
+    let unverified = assertion.signed_with(&keys_of(&client)?).map_err(TokenError::from)?;
+    let holds = state.ports.verify_signature(&unverified.signature()).await;
+    let signed = holds
+        .and_then(|holds| unverified.verified(&holds))
+        .map_err(|fails| TokenError::from(client_assertion::AssertionError::from(fails)))?;
+    let expected = client_assertion::Expected { client_id: &client.id, issuer: &state.config.issuer, now: state.now };
+    let proven = signed.check(&expected).map_err(TokenError::from)?;
+    match state.ports.use_id(&proven.id, proven.expires_at).await? {
+        Write::Won => Ok(client),
+        Write::Lost => Err(TokenError::AssertionReplayed.into()),
+    }
+}
+
+fn keys_of(client: &Client) -> Result<JwkSet, EndpointError> {
+    match &client.auth {
+        ClientAuth::PrivateKey(ClientKeys::Inline(json)) => {
+            JwkSet::parse(json).map_err(|error| TokenError::ClientKeys(error.to_string()).into())
+        }
+        ClientAuth::PrivateKey(ClientKeys::Uri(_)) => Err(TokenError::ClientKeys("jwks_uri".to_owned()).into()),
+        ClientAuth::Public | ClientAuth::Confidential(_) => Err(TokenError::UnexpectedSecret.into()),
+    }
 }

@@ -22,6 +22,7 @@ mod authorize;
 mod client_auth;
 mod consent;
 mod consent_form;
+mod dpop;
 mod format;
 mod grant;
 mod grants;
@@ -37,6 +38,7 @@ mod sign_in;
 mod sign_in_prompt;
 mod state;
 mod token;
+mod token_exchange;
 mod usage;
 mod visitor;
 

@@ -12,7 +12,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{ports::StoreError, state::LogDetail};
+use super::{dpop::DPOP_NONCE, ports::StoreError, state::LogDetail};
 use crate::domain::oauth::{
     error::{ErrorCode, TokenError},
     params::Params,
@@ -40,6 +40,8 @@ pub enum EndpointError {
     Refused(TokenError),
     /// The same, from a caller who used the `Authorization` header and is answered with a challenge for it (RFC 6749 §5.2).
     RefusedWithChallenge(TokenError),
+    /// The same, with a nonce for a `DPoP` proof (RFC 9449 §8).
+    NeedsNonce(TokenError, String),
     /// The form is longer than [`MAX_FORM_BYTES`].
     TooLong,
     /// The store can't answer.
@@ -65,6 +67,13 @@ impl IntoResponse for EndpointError {
         match self {
             Self::Refused(error) => refusal(&error, false),
             Self::RefusedWithChallenge(error) => refusal(&error, true),
+            Self::NeedsNonce(error, nonce) => {
+                let mut response = refusal(&error, false);
+                if let Ok(nonce) = HeaderValue::from_str(&nonce) {
+                    response.headers_mut().insert(DPOP_NONCE, nonce);
+                }
+                response
+            }
             Self::TooLong => error_response(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 ErrorCode::InvalidRequest,
@@ -139,7 +148,7 @@ pub async fn preflight() -> impl IntoResponse {
         StatusCode::NO_CONTENT,
         [
             (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, dpop"),
             (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS),
         ],
     )
@@ -148,6 +157,11 @@ pub async fn preflight() -> impl IntoResponse {
 /// Adds the header that lets an app of any origin read the answer, errors included.
 pub async fn readable_from_any_origin(request: Request, next: Next) -> Response<Body> {
     let mut response = next.run(request).await;
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("dpop-nonce, retry-after, www-authenticate"),
+    );
     response
 }

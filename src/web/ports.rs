@@ -13,14 +13,15 @@ use core::future::Future;
 
 use crate::domain::{
     grant::{Grant, Terms},
-    id::{ClientId, GrantId, UserId},
+    id::{ClientId, DelegationId, GrantId, UserId},
     jose::{SignatureFails, SignatureHolds, SignatureToCheck},
-    ledger::{Basis, Change, Refusal, Snapshot},
+    ledger::{Basis, Change, Delegate, Refusal, Snapshot},
     money::NanoUsd,
     oauth::{
         authorization_request::PendingRequest,
         client::Client,
         code::{AuthorizationCodeRow, RefreshTokenRow},
+        replay::ReplayId,
         sign_in_link::NonceHash,
     },
     permission::Provider,
@@ -333,8 +334,31 @@ pub trait Ledgers {
         change: Change,
     ) -> impl Future<Output = Result<Result<Terms, Refusal>, StoreError>> + Send;
 
+    /// Narrows the grant, or a delegation of it, for somebody else. Idempotent by its id.
+    ///
+    /// `Err`: it is not known whether it was made.
+    fn delegate(
+        &self,
+        id: &GrantId,
+        delegate: Delegate,
+    ) -> impl Future<Output = Result<Result<(), Refusal>, StoreError>> + Send;
+
+    /// Ends a delegation and all that were narrowed from it. Idempotent.
+    fn revoke_delegation(
+        &self,
+        id: &GrantId,
+        delegation: &DelegationId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// What was used, one answer per grant in the order given; a ledger that can't answer doesn't spoil the others.
     fn read_ledgers(&self, ids: &[GrantId]) -> impl Future<Output = Vec<Result<Snapshot, StoreError>>> + Send;
+}
+
+/// Table `used_ids`.
+pub trait UsedIds {
+    /// Uses up a name that counts once: one `INSERT … ON CONFLICT DO NOTHING`. It is forgotten at `expires_at`, when what it names is
+    /// refused anyway.
+    fn use_id(&self, id: &ReplayId, expires_at: Timestamp) -> impl Future<Output = Result<Write, StoreError>> + Send;
 }
 
 /// The platform's public-key cryptography.
@@ -357,8 +381,11 @@ pub trait Entropy {
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:
-    Clients + Users + Grants + Usage + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static
+    Clients + Users + Grants + Usage + Ledgers + UsedIds + Signatures + Entropy + Clone + Send + Sync + 'static
 {
 }
 
-impl<T: Clients + Users + Grants + Usage + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static> Ports for T {}
+impl<T: Clients + Users + Grants + Usage + Ledgers + UsedIds + Signatures + Entropy + Clone + Send + Sync + 'static>
+    Ports for T
+{
+}

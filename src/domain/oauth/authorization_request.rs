@@ -17,6 +17,7 @@ use super::{
 use crate::domain::{
     authorization_details::Requested,
     id::{ClientId, GrantId},
+    jose::JwkThumbprint,
     secret::{DeviceCode, SecretHash, Session},
     time::Timestamp,
 };
@@ -45,7 +46,7 @@ pub struct AuthorizationRequest {
     /// What the code will be bound to.
     pub code_challenge: CodeChallenge,
     /// The key that the code will be bound to (RFC 9449 §10).
-    pub dpop_jkt: Option<String>,
+    pub dpop_jkt: Option<JwkThumbprint>,
     /// What the app asks for.
     pub requested: Requested,
     /// Which part of the broker the tokens are for (RFC 8707).
@@ -301,7 +302,7 @@ struct Rest {
     state: Option<String>,
     response_mode: ResponseMode,
     code_challenge: CodeChallenge,
-    dpop_jkt: Option<String>,
+    dpop_jkt: Option<JwkThumbprint>,
     requested: Requested,
     resources: Resources,
     prompt: Prompt,
@@ -377,7 +378,8 @@ impl ProvenRedirect {
         if self.get("login_hint")?.is_some_and(|hint| hint.len() > MAX_LOGIN_HINT_BYTES) {
             return Err(RedirectReason::LoginHint);
         }
-        let dpop_jkt = self.get("dpop_jkt")?.map(str::to_owned);
+        let dpop_jkt =
+            self.get("dpop_jkt")?.map(|text| text.parse().map_err(|_| RedirectReason::Thumbprint)).transpose()?;
         Ok(Rest { state, response_mode, code_challenge, dpop_jkt, requested, resources, prompt, max_age })
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Three texts for three readers: the code is for programs, the description for the app's developer, the variant for the log.
 
-use super::resource::InvalidTarget;
+use super::{client_assertion::AssertionError, dpop::DpopError, resource::InvalidTarget};
 use crate::domain::{
     authorization_details::{DetailsError, RequestedError},
     id::GrantId,
+    narrowing::NarrowingError,
 };
 
 /// Codes of RFC 6749 §4.1.2.1 and §5.2, RFC 9396 §5.
@@ -27,6 +28,10 @@ pub enum ErrorCode {
     InvalidScope,
     /// RFC 9396 §5.
     InvalidAuthorizationDetails,
+    /// RFC 9449 §5.
+    InvalidDpopProof,
+    /// RFC 9449 §8.
+    UseDpopNonce,
     /// RFC 8707 §2.
     InvalidTarget,
     /// The user said no.
@@ -54,6 +59,8 @@ impl ErrorCode {
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
             Self::LoginRequired => "login_required",
@@ -151,6 +158,9 @@ pub enum RedirectReason {
     /// Longer than [`super::authorization_request::MAX_LOGIN_HINT_BYTES`].
     #[error("login_hint is longer than 256 bytes")]
     LoginHint,
+    /// RFC 9449 §10.
+    #[error("dpop_jkt must be a JWK thumbprint: 43 characters of base64url")]
+    Thumbprint,
     /// `prompt=none`, and nobody is signed in, or not recently enough.
     #[error("the user has to sign in first")]
     LoginRequired,
@@ -160,6 +170,28 @@ pub enum RedirectReason {
     /// The user said no.
     #[error("the user denied the request")]
     Denied,
+}
+
+impl From<RequestedError> for TokenError {
+    fn from(error: RequestedError) -> Self {
+        match error {
+            RequestedError::DetailsAndScope => Self::DetailsAndScope,
+            RequestedError::Details(error) => Self::Details(error),
+            RequestedError::Scope(error) => Self::Scope(error),
+        }
+    }
+}
+
+impl From<AssertionError> for TokenError {
+    fn from(error: AssertionError) -> Self {
+        Self::Assertion(error)
+    }
+}
+
+impl From<DpopError> for TokenError {
+    fn from(error: DpopError) -> Self {
+        Self::Dpop(error)
+    }
 }
 
 impl From<RequestedError> for RedirectReason {
@@ -187,7 +219,8 @@ impl RedirectReason {
             | Self::DetailsAndScope
             | Self::Prompt
             | Self::MaxAge
-            | Self::LoginHint => ErrorCode::InvalidRequest,
+            | Self::LoginHint
+            | Self::Thumbprint => ErrorCode::InvalidRequest,
             Self::UnsupportedResponseType => ErrorCode::UnsupportedResponseType,
             Self::Details(_) => ErrorCode::InvalidAuthorizationDetails,
             Self::Scope(_) => ErrorCode::InvalidScope,
@@ -241,7 +274,7 @@ pub enum TokenError {
     #[error("client authentication failed")]
     UnexpectedSecret,
     /// Another `grant_type`.
-    #[error("grant_type must be authorization_code or refresh_token")]
+    #[error("this grant_type is not supported; the metadata says which ones are")]
     UnsupportedGrantType,
     /// Not a verifier at all.
     #[error("code_verifier must be 43 to 128 letters, digits, '-', '.', '_' or '~'")]
@@ -279,12 +312,69 @@ pub enum TokenError {
     /// Revoked or expired since.
     #[error("the user's grant has ended; ask for a new one")]
     GrantEnded,
-    /// A different scope with a refresh.
-    #[error("a refresh keeps what was granted; leave scope out")]
-    ScopeChange,
-    /// `authorization_details` with a code or refresh.
-    #[error("a token carries what was granted; leave authorization_details out")]
-    DetailsChange,
+    /// Both at once.
+    #[error("send either authorization_details or scope, not both")]
+    DetailsAndScope,
+    /// RFC 9396 §6.
+    #[error("{0}")]
+    Details(DetailsError),
+    /// RFC 6749 §6.
+    #[error("{0}")]
+    Scope(DetailsError),
+    /// RFC 9396 §6: more than was granted, or other limits.
+    #[error("{0}")]
+    WiderDetails(NarrowingError),
+    /// What it is narrowed to doesn't fit into a token.
+    #[error("authorization_details are too long to be carried by a token; ask for fewer models, or for all that was granted")]
+    TokenTooLong,
+    /// RFC 6749 §6: more than was granted.
+    #[error("the scope is not within what was granted")]
+    WiderScope,
+    /// RFC 8707 §2.2.
+    #[error(transparent)]
+    Target(#[from] InvalidTarget),
+    /// RFC 6749 §5.2: the client is registered for other grant types.
+    #[error("this client is not registered for this grant type")]
+    GrantTypeNotRegistered,
+    /// RFC 7523 §3, RFC 7521 §4.2.
+    #[error("{0}")]
+    Assertion(AssertionError),
+    /// RFC 7523 §3 point 7.
+    #[error("this client assertion was used before")]
+    AssertionReplayed,
+    /// The client's key set can't be had.
+    #[error("the keys of this client can not be read: {0}")]
+    ClientKeys(String),
+    /// RFC 9449 §5.
+    #[error("{0}")]
+    Dpop(DpopError),
+    /// RFC 9449 §11.1.
+    #[error("this DPoP proof was used before")]
+    DpopReplayed,
+    /// RFC 9449 §5.2: the client, or what it presents, needs a proof and came without.
+    #[error("a DPoP proof is required here")]
+    DpopRequired,
+    /// RFC 8693 §2.1.
+    #[error("only access tokens are exchanged, for access tokens: urn:ietf:params:oauth:token-type:access_token")]
+    TokenType,
+    /// RFC 8693 §2.1.
+    #[error("actor_token is not supported")]
+    ActorToken,
+    /// RFC 8693 §2.2.2.
+    #[error("the subject_token is malformed, expired, revoked, or was issued to another client")]
+    SubjectToken,
+    /// Not a number of seconds.
+    #[error("expires_in must be a number of seconds from 1 on")]
+    ExpiresIn,
+    /// RFC 9449 §10.
+    #[error("dpop_jkt must be a JWK thumbprint: 43 characters of base64url")]
+    Thumbprint,
+    /// RFC 8693 §2.2.2: more than the subject token, or more than the ledger keeps.
+    #[error("{0}")]
+    Delegation(String),
+    /// RFC 7662 §2.1: a client that proves nothing may not look at tokens.
+    #[error("this endpoint needs client authentication")]
+    PublicClient,
     /// `/revoke` with somebody else's token (RFC 7009 §2.1).
     #[error("this token was issued to another client")]
     TokenOfAnotherClient,
@@ -299,12 +389,22 @@ impl TokenError {
             | Self::Repeated(_)
             | Self::Missing(_)
             | Self::TwoAuthentications
-            | Self::MalformedVerifier => ErrorCode::InvalidRequest,
+            | Self::MalformedVerifier
+            | Self::DetailsAndScope
+            | Self::TokenType
+            | Self::ActorToken
+            | Self::SubjectToken
+            | Self::ExpiresIn
+            | Self::Thumbprint => ErrorCode::InvalidRequest,
             Self::MalformedAuthorization
             | Self::UnknownClient
             | Self::WrongSecret
             | Self::MissingSecret
             | Self::MissingAssertion
+            | Self::Assertion(_)
+            | Self::AssertionReplayed
+            | Self::ClientKeys(_)
+            | Self::PublicClient
             | Self::UnexpectedSecret => ErrorCode::InvalidClient,
             Self::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
             Self::UnknownCode
@@ -318,9 +418,12 @@ impl TokenError {
             | Self::RefreshReplayed(_)
             | Self::RefreshOfAnotherClient
             | Self::GrantEnded => ErrorCode::InvalidGrant,
-            Self::ScopeChange => ErrorCode::InvalidScope,
-            Self::DetailsChange => ErrorCode::InvalidAuthorizationDetails,
-            Self::TokenOfAnotherClient => ErrorCode::UnauthorizedClient,
+            Self::Scope(_) | Self::WiderScope => ErrorCode::InvalidScope,
+            Self::Details(_) | Self::WiderDetails(_) | Self::TokenTooLong | Self::Delegation(_) => ErrorCode::InvalidAuthorizationDetails,
+            Self::Target(_) => ErrorCode::InvalidTarget,
+            Self::TokenOfAnotherClient | Self::GrantTypeNotRegistered => ErrorCode::UnauthorizedClient,
+            Self::Dpop(DpopError::UseNonce) => ErrorCode::UseDpopNonce,
+            Self::Dpop(_) | Self::DpopReplayed | Self::DpopRequired => ErrorCode::InvalidDpopProof,
         }
     }
 

@@ -9,6 +9,7 @@ pub mod code;
 pub mod csrf;
 pub mod dpop;
 pub mod error;
+pub mod exchange_request;
 pub mod mac;
 pub mod params;
 pub mod pkce;

@@ -50,6 +50,19 @@ impl Resources {
         if asked.0.iter().all(agreed) { Ok(asked) } else { Err(InvalidTarget) }
     }
 
+    /// Those of a token, from its `aud`.
+    #[must_use]
+    pub fn of_audience(audience: &[String], issuer: &str) -> Self {
+        if audience.iter().any(|one| one == issuer) { Self::default() } else { Self(audience.to_vec()) }
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0.into_iter().filter(|one| !self.0.contains(one)).collect::<Vec<_>>());
+        self
+    }
+
     /// `aud` of a token (RFC 9068 §2.2).
     #[must_use]
     pub fn audience(&self, issuer: &str) -> Vec<String> {

@@ -4,15 +4,17 @@ use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
 use super::{
-    client::{Client, ClientAuth},
+    client::{Client, ClientAuth, GrantType},
     error::TokenError,
+    exchange_request::ExchangeRequest,
     params::{Params, Repeated},
     pkce::CodeVerifier,
+    resource::Resources,
 };
 use crate::domain::{
-    grant::Terms,
+    authorization_details::Requested,
     id::ClientId,
-    permission::ModelPattern,
+    permission::{ModelPattern, Permission},
     secret::{AuthorizationCode, ClientSecret, RefreshToken, Secret},
 };
 
@@ -135,9 +137,36 @@ pub enum TokenRequest {
     RefreshToken {
         /// The refresh token.
         token: Secret<RefreshToken>,
-        /// If sent, it must be what was granted.
-        scope: Option<String>,
     },
+    /// RFC 8693 §2.1.
+    TokenExchange(ExchangeRequest),
+}
+
+/// What else may be said with any of them: which part of what was granted this token is for.
+#[derive(Debug)]
+pub struct Wanted {
+    /// RFC 9396 §6, RFC 6749 §6; `None`: all of it.
+    pub requested: Option<Requested>,
+    /// Whether that was said by `scope`.
+    pub by_scope: bool,
+    /// RFC 8707 §2.2.
+    pub resources: Resources,
+}
+
+impl Wanted {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn parse(params: &Params, issuer: &str) -> Result<Self, TokenError> {
+        let (details, scope) = (params.get("authorization_details")?, params.get("scope")?);
+        let is_said = details.is_some() || scope.is_some();
+        Ok(Self {
+            by_scope: scope.is_some(),
+            requested: is_said.then(|| Requested::read(details, scope)).transpose()?,
+            resources: Resources::read(params.all("resource"), issuer)?,
+        })
+    }
 }
 
 impl TokenRequest {
@@ -147,9 +176,6 @@ impl TokenRequest {
     /// [`TokenError`].
     pub fn parse(params: &Params) -> Result<Self, TokenError> {
         let grant_type = params.get("grant_type")?.ok_or(TokenError::Missing("grant_type"))?;
-        if params.get("authorization_details")?.is_some() {
-            return Err(TokenError::DetailsChange);
-        }
         match grant_type {
             "authorization_code" => {
                 let code = params.get("code")?.ok_or(TokenError::Missing("code"))?;
@@ -163,21 +189,33 @@ impl TokenRequest {
             }
             "refresh_token" => {
                 let token = params.get("refresh_token")?.ok_or(TokenError::Missing("refresh_token"))?;
-                Ok(Self::RefreshToken {
-                    token: Secret::parse(token).map_err(|_| TokenError::UnknownRefreshToken)?,
-                    scope: params.get("scope")?.map(str::to_owned),
-                })
+                Ok(Self::RefreshToken { token: Secret::parse(token).map_err(|_| TokenError::UnknownRefreshToken)? })
+            }
+            name if name == GrantType::TokenExchange.as_str() => {
+                ExchangeRequest::parse(params).map(Self::TokenExchange)
             }
             _ => Err(TokenError::UnsupportedGrantType),
         }
     }
 }
 
-/// The granted scope, where the terms can be said as one: a scope means every model of its provider.
+impl TokenRequest {
+    /// RFC 6749 §5.2: whether the client may ask so at all.
+    #[must_use]
+    pub const fn grant_type(&self) -> GrantType {
+        match self {
+            Self::AuthorizationCode { .. } => GrantType::AuthorizationCode,
+            Self::RefreshToken { .. } => GrantType::RefreshToken,
+            Self::TokenExchange(_) => GrantType::TokenExchange,
+        }
+    }
+}
+
+/// The granted scope, where the permissions can be said as one: a scope means every model of its provider.
 #[must_use]
-pub fn granted_scope(terms: &Terms) -> Option<String> {
+pub fn granted_scope(permissions: &[Permission]) -> Option<String> {
     let mut scopes: Vec<String> = Vec::new();
-    for permission in &terms.permissions {
+    for permission in permissions {
         if !permission.models.iter().any(ModelPattern::is_every_model) {
             return None;
         }
@@ -186,24 +224,12 @@ pub fn granted_scope(terms: &Terms) -> Option<String> {
     Some(scopes.join(" "))
 }
 
-/// Whether a scope that came with a refresh is the granted one, in any order.
-#[must_use]
-pub fn keeps_scope(terms: &Terms, asked: &str) -> bool {
-    fn sorted(scope: &str) -> Vec<&str> {
-        let mut tokens: Vec<_> = scope.split(' ').filter(|token| !token.is_empty()).collect();
-        tokens.sort_unstable();
-        tokens.dedup();
-        tokens
-    }
-    granted_scope(terms).is_some_and(|granted| sorted(&granted) == sorted(asked))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{secret::SecretHash, time::Timestamp};
+    use crate::domain::secret::SecretHash;
 
     fn client(auth: ClientAuth) -> Client {
         Client::example(auth)
@@ -296,23 +322,15 @@ mod tests {
             TokenError::MalformedVerifier
         );
         assert_eq!(request("grant_type=refresh_token&refresh_token=x"), TokenError::UnknownRefreshToken);
-        assert_eq!(request("grant_type=refresh_token&authorization_details=[]"), TokenError::DetailsChange);
     }
 
     #[test]
     fn a_scope_is_granted_only_where_every_model_is() {
         let asked = |scope| crate::domain::authorization_details::Requested::from_scope(scope).unwrap();
-        let mut terms = Terms {
-            paused: false,
-            revision: 0,
-            permissions: asked("openai:chat anthropic:chat").permissions,
-            limits: crate::domain::limits::Limits::NONE,
-            expires_at: Timestamp::from_seconds(1),
-        };
-        assert!(keeps_scope(&terms, "anthropic:chat openai:chat"));
-        assert!(!keeps_scope(&terms, "openai:chat"));
-        terms.permissions[0].models = vec!["gpt-5".parse().unwrap()];
-        assert_eq!(granted_scope(&terms), None);
+        let mut permissions = asked("openai:chat anthropic:chat").permissions;
+        assert_eq!(granted_scope(&permissions).as_deref(), Some("openai:chat anthropic:chat"));
+        permissions[0].models = vec!["gpt-5".parse().unwrap()];
+        assert_eq!(granted_scope(&permissions), None);
     }
 
     proptest! {

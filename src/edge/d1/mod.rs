@@ -6,6 +6,7 @@
 mod clients;
 mod grants;
 mod usage;
+mod used_ids;
 mod users;
 
 use serde::{Deserialize, de::DeserializeOwned};

@@ -1,0 +1,143 @@
+//! Tokens that may do less than their grant: `authorization_details` or `scope` at the token endpoint (RFC 9396 §6, RFC 6749 §6).
+//!
+//! A narrowed token names fewer models and capabilities, and carries them itself. Limits are counted by the ledger, for the grant and
+//! not for a token; what has limits of its own is a delegation (token exchange).
+
+use super::{
+    authorization_details::{GrantedDetail, Requested},
+    grant::Terms,
+    limits::Limits,
+    permission::Permission,
+};
+
+/// Why a token can't be narrowed so. The text is for the app's developer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NarrowingError {
+    /// More than was granted.
+    #[error("entry {index} is not within any single granted entry")]
+    Wider {
+        /// Position among the entries that name a provider, from 0.
+        index: usize,
+    },
+    /// Other limits than those that were granted.
+    #[error(
+        "limits of a token can not differ from those granted; token exchange makes tokens with limits of their own"
+    )]
+    Limits,
+}
+
+/// What a token may do, of what was granted. `None`: all of it.
+///
+/// # Errors
+/// [`NarrowingError`].
+pub fn narrow(granted: &Terms, asked: &Requested) -> Result<Option<Vec<Permission>>, NarrowingError> {
+    if !asked.limits.is_empty() && asked.limits != granted.limits {
+        return Err(NarrowingError::Limits);
+    }
+    let narrowed = within(&granted.permissions, &asked.permissions)?;
+    for (asked, within) in asked.permissions.iter().zip(&narrowed) {
+        if !asked.limits.is_empty() && asked.limits != within.limits {
+            return Err(NarrowingError::Limits);
+        }
+    }
+    if narrowed == granted.permissions {
+        return Ok(None);
+    }
+    Ok(Some(narrowed.into_iter().map(without_limits).collect()))
+}
+
+/// Each of `asked`, with the limits of the granted permission that it lies within.
+fn within(granted: &[Permission], asked: &[Permission]) -> Result<Vec<Permission>, NarrowingError> {
+    let find = |(index, permission): (usize, &Permission)| {
+        let covering =
+            granted.iter().find(|granted| permission.is_within(granted)).ok_or(NarrowingError::Wider { index })?;
+        Ok(Permission { limits: covering.limits, ..permission.clone() })
+    };
+    asked.iter().enumerate().map(find).collect()
+}
+
+/// What a token response says of a narrowed token (RFC 9396 §7): what it may do, and the limits that bind it.
+#[must_use]
+pub fn details(granted: &Terms, narrowed: Option<&[Permission]>, issuer: &str) -> Vec<GrantedDetail> {
+    let permissions = narrowed.and_then(|narrowed| within(&granted.permissions, narrowed).ok());
+    match permissions {
+        None => GrantedDetail::list(granted, issuer),
+        Some(permissions) => GrantedDetail::list(&Terms { permissions, ..granted.clone() }, issuer),
+    }
+}
+
+fn without_limits(permission: Permission) -> Permission {
+    Permission { limits: Limits::NONE, ..permission }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn granted() -> Terms {
+        let asked = asked(
+            r#"[{"type":"ai_access","provider":"openai","models":["gpt-5*","o4"],"capabilities":["chat","embeddings"],
+                "limits":{"requests":9}},{"type":"ai_access","provider":"anthropic","models":["*"],"capabilities":["chat"]},
+                {"type":"ai_limits","budget_usd":"5.00"}]"#,
+        );
+        let expires_at = Timestamp::from_seconds(1);
+        Terms { permissions: asked.permissions, limits: asked.limits, expires_at, paused: false, revision: 0 }
+    }
+
+    fn asked(json: &str) -> Requested {
+        Requested::from_authorization_details(json).unwrap()
+    }
+
+    #[test]
+    fn fewer_models_of_one_provider_are_a_narrower_token() {
+        let asked =
+            asked(r#"[{"type":"ai_access","provider":"openai","models":["gpt-5-mini"],"capabilities":["chat"]}]"#);
+        let narrowed = narrow(&granted(), &asked).unwrap().unwrap();
+        assert_eq!(narrowed, asked.permissions);
+        let told = serde_json::to_value(details(&granted(), Some(&narrowed), "https://b.example")).unwrap();
+        assert_eq!(told[0]["limits"]["requests"], 9, "the limits of the grant bind it");
+        assert_eq!(told[1], serde_json::json!({"type": "ai_limits", "budget_usd": "5.00"}));
+    }
+
+    #[test]
+    fn all_that_was_granted_is_no_narrowing() {
+        let granted = granted();
+        let all = Requested { permissions: granted.permissions.clone(), limits: granted.limits };
+        assert_eq!(narrow(&granted, &all), Ok(None));
+    }
+
+    #[test]
+    fn what_was_not_granted_is_refused() {
+        for json in [
+            r#"[{"type":"ai_access","provider":"openai","models":["*"],"capabilities":["chat"]}]"#,
+            r#"[{"type":"ai_access","provider":"openai","models":["o4"],"capabilities":["images"]}]"#,
+            r#"[{"type":"ai_access","provider":"anthropic","models":["claude-opus-5"],"capabilities":["server_tools"]}]"#,
+        ] {
+            assert_eq!(narrow(&granted(), &asked(json)), Err(NarrowingError::Wider { index: 0 }), "{json}");
+        }
+    }
+
+    #[test]
+    fn other_limits_are_refused_since_they_would_not_be_kept() {
+        for json in [
+            r#"[{"type":"ai_access","provider":"openai","models":["o4"],"capabilities":["chat"],"limits":{"requests":8}}]"#,
+            r#"[{"type":"ai_access","provider":"openai","models":["o4"],"capabilities":["chat"]},{"type":"ai_limits","budget_usd":"1.00"}]"#,
+        ] {
+            assert_eq!(narrow(&granted(), &asked(json)), Err(NarrowingError::Limits), "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_narrowed_token_allows_no_model_that_the_grant_does_not(pattern in "(gpt-5|gpt|o4|claude)[a-z0-9.-]{0,5}\\*?", model in "(gpt-5|gpt|o4)[a-z0-9.-]{0,5}") {
+            let json = serde_json::json!([{"type":"ai_access","provider":"openai","models":[pattern],"capabilities":["chat"]}]);
+            if let Ok(Some(narrowed)) = narrow(&granted(), &asked(&json.to_string())) {
+                let allows = |permissions: &[Permission]| permissions.iter().any(|one| one.allows_model(&model));
+                prop_assert!(!allows(&narrowed) || allows(&granted().permissions[..1]));
+            }
+        }
+    }
+}
