@@ -79,3 +79,8 @@ identifier!(
     ClientId,
     "app_"
 );
+identifier!(
+    /// Names a narrowed part of a grant, passed on to an agent.
+    DelegationId,
+    "delegation_"
+);

@@ -18,7 +18,7 @@ use super::{
     state::AppState,
 };
 use crate::domain::{
-    access_token::{ACCESS_TOKEN_TTL_SECONDS, AccessClaims},
+    access_token::{ACCESS_TOKEN_TTL_SECONDS, AccessClaims, SigningAlgorithm},
     authorization_details::GrantedDetail,
     encoding::base64url,
     grant::Grant,
@@ -151,15 +151,24 @@ fn respond<P: Ports>(
     let expires_at = issued_at.plus_seconds(ACCESS_TOKEN_TTL_SECONDS).min(grant.terms.expires_at);
     let claims = AccessClaims {
         issuer: state.config.issuer.clone(),
+        audience: vec![state.config.issuer.clone()],
         subject: grant.user_id.clone(),
         client_id: grant.client_id.clone(),
         grant_id: grant.id.clone(),
+        delegation: None,
+        scope: None,
+        narrowed: None,
+        confirmation: None,
+        auth_time: None,
         jwt_id: base64url(&state.ports.entropy16()),
         issued_at,
         expires_at,
     };
-    let access_token =
-        state.config.signing_keys.sign(&claims).map_err(|error| EndpointError::Broken(error.to_string()))?;
+    let access_token = state
+        .config
+        .signing_keys
+        .sign(&claims, SigningAlgorithm::default())
+        .map_err(|error| EndpointError::Broken(error.to_string()))?;
     Ok(no_store(&TokenResponse {
         access_token,
         token_type: "Bearer",
