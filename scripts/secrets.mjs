@@ -22,6 +22,6 @@ await runScript(async () => {
     "Made .production.vars (only you can read it; git ignores it).\n" +
       "  Add your provider keys to it:  OPENAI_API_KEY=…  ANTHROPIC_API_KEY=…\n" +
       "  Deploy with it:                npx wrangler deploy --secrets-file .production.vars\n" +
-      "  Keep it somewhere safe: `npm run sign-in-link` needs it.",
+      "  Keep it somewhere safe: `npm run sign-in-link` and `npm run rotate-keys` need it.",
   );
 });

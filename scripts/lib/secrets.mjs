@@ -1,20 +1,15 @@
 // The broker's own secrets, and the files they lie in: `.dev.vars` for this machine, `.production.vars` for a deployed broker.
 
-import { createHash, createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { appendFileSync, chmodSync, existsSync, writeFileSync } from "node:fs";
 import { parseEnv } from "node:util";
 import { readText } from "./paths.mjs";
+import { newKeys } from "./signing-keys.mjs";
 import { SetupError } from "./steps.mjs";
 
 const LINK_LIFE_SECONDS = 600;
 const random = (bytes) => randomBytes(bytes).toString("base64url");
-
-/** A JWK set with one Ed25519 key, named by its thumbprint (RFC 7638). */
-function signingKeys() {
-  const { kty, crv, x, d } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
-  const kid = createHash("sha256").update(JSON.stringify({ crv, kty, x })).digest("base64url");
-  return JSON.stringify({ keys: [{ kty, crv, alg: "EdDSA", use: "sig", kid, x, d }] });
-}
+const signingKeys = () => JSON.stringify({ keys: newKeys() });
 
 const SECRETS = { SIGNING_KEYS: signingKeys, COOKIE_KEY: () => random(32), SIGN_IN_KEY: () => random(32) };
 

@@ -2,7 +2,7 @@
 //!
 //! | name | | |
 //! |---|---|---|
-//! | `SIGNING_KEYS` | secret | JWK set of private Ed25519 keys, newest first |
+//! | `SIGNING_KEYS` | secret | JWK set of private keys, newest first: one Ed25519 key at least, P-256 ones beside it |
 //! | `COOKIE_KEY`, `SIGN_IN_KEY` | secret | 32 random bytes each, base64url |
 //! | `OPENAI_API_KEY`, `ANTHROPIC_API_KEY` | secret | a provider without its key is shown as not configured |
 //! | `ISSUER` | variable | the broker's origin; without it, the origin that the request came to |

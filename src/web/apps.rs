@@ -17,9 +17,10 @@ use super::{
     visitor::Visitor,
 };
 use crate::domain::{
+    access_token::SigningAlgorithm,
     id::ClientId,
     oauth::{
-        client::{AccessTokenAlg, Client, ClientAuth, ClientKind, GrantType},
+        client::{Client, ClientAuth, ClientKind, GrantType},
         params::Params,
         registration::{MAX_HOME_PAGE_BYTES, MAX_NAME_CHARS, Registration, RegistrationErrors},
     },
@@ -130,7 +131,7 @@ pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm)
         grant_types: GrantType::ALL.into(),
         requires_par: false,
         requires_dpop: false,
-        access_token_alg: AccessTokenAlg::EdDsa,
+        access_token_alg: SigningAlgorithm::EdDSA,
         created_at: state.now,
     };
     state.ports.insert_client(&client).await?;

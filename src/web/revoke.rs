@@ -1,0 +1,75 @@
+//! `POST /revoke` (RFC 7009), and how a grant ends.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{Response, StatusCode, header},
+    response::IntoResponse,
+};
+
+use super::{
+    client_auth::{Caller, authenticated_form},
+    oauth_response::EndpointError,
+    ports::{Ports, StoreError},
+    state::AppState,
+};
+use crate::domain::{
+    id::{ClientId, DelegationId, GrantId},
+    oauth::error::TokenError,
+    secret::{RefreshToken, Secret},
+};
+
+/// Ends a grant: its ledger first, which every call asks, then the row, which only notes it. When this answers, no later call is let
+/// through. Safe to repeat.
+///
+/// # Errors
+/// A [`StoreError`]; then it may or may not have ended.
+pub async fn end_grant<P: Ports>(state: &AppState<P>, id: &GrantId) -> Result<(), StoreError> {
+    state.ports.revoke_ledger(id).await?;
+    state.ports.mark_grant_revoked(id, state.now).await
+}
+
+/// `POST /revoke`. Either token ends the whole grant (RFC 7009 §2.1 asks for that with a refresh token and allows it with an access
+/// token); that of a delegation ends the delegation. A token that is unknown, expired or revoked before is answered 200: it is worth nothing already (§2.2).
+///
+/// # Errors
+/// [`EndpointError`].
+pub async fn serve<P: Ports>(
+    State(state): State<AppState<P>>,
+    request: Request,
+) -> Result<Response<Body>, EndpointError> {
+    let Caller { client, params, .. } = authenticated_form(&state, request).await?;
+    let token = params.get("token").map_err(TokenError::from)?.ok_or(TokenError::Missing("token"))?;
+    if let Some(found) = find(&state, token).await? {
+        if found.owner != client.id {
+            return Err(TokenError::TokenOfAnotherClient.into());
+        }
+        match &found.delegation {
+            None => end_grant(&state, &found.grant_id).await?,
+            Some(delegation) => state.ports.revoke_delegation(&found.grant_id, delegation).await?,
+        }
+    }
+    Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]).into_response())
+}
+
+/// Whose a token is and what it belongs to.
+struct Found {
+    owner: ClientId,
+    grant_id: GrantId,
+    /// What ends with it; `None`: the whole grant.
+    delegation: Option<DelegationId>,
+}
+
+/// The `token_type_hint` isn't needed: a token says what it is.
+async fn find<P: Ports>(state: &AppState<P>, token: &str) -> Result<Option<Found>, EndpointError> {
+    if let Ok(refresh) = Secret::<RefreshToken>::parse(token) {
+        let row = state.ports.find_refresh_token(&refresh.hash()).await?;
+        return Ok(row.map(|row| Found { owner: row.client_id, grant_id: row.grant_id, delegation: None }));
+    }
+    let claims = state.config.signing_keys.verify(token, &state.config.issuer, state.now);
+    Ok(claims.ok().map(|claims| Found {
+        owner: claims.client_id,
+        grant_id: claims.grant_id,
+        delegation: claims.delegation,
+    }))
+}

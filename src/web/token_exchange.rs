@@ -59,7 +59,8 @@ pub async fn serve<P: Ports>(
     let resources = resources.map_err(TokenError::from)?;
 
     let now = Timestamp::from_seconds(state.now.seconds());
-    let ends = exchange.expires_in.map_or(subject.expires_at, |seconds| now.plus_seconds(seconds).min(subject.expires_at));
+    let ends =
+        exchange.expires_in.map_or(subject.expires_at, |seconds| now.plus_seconds(seconds).min(subject.expires_at));
     let id = DelegationId::from_entropy(state.ports.entropy16());
     let delegate = Delegate {
         id: id.clone(),

@@ -302,12 +302,21 @@ test("a token signed with the true key over the true claims is accepted: the for
   assert.equal((await chat(broker, forge())).status, 200);
 });
 
+test("RFC 8707 §2: a token for one provider is accepted there, also when it was remembered from another", async () => {
+  const only = forge({ payload: { aud: [`${broker.url}/openai/v1`] } });
+  assert.equal((await chat(broker, only)).status, 200);
+  assertAnthropicError(await messages(broker, only), 401, "invalid_token");
+  assert.equal((await chat(broker, only)).status, 200);
+});
+
 const now = Math.floor(Date.now() / 1000);
 const FORGERIES = {
   "RFC 7519 §4.1.4: expired": () => forge({ payload: { exp: now - 1 } }),
   "RFC 9068 §2.2: without an end": () => forge({ payload: { exp: undefined } }),
   "RFC 9068 §4: of another issuer": () => forge({ payload: { iss: "https://evil.example" } }),
   "RFC 9068 §4: for another audience": () => forge({ payload: { aud: "https://evil.example" } }),
+  "RFC 9068 §4: for another audience beside the broker": () => forge({ payload: { aud: [broker.url, "https://evil.example"] } }),
+  "RFC 8707 §2: for another provider alone": () => forge({ payload: { aud: `${broker.url}/anthropic` } }),
   "RFC 9068 §4: of another type": () => forge({ header: { typ: "JWT" } }),
   "RFC 8725 §3.2: signed with another key under the same name": () =>
     forge({ key: { ...newSigningKey(), kid: JSON.parse(broker.secrets.SIGNING_KEYS).keys[0].kid } }),

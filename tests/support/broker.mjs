@@ -28,10 +28,17 @@ export function newSigningKey() {
   return { ...jwk, alg: "EdDSA", use: "sig", kid: base64url(thumbprint) };
 }
 
+/** A new P-256 key as JWK, likewise. */
+export function newP256Key() {
+  const jwk = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ format: "jwk" });
+  const thumbprint = createHash("sha256").update(`{"crv":"P-256","kty":"EC","x":"${jwk.x}","y":"${jwk.y}"}`).digest();
+  return { ...jwk, alg: "ES256", use: "sig", kid: base64url(thumbprint) };
+}
+
 /** What an operator would put into `.dev.vars`. The provider keys look like real ones, and are found nowhere else in the world. */
 export function newSecrets() {
   return {
-    SIGNING_KEYS: JSON.stringify({ keys: [newSigningKey()] }),
+    SIGNING_KEYS: JSON.stringify({ keys: [newSigningKey(), newP256Key()] }),
     COOKIE_KEY: base64url(randomBytes(32)),
     SIGN_IN_KEY: base64url(randomBytes(32)),
     OPENAI_API_KEY: `sk-proj-${base64url(randomBytes(36))}`,

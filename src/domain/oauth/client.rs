@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::redirect_uri::RedirectUri;
 use crate::domain::{
+    access_token::SigningAlgorithm,
     id::{ClientId, UserId},
     secret::{ClientSecret, RegistrationToken, SecretHash},
     time::Timestamp,
@@ -35,7 +36,7 @@ pub struct Client {
     /// RFC 9449 §5.2 (`dpop_bound_access_tokens`): its tokens are always bound to a key.
     pub requires_dpop: bool,
     /// What its access tokens are signed with.
-    pub access_token_alg: AccessTokenAlg,
+    pub access_token_alg: SigningAlgorithm,
     /// When it was registered.
     pub created_at: Timestamp,
 }
@@ -175,36 +176,6 @@ impl GrantType {
     }
 }
 
-/// What access tokens are signed with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AccessTokenAlg {
-    /// Ed25519 (RFC 8037).
-    #[default]
-    EdDsa,
-    /// P-256 (RFC 7518 §3.4).
-    Es256,
-}
-
-impl AccessTokenAlg {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::EdDsa, Self::Es256];
-
-    /// The JOSE name, which is also what is stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::EdDsa => "EdDSA",
-            Self::Es256 => "ES256",
-        }
-    }
-
-    /// From its name.
-    #[must_use]
-    pub fn from_name(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|alg| alg.as_str() == text)
-    }
-}
-
 impl Client {
     /// Whether `presented` is one of its redirect URIs.
     #[must_use]
@@ -245,7 +216,7 @@ impl Client {
             auth,
             requires_par: false,
             requires_dpop: false,
-            access_token_alg: AccessTokenAlg::EdDsa,
+            access_token_alg: SigningAlgorithm::EdDSA,
             created_at: Timestamp::from_seconds(0),
         }
     }

@@ -325,7 +325,9 @@ pub enum TokenError {
     #[error("{0}")]
     WiderDetails(NarrowingError),
     /// What it is narrowed to doesn't fit into a token.
-    #[error("authorization_details are too long to be carried by a token; ask for fewer models, or for all that was granted")]
+    #[error(
+        "authorization_details are too long to be carried by a token; ask for fewer models, or for all that was granted"
+    )]
     TokenTooLong,
     /// RFC 6749 §6: more than was granted.
     #[error("the scope is not within what was granted")]
@@ -419,7 +421,9 @@ impl TokenError {
             | Self::RefreshOfAnotherClient
             | Self::GrantEnded => ErrorCode::InvalidGrant,
             Self::Scope(_) | Self::WiderScope => ErrorCode::InvalidScope,
-            Self::Details(_) | Self::WiderDetails(_) | Self::TokenTooLong | Self::Delegation(_) => ErrorCode::InvalidAuthorizationDetails,
+            Self::Details(_) | Self::WiderDetails(_) | Self::TokenTooLong | Self::Delegation(_) => {
+                ErrorCode::InvalidAuthorizationDetails
+            }
             Self::Target(_) => ErrorCode::InvalidTarget,
             Self::TokenOfAnotherClient | Self::GrantTypeNotRegistered => ErrorCode::UnauthorizedClient,
             Self::Dpop(DpopError::UseNonce) => ErrorCode::UseDpopNonce,

@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_scope_is_granted_only_where_every_model_is() {
-        let asked = |scope| crate::domain::authorization_details::Requested::from_scope(scope).unwrap();
+        let asked = |scope| Requested::from_scope(scope).unwrap();
         let mut permissions = asked("openai:chat anthropic:chat").permissions;
         assert_eq!(granted_scope(&permissions).as_deref(), Some("openai:chat anthropic:chat"));
         permissions[0].models = vec!["gpt-5".parse().unwrap()];

@@ -5,8 +5,9 @@ use serde::Deserialize;
 use super::{Database, Flag, Seconds, Value, from_json, to_json, unreadable, won};
 use crate::{
     domain::{
+        access_token::SigningAlgorithm,
         id::{ClientId, UserId},
-        oauth::client::{AccessTokenAlg, Client, ClientAuth, ClientKind},
+        oauth::client::{Client, ClientAuth, ClientKind},
         secret::SecretHash,
     },
     edge::ports::EdgePorts,
@@ -63,7 +64,7 @@ impl TryFrom<Row> for Client {
                 .ok_or_else(|| unreadable("clients.token_endpoint_auth_method"))?,
             requires_par: row.requires_par.into(),
             requires_dpop: row.requires_dpop.into(),
-            access_token_alg: AccessTokenAlg::from_name(&row.access_token_alg)
+            access_token_alg: SigningAlgorithm::from_name(&row.access_token_alg)
                 .ok_or_else(|| unreadable("clients.access_token_alg"))?,
             created_at: row.created_at.into(),
         })

@@ -86,6 +86,10 @@ impl Call {
         entry.client_id = Some(claims.client_id.clone());
 
         let provider = self.inbound.provider;
+        if !claims.is_for(issuer, &format!("{issuer}{}", provider.base_path())) {
+            entry.detail = Some("for another resource".to_owned());
+            return Err(Failure::InvalidToken);
+        }
         let request = Request {
             provider,
             method: self.inbound.planned_method(),

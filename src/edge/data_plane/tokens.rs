@@ -9,8 +9,10 @@ use crate::domain::{
     time::Timestamp,
 };
 
-/// About 300 bytes each.
+/// About 500 bytes each, and what the token's lists take.
 const MAX_REMEMBERED: usize = 1024;
+/// Longest token that is remembered. One may be many times that, and a memory full of those would take a part of the isolate's 128 MB.
+const MAX_REMEMBERED_TOKEN_BYTES: usize = 4 * 1024;
 
 thread_local! {
     static REMEMBERED: RefCell<Memory> = RefCell::new(Memory::default());
@@ -35,7 +37,7 @@ impl Memory {
     }
 }
 
-/// The claims of a token that was issued by and for `issuer`.
+/// The claims of a token that was issued by `issuer`, for all of it or parts: [`AccessClaims::is_for`] says whether it is for a call.
 ///
 /// # Errors
 /// [`AccessTokenError`], for the log.
@@ -48,26 +50,21 @@ pub fn verify(keys: &SigningKeys, token: &str, issuer: &str, now: Timestamp) -> 
         return Ok(claims);
     }
     let claims = keys.verify(token, issuer, now)?;
-    REMEMBERED.with_borrow_mut(|memory| memory.remember(fingerprint, claims.clone(), now));
+    if token.len() <= MAX_REMEMBERED_TOKEN_BYTES {
+        REMEMBERED.with_borrow_mut(|memory| memory.remember(fingerprint, claims.clone(), now));
+    }
     Ok(claims)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::access_token::{SigningAlgorithm, example_claims};
 
     const NOW: Timestamp = Timestamp::from_seconds(1000);
 
     fn claims(seconds: u64) -> AccessClaims {
-        AccessClaims {
-            issuer: "https://broker.example".into(),
-            subject: "user_a".parse().unwrap(),
-            client_id: "app".parse().unwrap(),
-            grant_id: "grant_a".parse().unwrap(),
-            jwt_id: "j".into(),
-            issued_at: NOW,
-            expires_at: NOW.plus_seconds(seconds),
-        }
+        AccessClaims { expires_at: NOW.plus_seconds(seconds), ..example_claims("https://broker.example", NOW) }
     }
 
     fn key(number: usize) -> [u8; 32] {
@@ -101,6 +98,20 @@ mod tests {
         for number in 0..3 * MAX_REMEMBERED {
             memory.remember(key(number), claims(100), NOW);
             assert!(memory.0.len() <= MAX_REMEMBERED);
+        }
+    }
+
+    #[test]
+    fn a_very_long_token_is_verified_and_not_remembered() {
+        let json =
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","d":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
+        let keys = SigningKeys::from_jwk_set(json).unwrap();
+        for (scope_bytes, remembered) in [(10, true), (MAX_REMEMBERED_TOKEN_BYTES, false)] {
+            let claims = AccessClaims { scope: Some("s".repeat(scope_bytes)), ..claims(10) };
+            let token = keys.sign(&claims, SigningAlgorithm::EdDSA).unwrap();
+            assert_eq!(verify(&keys, &token, &claims.issuer, NOW), Ok(claims));
+            let found = REMEMBERED.with_borrow(|memory| memory.0.contains_key(&fingerprint(&token)));
+            assert_eq!(found, remembered, "{scope_bytes}");
         }
     }
 }
