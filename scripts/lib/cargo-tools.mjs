@@ -14,6 +14,8 @@ const wasmBindgen = () => ({
   program: "wasm-bindgen",
   version: lockedCrateVersion("wasm-bindgen"),
 });
+/** Builds what `npm run fuzz` runs. It goes with no crate of the broker. */
+const cargoFuzz = () => ({ crate: "cargo-fuzz", program: "cargo-fuzz", version: "0.13.2" });
 
 async function ensureCargoTool({ crate, program, version }) {
   const home = inCache(`${crate}-${version}`);
@@ -45,3 +47,4 @@ async function ensureCargoTool({ crate, program, version }) {
 
 export const ensureWorkerBuild = () => ensureCargoTool(workerBuild());
 export const ensureWasmBindgen = () => ensureCargoTool(wasmBindgen());
+export const ensureCargoFuzz = () => ensureCargoTool(cargoFuzz());

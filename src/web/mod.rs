@@ -52,6 +52,7 @@ use axum::{
 use url::Url;
 
 use ports::Ports;
+pub use session::{SESSION_COOKIE, cookie};
 pub use state::{AppState, Config, LogDetail};
 
 use crate::domain::oauth::redirect_uri::is_loopback;

@@ -75,9 +75,10 @@ fn is_deceptive(c: char) -> bool {
 
 fn parse_home_page(text: &str) -> Result<String, &'static str> {
     const WRONG: &str = "write the whole address in ASCII, such as https://app.example";
+    const TOO_LONG: &str = "an address has at most 512 bytes";
     let text = text.trim();
     if text.len() > MAX_HOME_PAGE_BYTES {
-        return Err("an address has at most 512 bytes");
+        return Err(TOO_LONG);
     }
     let url = Url::parse(text).map_err(|_| WRONG)?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -86,7 +87,8 @@ fn parse_home_page(text: &str) -> Result<String, &'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("an address has no user name or password");
     }
-    Ok(url.into())
+    // What isn't ASCII in a path is three times as long when it is encoded.
+    if url.as_str().len() > MAX_HOME_PAGE_BYTES { Err(TOO_LONG) } else { Ok(url.into()) }
 }
 
 fn parse_redirect_uris(text: &str) -> Result<Vec<RedirectUri>, String> {
@@ -152,6 +154,14 @@ mod tests {
     fn at_most_ten_redirect_uris() {
         let lines = (0..11).map(|n| format!("https://a.example/{n}")).collect::<Vec<_>>().join("\n");
         assert!(Registration::parse("a", "https://a.example", &lines).unwrap_err().redirect_uris.is_some());
+    }
+
+    #[test]
+    fn a_home_page_that_is_too_long_once_it_is_encoded_is_refused() {
+        let address = |letters: usize| format!("https://a.example/{}", "\u{fc}".repeat(letters));
+        let parse = |address: &str| Registration::parse("a", address, "https://a.example/");
+        assert_eq!(parse(&address(80)).unwrap().home_page.len(), "https://a.example/".len() + 80 * 6);
+        assert!(parse(&address(200)).unwrap_err().home_page.is_some());
     }
 
     proptest! {
