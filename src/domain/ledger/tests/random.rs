@@ -204,7 +204,7 @@ impl Run {
             expires_at: parent.map_or(end, |parent| end.min(parent.terms.expires_at)),
         };
         let above = parent.map_or(&[][..], |parent| &parent.line);
-        let line = [&[terms.id.clone()], above].concat();
+        let line = [core::slice::from_ref(&terms.id), above].concat();
         let parent_revoked = parent.is_some_and(|parent| parent.revoked);
         if let Reply::Delegated(holds) = self.grant.apply(Command::Delegate(Box::new(terms.clone()))) {
             assert!(!self.revoked && !parent_revoked, "something was delegated from what was revoked");
