@@ -521,4 +521,25 @@ mod tests {
         assert_eq!(is_billed(400, Some(usual)), Billed::ACall);
         assert_eq!(is_billed(400, None), Billed::ACall);
     }
+
+    #[test]
+    fn a_delegation_that_has_ended_is_answered_as_a_grant_that_has() {
+        for refusal in [Refusal::NoSuchDelegation, Refusal::Revoked, Refusal::Expired] {
+            let failure = Failure::Refused(refusal);
+            assert_eq!(failure.code(), FailureCode::InvalidToken);
+            assert_eq!(failure.message(), Failure::InvalidToken.message());
+        }
+    }
+
+    #[test]
+    fn a_proof_that_is_not_accepted_is_a_401_with_the_code_of_rfc_9449() {
+        let floor = Timestamp::from_seconds(5);
+        for (refusal, code) in
+            [(Refusal::ProofReplayed, "invalid_dpop_proof"), (Refusal::ProofTooOld { floor }, "use_dpop_nonce")]
+        {
+            let failure = Failure::Refused(refusal);
+            assert_eq!((failure.code().status(), failure.code().as_str()), (401, code));
+            assert_eq!(failure.retry_after_seconds(), None);
+        }
+    }
 }

@@ -109,7 +109,7 @@ impl Ledger {
     pub(super) fn checkpoint(&mut self, effects: &mut Vec<Effect>) {
         for id in core::mem::take(&mut self.unsaved) {
             if let Some(hold) = self.holds.get(&id) {
-                effects.push(Effect::SaveHold(id, hold.clone()));
+                effects.push(Effect::SaveHold(id, Box::new(hold.clone())));
             }
         }
         for counters in core::iter::once(&mut self.overall).chain(&mut self.permissions) {

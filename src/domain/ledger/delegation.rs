@@ -191,8 +191,8 @@ impl Ledger {
         {
             asked.check_within(permissions, limits, expires_at).map_err(Refusal::NotWithinParent)?;
         }
-        let live = self.delegations.values().filter(|child| child.check_alive(now).is_ok()).count();
-        if live >= MAX_DELEGATIONS { Err(Refusal::TooManyDelegations) } else { Ok(None) }
+        let alive = self.delegations.values().filter(|child| child.check_alive(now).is_ok()).count();
+        if alive >= MAX_DELEGATIONS { Err(Refusal::TooManyDelegations) } else { Ok(None) }
     }
 
     /// Ends a delegation and all below it.

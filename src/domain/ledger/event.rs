@@ -18,7 +18,7 @@ pub enum Effect {
     /// Replace the stored summary.
     SaveSummary(Box<Summary>),
     /// Insert or replace a hold.
-    SaveHold(HoldId, Hold),
+    SaveHold(HoldId, Box<Hold>),
     /// Delete a hold.
     DropHold(HoldId),
     /// Insert or replace a delegation.

@@ -340,7 +340,7 @@ impl Ledger {
             effects.push(Effect::Book(Box::new(event)));
             hold.overdue = true;
             hold.deadline = now.plus_seconds(CORRECTION_SECONDS);
-            effects.push(Effect::SaveHold(id, hold.clone()));
+            effects.push(Effect::SaveHold(id, Box::new(hold.clone())));
             self.insert_hold(id, hold);
         }
         if changed {

@@ -144,7 +144,7 @@ impl Ledger {
             self.touch(&hold);
         }
         if !hold.shares.is_empty() {
-            effects.push(Effect::SaveHold(id, hold.clone()));
+            effects.push(Effect::SaveHold(id, Box::new(hold.clone())));
             self.insert_hold(id, hold);
             self.save_summary(effects);
             return id;
@@ -163,7 +163,7 @@ impl Ledger {
             self.unsaved.remove(&id);
             self.on_both_scopes(permission, |counters| counters.unsaved = counters.unsaved.minus(&amounts));
             if let Some(hold) = self.holds.get(&id) {
-                effects.push(Effect::SaveHold(id, hold.clone()));
+                effects.push(Effect::SaveHold(id, Box::new(hold.clone())));
             }
         }
         self.save_summary(effects);

@@ -218,11 +218,11 @@ mod tests {
                 "record":{"provider":null,"model":"a\nb","endpoint":""}}"#,
         )
         .unwrap();
-        let saved = Writes::of(vec![Effect::SaveHold(HoldId(1), hold.clone())]).unwrap();
+        let saved = Writes::of(vec![Effect::SaveHold(HoldId(1), Box::new(hold.clone()))]).unwrap();
         let mut lines = String::new();
         saved.write_to(&mut lines);
         assert_eq!(lines.lines().count(), 3, "no value breaks a line: {lines}");
-        let both = Writes::of(vec![Effect::SaveHold(HoldId(1), hold), Effect::DropHold(HoldId(1))]).unwrap();
+        let both = Writes::of(vec![Effect::SaveHold(HoldId(1), Box::new(hold)), Effect::DropHold(HoldId(1))]).unwrap();
         let mut lines = String::new();
         both.write_to(&mut lines);
         assert_eq!(lines, "\n-hold:1");
@@ -250,7 +250,7 @@ mod tests {
         let (key, value) = lines.trim_start().split_once('\n').unwrap();
         assert_eq!(key, "+delegation:delegation_a");
         let mut stored = rows(&[("terms", TERMS_ROW), ("summary", SUMMARY_ROW)]);
-        stored.push((key[1..].to_owned(), value.to_owned()));
+        stored.push((key.trim_start_matches('+').to_owned(), value.to_owned()));
         let Stored::Ledger { delegations, .. } = Stored::of(stored).unwrap() else { panic!() };
         assert_eq!(delegations, [delegation]);
         let dropped = effects.into_iter().chain([Effect::DropDelegation("delegation_a".parse().unwrap())]);

@@ -134,7 +134,7 @@ impl Fixture {
             match effect {
                 Effect::SaveTerms(terms) => self.disk.terms = *terms,
                 Effect::SaveSummary(summary) => self.disk.summary = Some(*summary),
-                Effect::SaveHold(id, hold) => drop(self.disk.holds.insert(id, hold)),
+                Effect::SaveHold(id, hold) => drop(self.disk.holds.insert(id, *hold)),
                 Effect::DropHold(id) => drop(self.disk.holds.remove(&id)),
                 Effect::SaveDelegation(one) => drop(self.disk.delegations.insert(one.terms.id.clone(), *one)),
                 Effect::DropDelegation(id) => drop(self.disk.delegations.remove(&id)),
