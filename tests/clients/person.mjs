@@ -37,7 +37,8 @@ const PROGRAM_TIMEOUT_MS = 60_000;
 
 /**
  * Runs a client program. It writes one JSON object with one key a line, the name of a question; the line that it then reads is the
- * JSON of what the `answers` function of that name returned. Done when it exits; anything but 0 fails with what it said.
+ * JSON of what the `answers` function of that name returned. Done when it exits; anything but 0 fails with what it said. Answers with the
+ * names of the questions in their order: a program that stopped early has asked too few.
  *
  * @param {[string, ...string[]]} command program and arguments
  * @param {object} input what it is told first, as JSON in its environment's `CLIENT_INPUT`
@@ -46,17 +47,20 @@ const PROGRAM_TIMEOUT_MS = 60_000;
 export async function lead([program, ...args], input, answers) {
   const env = { ...process.env, CLIENT_INPUT: JSON.stringify(input) };
   const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "pipe"], timeout: PROGRAM_TIMEOUT_MS });
+  const asked = [];
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (complaint += text));
   const ended = new Promise((done, fail) => child.once("error", fail).once("close", (...outcome) => done(outcome)));
   try {
     for await (const line of createInterface({ input: child.stdout })) {
       const [[question, value]] = Object.entries(JSON.parse(line));
+      asked.push(question);
       assert.ok(Object.hasOwn(answers, question), `the program asks for ${question}`);
       child.stdin.write(`${JSON.stringify((await answers[question](value)) ?? null)}\n`);
     }
     const [code, signal] = await ended;
     assert.equal(code, 0, `${program} ended with ${signal ?? code}:\n${complaint}`);
+    return asked;
   } finally {
     child.kill();
   }
