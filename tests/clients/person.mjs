@@ -50,6 +50,8 @@ export async function lead([program, ...args], input, answers) {
   const asked = [];
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (complaint += text));
+  // A program that has gone doesn't read its answer; its exit code says so.
+  child.stdin.on("error", () => {});
   const ended = new Promise((done, fail) => child.once("error", fail).once("close", (...outcome) => done(outcome)));
   try {
     for await (const line of createInterface({ input: child.stdout })) {
