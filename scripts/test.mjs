@@ -1,7 +1,7 @@
 // `npm test`: native Rust tests, what they read of answers against an independent library, the black-box suite against the built wasm
-// in workerd, the browser test; one summary.
+// in workerd, OAuth clients of others against the same, the browser test; one summary.
 //
-//   npm test -- --only native,blackbox      some of the four
+//   npm test -- --only native,blackbox      some of the five
 //   npm test -- --only blackbox oauth       only the files (or, of the native ones, the tests) with `oauth` in their name
 
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
@@ -11,6 +11,8 @@ import { build } from "./build.mjs";
 import { ensureChromium } from "./lib/chromium.mjs";
 import { ensureNode, ensureNpmPackages } from "./lib/node.mjs";
 import { inRoot, root } from "./lib/paths.mjs";
+import { ensurePythonClients } from "./lib/python.mjs";
+import { ensureRustClient } from "./lib/rust-client.mjs";
 import { runScript, say, SetupError, start } from "./lib/steps.mjs";
 
 const FILE_TIMEOUT_MS = 10 * 60_000;
@@ -65,6 +67,14 @@ async function blackbox(filter) {
   return nodeTests("tests/blackbox", filter, {});
 }
 
+async function clients(filter) {
+  await build();
+  // Here, where a person sees that it takes a while; the tests find them ready.
+  await ensurePythonClients();
+  await ensureRustClient();
+  return nodeTests("tests/clients", filter, {});
+}
+
 async function browser(filter) {
   await build();
   const artifacts = inRoot("test-artifacts");
@@ -74,7 +84,7 @@ async function browser(filter) {
   return result;
 }
 
-const STAGES = { native, oracle, blackbox, browser };
+const STAGES = { native, oracle, blackbox, clients, browser };
 
 const words = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 
