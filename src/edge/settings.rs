@@ -21,7 +21,7 @@ use worker::Env;
 use crate::{
     domain::{
         access_token::{KeySetError, SigningKeys},
-        oauth::{mac::MacKey, redirect_uri::is_loopback},
+        oauth::{dpop::Nonces, mac::MacKey, redirect_uri::is_loopback},
         permission::Provider,
     },
     gateway::{
@@ -48,6 +48,8 @@ pub struct Settings {
     sign_in_key: MacKey,
     /// For access tokens.
     pub signing_keys: Arc<SigningKeys>,
+    /// For `DPoP` proofs.
+    pub nonces: Nonces,
     upstreams: BTreeMap<Provider, Upstream>,
     /// What models cost.
     pub prices: PriceBook,
@@ -150,6 +152,7 @@ impl Settings {
         Ok(Self {
             prices,
             issuer: get("ISSUER").map(|text| origin(&text).ok_or(SettingsError::NotAnOrigin)).transpose()?,
+            nonces: Nonces::new(mac_key("COOKIE_KEY")?),
             cookie_key: mac_key("COOKIE_KEY")?,
             sign_in_key: mac_key("SIGN_IN_KEY")?,
             signing_keys: Arc::new(SigningKeys::from_jwk_set(&signing_keys)?),

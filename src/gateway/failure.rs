@@ -6,6 +6,7 @@ use crate::domain::{
     ledger::{Beyond, Limit, MAX_DELEGATIONS, MAX_DEPTH, Refusal, Resource, Scope, Shortage},
     limits::Period,
     money::NanoUsd,
+    oauth::dpop::DpopError,
     permission::Provider,
     time::Timestamp,
 };
@@ -20,6 +21,8 @@ const RETRY_LATER_SECONDS: u64 = 5;
 pub enum Failure {
     /// No token, or one that isn't accepted, whatever the reason: one answer for all to an outsider.
     InvalidToken,
+    /// The `DPoP` proof of a token that is bound to a key (RFC 9449 §7).
+    Dpop(DpopError),
     /// The ledger said no.
     Refused(Refusal),
     /// This path, with this method, isn't one that a grant can cover.
@@ -225,8 +228,8 @@ impl Failure {
             | Self::Refused(Refusal::NoSuchGrant | Refusal::NoSuchDelegation | Refusal::Revoked | Refusal::Expired) => {
                 FailureCode::InvalidToken
             }
-            Self::Refused(Refusal::ProofReplayed) => FailureCode::InvalidDpopProof,
-            Self::Refused(Refusal::ProofTooOld { .. }) => FailureCode::UseDpopNonce,
+            Self::Dpop(DpopError::UseNonce) | Self::Refused(Refusal::ProofTooOld { .. }) => FailureCode::UseDpopNonce,
+            Self::Dpop(_) | Self::Refused(Refusal::ProofReplayed) => FailureCode::InvalidDpopProof,
             Self::Refused(Refusal::NotWithinParent(_) | Refusal::TooManyDelegations) => {
                 FailureCode::DelegationNotAllowed
             }
@@ -267,6 +270,7 @@ impl Failure {
             | Self::Refused(Refusal::NoSuchGrant | Refusal::NoSuchDelegation | Refusal::Revoked | Refusal::Expired) => {
                 "this access token is missing, malformed, expired or revoked; connect again to get a new one".to_owned()
             }
+            Self::Dpop(error) => error.to_string(),
             Self::Refused(Refusal::ProofReplayed) => {
                 "this DPoP proof was used before; make a new one for each call".to_owned()
             }
@@ -340,6 +344,7 @@ impl Failure {
             }
             Self::BrokerUnavailable => Some(RETRY_LATER_SECONDS),
             Self::InvalidToken
+            | Self::Dpop(_)
             | Self::Refused(
                 Refusal::NoSuchGrant
                 | Refusal::Revoked

@@ -70,9 +70,13 @@ pub fn of_reservation(reservation: &Reservation) -> Vec<(&'static str, String)> 
     .collect()
 }
 
+/// A nonce for the next `DPoP` proof (RFC 9449 §8.2).
+pub const DPOP_NONCE: &str = "dpop-nonce";
+
 /// What a browser app may read of an answer.
 pub const EXPOSED: &str = "aipassport-budget-remaining-usd, aipassport-error, aipassport-max-output-tokens, \
-    aipassport-request-id, aipassport-requests-remaining, aipassport-tokens-remaining, openai-processing-ms, openai-version, request-id, retry-after, retry-after-ms, www-authenticate, x-request-id, x-should-retry";
+    aipassport-request-id, aipassport-requests-remaining, aipassport-tokens-remaining, dpop-nonce, \
+    openai-processing-ms, openai-version, request-id, retry-after, retry-after-ms, www-authenticate, x-request-id, x-should-retry";
 
 /// Whether a request header goes upstream. `name` is in lower case.
 #[must_use]
@@ -80,21 +84,34 @@ pub fn passes_upstream(name: &str) -> bool {
     REQUEST_HEADERS.contains(&name) || name.starts_with(STAINLESS)
 }
 
-/// The token of a request: `Authorization: Bearer`, or one of [`TOKEN_HEADERS`]. `header` gives a header's value.
+/// A token, and how it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presented {
+    /// The token.
+    pub token: String,
+    /// Whether it came as `Authorization: DPoP`, so that a proof belongs to it (RFC 9449 §7.1).
+    pub with_proof: bool,
+}
+
+/// The token of a request: `Authorization: Bearer` or `DPoP`, or one of [`TOKEN_HEADERS`]. `header` gives a header's value.
 ///
 /// Two different tokens in one request are none: which of them would count is nothing to guess about.
 #[must_use]
-pub fn token(header: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let bearer = header("authorization").and_then(|value| {
+pub fn token(header: impl Fn(&str) -> Option<String>) -> Option<Presented> {
+    let authorization = header("authorization").and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        let with_proof = scheme.eq_ignore_ascii_case("dpop");
+        let is_ours = with_proof || scheme.eq_ignore_ascii_case("bearer");
+        is_ours.then(|| Presented { token: token.trim().to_owned(), with_proof })
     });
-    let mut found: Option<String> = None;
-    for token in core::iter::once(bearer).chain(TOKEN_HEADERS.iter().map(|name| header(name))).flatten() {
+    let keys = TOKEN_HEADERS.iter().filter_map(|name| header(name));
+    let keys = keys.map(|token| Presented { token, with_proof: false });
+    let mut found: Option<Presented> = None;
+    for presented in authorization.into_iter().chain(keys) {
         match &found {
-            Some(first) if *first != token => return None,
+            Some(first) if first.token != presented.token => return None,
             Some(_) => {}
-            None => found = Some(token),
+            None => found = Some(presented),
         }
     }
     found
@@ -105,7 +122,19 @@ mod tests {
     use super::*;
 
     fn token_of(headers: &[(&str, &str)]) -> Option<String> {
+        presented(headers).map(|presented| presented.token)
+    }
+
+    fn presented(headers: &[(&str, &str)]) -> Option<Presented> {
         token(|name| headers.iter().find(|(header, _)| *header == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn the_scheme_says_whether_a_proof_belongs_to_it() {
+        assert!(presented(&[("authorization", "DPoP t")]).unwrap().with_proof);
+        assert!(presented(&[("authorization", "dpop t"), ("x-api-key", "t")]).unwrap().with_proof);
+        assert!(!presented(&[("authorization", "Bearer t")]).unwrap().with_proof);
+        assert!(!presented(&[("x-api-key", "t")]).unwrap().with_proof);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
-//! | `POST /token`, `POST /revoke` | RFC 6749 §3.2, RFC 7009 | 200; 400, 401, 413 |
+//! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
 //! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
 //! | `GET /health` | liveness | 200 |
 //!
@@ -27,6 +27,8 @@ mod format;
 mod grant;
 mod grants;
 mod home;
+mod introspect;
+mod limit_report;
 mod limits_form;
 mod metadata;
 mod oauth_response;
@@ -76,6 +78,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .layer(from_fn(page::private));
     let endpoints = Router::new()
         .route("/token", post(token::serve::<P>).options(oauth_response::preflight))
+        .route("/introspect", post(introspect::serve::<P>).options(oauth_response::preflight))
         .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
         .route(
             "/.well-known/oauth-authorization-server",
@@ -111,7 +114,10 @@ pub fn unavailable(path: &str) -> Response<Body> {
 }
 
 fn is_for_programs(path: &str) -> bool {
-    matches!(path, "/token" | "/revoke" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health")
+    matches!(
+        path,
+        "/token" | "/introspect" | "/revoke" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health"
+    )
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ pub use delegation::{Beyond, Delegate, Delegation, MAX_DELEGATIONS, MAX_DEPTH, S
 pub use event::{Basis, Effect, Event};
 use proofs::Proofs;
 pub use proofs::{InvalidProofId, MARGIN_SECONDS, MAX_PROOFS, NONCE_SECONDS, ProofId, ProofUse};
+pub use reserve::covered;
 pub use scope::Booked;
 use scope::Counters;
 pub use usage::{DelegationUsage, ScopeUsage, Snapshot};

@@ -196,6 +196,14 @@ pub(super) fn find_permission(permissions: &[Permission], claim: &Claim) -> Resu
     Err(nearest)
 }
 
+/// Whether these permissions cover a claim, of themselves; if so, which models may be listed for it.
+///
+/// # Errors
+/// The reason that is nearest to a yes.
+pub fn covered(permissions: &[Permission], claim: &Claim) -> Result<Vec<ModelPattern>, Refusal> {
+    find_permission(permissions, claim).map(|_| models_to_list(permissions, claim))
+}
+
 fn models_to_list(permissions: &[Permission], claim: &Claim) -> Vec<ModelPattern> {
     match claim.need {
         Need::Model { .. } => Vec::new(),

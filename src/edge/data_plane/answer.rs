@@ -40,6 +40,8 @@ pub struct Answer<'a> {
     pub strips_usage: bool,
     /// What the ledger said.
     pub reservation: &'a Reservation,
+    /// A nonce for the client's next proof, where it needs a new one.
+    pub next_nonce: Option<String>,
     /// Who gave it.
     pub upstream: &'a Upstream,
 }
@@ -52,7 +54,7 @@ impl Call {
         let status = answer.given.raw.status();
         match status {
             200..300 => {
-                let head = Head::of_upstream(status, &answer.given, &self.request_id, Some(answer.reservation));
+                let head = Head::of_upstream(status, &answer, &self.request_id, Some(answer.reservation));
                 match answer.response {
                     gateway::Response::PassOn if is_event_stream(&answer.given.headers) => {
                         let pass = if answer.strips_usage { js::without_usage } else { js::metered };
@@ -86,7 +88,7 @@ impl Call {
                     gateway::Billed::ACall => booking.settle_free(status).await,
                     gateway::Billed::Unknown => booking.settle_at_bound(status).await,
                 }
-                let head = Head::of_upstream(status, &answer.given, &self.request_id, None);
+                let head = Head::of_upstream(status, &answer, &self.request_id, None);
                 let body = upstream::redacted(&body.unwrap_or_default(), answer.upstream);
                 head.with_bytes(body.as_bytes()).map_err(failure)
             }

@@ -8,6 +8,7 @@ mod booking;
 mod head;
 mod inbound;
 mod outbound;
+mod proof;
 mod tokens;
 mod upstream;
 
@@ -25,10 +26,10 @@ use upstream::{Outcome, Outgoing};
 use super::{clock, entropy, ledgers, log, settings::Settings};
 use crate::{
     domain::{
-        ledger::{Command, Reply},
+        ledger::{Command, Reply, covered},
         time::Timestamp,
     },
-    gateway::{self, Failure, Request, Sent},
+    gateway::{self, Challenge, Failure, Request, Sent, headers::Presented},
 };
 
 /// Serves a call.
@@ -60,11 +61,24 @@ impl Call {
             provider: Some(self.inbound.provider),
             ..log::Entry::default()
         };
-        let answer = match self.carry_out(began, &mut entry).await {
+        let presented = gateway::headers::token(|name| self.inbound.header(name).map(str::to_owned));
+        let settings = Settings::get(&self.env).map_err(|error| unavailable(&mut entry, &error));
+        let outcome = match &settings {
+            Ok(settings) => self.carry_out(presented.as_ref(), settings, began, &mut entry).await,
+            Err(failure) => Err(failure.clone()),
+        };
+        let answer = match outcome {
             Ok(answer) => answer,
             Err(failure) => {
                 entry.error = Some(failure.code().as_str());
-                outbound::refusal(&failure, self.inbound.provider, &self.request_id)?
+                let resource_metadata = settings.as_ref().map_or_else(
+                    |_| String::new(),
+                    |settings| self.resource_metadata(settings.issuer(&self.inbound.origin)),
+                );
+                let challenge =
+                    Challenge { resource_metadata: &resource_metadata, token_was_sent: presented.is_some() };
+                let nonce = settings.as_ref().ok().and_then(|settings| proof::nonce_for(&failure, settings));
+                outbound::refusal(&failure, self.inbound.provider, &self.request_id, &challenge, nonce.as_deref())?
             }
         };
         entry.status = answer.status();
@@ -73,15 +87,25 @@ impl Call {
         Ok(answer)
     }
 
-    async fn carry_out(&self, began: Timestamp, entry: &mut log::Entry) -> Result<Response, Failure> {
-        let settings = Settings::get(&self.env).map_err(|error| unavailable(entry, &error))?;
-        let token = gateway::headers::token(|name| self.inbound.header(name).map(str::to_owned))
-            .ok_or(Failure::InvalidToken)?;
+    /// Address of the metadata of the resource that was called (RFC 9728 §3.1).
+    fn resource_metadata(&self, issuer: &str) -> String {
+        format!("{issuer}/.well-known/oauth-protected-resource{}", self.inbound.provider.base_path())
+    }
+
+    async fn carry_out(
+        &self,
+        presented: Option<&Presented>,
+        settings: &Rc<Settings>,
+        began: Timestamp,
+        entry: &mut log::Entry,
+    ) -> Result<Response, Failure> {
+        let presented = presented.ok_or(Failure::InvalidToken)?;
         let issuer = settings.issuer(&self.inbound.origin);
-        let claims = tokens::verify(&settings.signing_keys, &token, issuer, clock::now()).map_err(|error| {
-            entry.detail = Some(error.to_string());
-            Failure::InvalidToken
-        })?;
+        let claims =
+            tokens::verify(&settings.signing_keys, &presented.token, issuer, clock::now()).map_err(|error| {
+                entry.detail = Some(error.to_string());
+                Failure::InvalidToken
+            })?;
         entry.grant_id = Some(claims.grant_id.clone());
         entry.client_id = Some(claims.client_id.clone());
 
@@ -90,6 +114,7 @@ impl Call {
             entry.detail = Some("for another resource".to_owned());
             return Err(Failure::InvalidToken);
         }
+        let proven = proof::check(&self.inbound, presented, &claims, issuer, &settings.nonces, clock::now()).await?;
         let request = Request {
             provider,
             method: self.inbound.planned_method(),
@@ -103,24 +128,30 @@ impl Call {
         let sent = Sent { body: bytes, content_type: self.inbound.header("content-type"), betas };
         let plan = route.plan(sent, &settings.prices)?;
         let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
+        let listed = claims.narrowed.as_deref().map(|own| covered(own, &plan.claim)).transpose();
+        let listed = listed.map_err(Failure::Refused)?;
 
         let reserve = Command::Reserve {
             claim: plan.claim.clone(),
             hold_ttl_seconds: settings.hold_ttl_seconds,
             ahead: settings.ahead_calls,
-            delegation: None,
-            proof: None,
+            delegation: claims.delegation.clone(),
+            proof: proven.as_ref().map(|proven| proven.used),
         };
-        let reservation = match ledgers::send(&claims.grant_id, &reserve).await {
+        let mut reservation = match ledgers::send(&claims.grant_id, &reserve).await {
             Ok(Reply::Reserved(reservation)) => reservation,
             Ok(Reply::Refused(refusal)) => return Err(Failure::Refused(refusal)),
             Ok(other) => return Err(unavailable(entry, &format_args!("unexpected reply {other:?}"))),
             Err(error) => return Err(unavailable(entry, &error)),
         };
+        // A token that was narrowed allows no more than what it carries.
+        if let Some(listed) = listed {
+            reservation.models = listed;
+        }
         let edit = plan.edit(bytes, reservation.output_tokens);
         let made =
             Made { meterage: plan.meterage, endpoint: plan.claim.endpoint, began, request_id: self.request_id.clone() };
-        let booking = Booking::new(claims.grant_id, &reservation, Rc::clone(&settings), made);
+        let booking = Booking::new(claims.grant_id, &reservation, Rc::clone(settings), made);
         let edit = match edit {
             Ok(edit) => edit,
             Err(failure) => {
@@ -145,6 +176,7 @@ impl Call {
                     response: plan.response,
                     strips_usage: edit.strips_usage,
                     reservation: &reservation,
+                    next_nonce: proven.and_then(|proven| proven.next_nonce),
                     upstream,
                 };
                 self.pass_on(answer, booking).await

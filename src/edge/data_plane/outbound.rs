@@ -4,17 +4,15 @@ use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
-use super::{head::Headers, inbound::Inbound, upstream::Answered};
+use super::{answer::Answer, head::Headers, inbound::Inbound};
 use crate::{
     domain::{ledger::Reservation, permission::Provider},
     edge::js,
-    gateway::{Failure, dialect, headers},
+    gateway::{Challenge, Failure, dialect, headers},
 };
 
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_SECONDS: &str = "86400";
-/// The challenge of a 401 (RFC 6750 §3).
-const CHALLENGE: &str = "Bearer realm=\"aipassport\", error=\"invalid_token\"";
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -38,12 +36,15 @@ impl Head {
 
     /// The head of a provider's answer: only what is on the list comes through.
     #[must_use]
-    pub fn of_upstream(status: u16, answered: &Answered, request_id: &str, reservation: Option<&Reservation>) -> Self {
+    pub fn of_upstream(status: u16, answer: &Answer<'_>, request_id: &str, reservation: Option<&Reservation>) -> Self {
         let mut head = Self::new(status, request_id);
-        for (name, value) in answered.headers.iter() {
+        for (name, value) in answer.given.headers.iter() {
             if headers::RESPONSE_HEADERS.contains(&name) {
                 head.headers.set(name, value);
             }
+        }
+        if let Some(nonce) = &answer.next_nonce {
+            head.headers.set(headers::DPOP_NONCE, nonce);
         }
         if let Some(reservation) = reservation {
             for (name, value) in headers::of_reservation(reservation) {
@@ -98,13 +99,22 @@ pub fn preflight(inbound: &Inbound, request_id: &str) -> Result<Response, JsValu
 ///
 /// # Errors
 /// As [`Head::with_stream`].
-pub fn refusal(failure: &Failure, provider: Provider, request_id: &str) -> Result<Response, JsValue> {
+pub fn refusal(
+    failure: &Failure,
+    provider: Provider,
+    request_id: &str,
+    challenge: &Challenge<'_>,
+    nonce: Option<&str>,
+) -> Result<Response, JsValue> {
     let code = failure.code();
     let mut head = Head::new(code.status(), request_id);
     head.headers.set("content-type", "application/json");
     head.headers.set(headers::ERROR, code.as_str());
     if code.status() == 401 {
-        head.headers.set("www-authenticate", CHALLENGE);
+        head.headers.set("www-authenticate", &challenge.header(failure));
+    }
+    if let Some(nonce) = nonce {
+        head.headers.set(headers::DPOP_NONCE, nonce);
     }
     if let Some(seconds) = failure.retry_after_seconds() {
         head.headers.set("retry-after", &seconds.to_string());

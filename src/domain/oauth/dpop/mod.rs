@@ -48,6 +48,9 @@ pub const IAT_WINDOW_SECONDS: u64 = 300;
 /// Why a proof isn't accepted. The text is for the app's developer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DpopError {
+    /// §7.1.
+    #[error("this token is bound to a key: send a DPoP header with a proof of it")]
+    Missing,
     /// §4.3 point 1.
     #[error("send one DPoP header with one proof")]
     MoreThanOne,
@@ -97,7 +100,8 @@ impl DpopError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::UseNonce => "use_dpop_nonce",
-            Self::MoreThanOne
+            Self::Missing
+            | Self::MoreThanOne
             | Self::Malformed(_)
             | Self::Type
             | Self::MissingKey
