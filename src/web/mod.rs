@@ -10,8 +10,10 @@
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
+//! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
 //! | `POST /token`, `POST /revoke` | RFC 6749 §3.2, RFC 7009 | 200; 400, 401, 413 |
 //! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
+//! | `GET /authorization-details.schema.json` | what an app may ask for | 200 |
 //! | `GET /health` | liveness | 200 |
 //!
 //! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405.
@@ -30,6 +32,7 @@ mod limits_form;
 mod metadata;
 mod oauth_response;
 mod page;
+mod par;
 pub mod ports;
 mod revoke;
 mod session;
@@ -73,12 +76,14 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .layer(from_fn(page::private));
     let endpoints = Router::new()
         .route("/token", post(token::serve::<P>).options(oauth_response::preflight))
+        .route("/par", post(par::serve::<P>).options(oauth_response::preflight))
         .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
         .route(
             "/.well-known/oauth-authorization-server",
             get(metadata::authorization_server::<P>).options(oauth_response::preflight),
         )
         .route("/jwks.json", get(metadata::jwks::<P>).options(oauth_response::preflight))
+        .route(metadata::SCHEMA_PATH, get(metadata::schema).options(oauth_response::preflight))
         .layer(from_fn(oauth_response::readable_from_any_origin));
     Router::new()
         .merge(pages)
@@ -108,7 +113,16 @@ pub fn unavailable(path: &str) -> Response<Body> {
 }
 
 fn is_for_programs(path: &str) -> bool {
-    matches!(path, "/token" | "/revoke" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health")
+    matches!(
+        path,
+        "/token"
+            | "/par"
+            | "/revoke"
+            | "/jwks.json"
+            | "/.well-known/oauth-authorization-server"
+            | metadata::SCHEMA_PATH
+            | "/health"
+    )
 }
 
 #[cfg(test)]

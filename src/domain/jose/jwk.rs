@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -232,7 +233,8 @@ fn is_exponent(e: &[u8]) -> bool {
 }
 
 /// `jkt`: names a public key by its hash (RFC 7638, RFC 9449 §6.1). Of public keys: nothing to hide, nothing to compare in constant time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct JwkThumbprint(String);
 
 /// Text that can't be a thumbprint.
@@ -253,6 +255,19 @@ impl core::str::FromStr for JwkThumbprint {
     fn from_str(text: &str) -> Result<Self, InvalidThumbprint> {
         let decoded = if text.len() == THUMBPRINT_CHARS { from_base64url(text) } else { None };
         if decoded.is_some() { Ok(Self(text.to_owned())) } else { Err(InvalidThumbprint) }
+    }
+}
+
+impl TryFrom<String> for JwkThumbprint {
+    type Error = InvalidThumbprint;
+    fn try_from(text: String) -> Result<Self, InvalidThumbprint> {
+        text.parse()
+    }
+}
+
+impl From<JwkThumbprint> for String {
+    fn from(thumbprint: JwkThumbprint) -> Self {
+        thumbprint.0
     }
 }
 

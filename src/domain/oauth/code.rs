@@ -13,6 +13,7 @@ use super::{
 };
 use crate::domain::{
     id::{ClientId, GrantId},
+    jose::JwkThumbprint,
     secret::{AuthorizationCode, RefreshToken, SecretHash},
     time::Timestamp,
 };
@@ -25,7 +26,7 @@ pub const CODE_TTL_SECONDS: u64 = 60;
 pub struct Binding {
     /// The thumbprint of the key that must be proven (RFC 9449 §5, §10).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dpop_jkt: Option<String>,
+    pub dpop_jkt: Option<JwkThumbprint>,
     /// Which part of the broker the tokens are for (RFC 8707).
     #[serde(default)]
     pub resources: Resources,
