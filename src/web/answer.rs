@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
 };
 
-use super::page::{POLICY, html, leave_for};
+use super::page::{form_post_policy, html, leave_for};
 use crate::domain::oauth::{
     authorization_request::{Answer, ResponseMode},
     redirect_uri::csp_source,
@@ -31,8 +31,7 @@ pub fn deliver(answer: &Answer) -> Response<Body> {
 
 fn form_post(answer: &Answer) -> Response<Body> {
     let mut response = html(StatusCode::OK, &FormPostPage { visitor: None, answer });
-    let leads_to = csp_source(&answer.redirect_uri).unwrap_or_default();
-    if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY} {leads_to}; script-src 'self'")) {
+    if let Some(policy) = csp_source(&answer.redirect_uri).and_then(|source| form_post_policy(&source)) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -1,4 +1,7 @@
 //! `GET /authorize` (RFC 6749 §4.1.1): an app asks. What it asks for is shown by [`super::consent`].
+//!
+//! The request stands in the query, or was pushed before and is named there (RFC 9126 §4). A pushed one is used up at the moment at which
+//! it is answered or shown for consent, not while the person still has to sign in.
 
 use axum::{
     body::Body,
@@ -6,11 +9,35 @@ use axum::{
     http::{Response, StatusCode},
 };
 
-use super::{answer::deliver, consent, page::Trouble, ports::Ports, sign_in, state::AppState, visitor::Guest};
-use crate::domain::oauth::{
-    authorization_request::{Asked, AuthorizationQuery},
-    error::LocalError,
+use super::{
+    answer::deliver,
+    consent,
+    page::Trouble,
+    ports::{Ports, Write},
+    sign_in,
+    state::AppState,
+    visitor::{Guest, Visitor},
 };
+use crate::domain::{
+    oauth::{
+        authorization_request::{Asked, AuthorizationQuery, AuthorizationRequest, RedirectError, Way, read_query},
+        client::Client,
+        error::LocalError,
+        params::Params,
+        prompt::{Presence, Step},
+        pushed_request::{PushedReference, SIGN_IN_SECONDS},
+        sign_in_again::{self, Returned},
+    },
+    secret::{PushedRequest, Secret},
+};
+
+/// What the browser came with.
+struct Found {
+    client: Client,
+    request: AuthorizationRequest,
+    /// Its name, if it was pushed.
+    pushed: Option<Secret<PushedRequest>>,
+}
 
 /// `GET /authorize`.
 ///
@@ -22,20 +49,93 @@ pub async fn show<P: Ports>(
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
     let query = query.unwrap_or_default();
-    let asked = AuthorizationQuery::parse(&query).map_err(unproven)?;
+    let returned = Returned::read(&query);
+    let params = read_query(returned.query).map_err(unproven)?;
+    let found = match PushedReference::find(&params).map_err(unproven)? {
+        Some(reference) => pushed(&state, reference).await?,
+        None => match in_query(&state, params).await? {
+            Ok(found) => found,
+            Err(error) => return Ok(deliver(&error.answer(&state.config.issuer))),
+        },
+    };
+    match (found.request.next_step(presence(&state, visitor.as_ref(), &returned), state.now), visitor) {
+        (Step::Consent, Some(visitor)) => {
+            use_up(&state, found.pushed.as_ref()).await?;
+            consent::show(&state, visitor, &found.client, Asked::Redirect(Box::new(found.request))).await
+        }
+        (Step::Refuse(reason), _) => {
+            use_up(&state, found.pushed.as_ref()).await?;
+            Ok(deliver(&found.request.failure(&reason, &state.config.issuer)))
+        }
+        (Step::SignIn | Step::Consent, visitor) => ask_to_sign_in(&state, visitor, &found, returned.query).await,
+    }
+}
+
+/// The request that stands in the query.
+async fn in_query<P: Ports>(state: &AppState<P>, params: Params) -> Result<Result<Found, RedirectError>, Trouble> {
+    let asked = AuthorizationQuery::read(params, Way::Browser).map_err(unproven)?;
     let client = state.ports.find_client(&asked.client_id).await?;
     let proven = asked.prove(client.as_ref()).map_err(unproven)?;
-    let Some(client) = client else { return Err(unproven(LocalError::UnknownClient)) };
-    let request = match proven.request(&state.config.issuer) {
-        Ok(request) => request,
-        Err(error) => return Ok(deliver(&error.answer(&state.config.issuer))),
+    let client = client.ok_or_else(|| unproven(LocalError::UnknownClient))?;
+    Ok(proven.request(&state.config.issuer).map(|request| Found { client, request, pushed: None }))
+}
+
+/// The request that was pushed. Whose it is, and whether its redirect URI still is the client's, is asked again: the client may have changed.
+async fn pushed<P: Ports>(state: &AppState<P>, reference: PushedReference) -> Result<Found, Trouble> {
+    let client = state.ports.find_client(&reference.client_id).await?;
+    let client = client.ok_or_else(|| unproven(LocalError::UnknownClient))?;
+    let row = state.ports.find_pushed_request(&reference.handle.hash()).await?;
+    let row = row.filter(|row| row.is_open_to(&client.id, state.now)).ok_or_else(over)?;
+    if !client.may_redirect_to(&row.request.redirect_uri) {
+        return Err(unproven(LocalError::UnregisteredRedirectUri));
+    }
+    Ok(Found { client, request: row.request, pushed: Some(reference.handle) })
+}
+
+fn presence<P: Ports>(state: &AppState<P>, visitor: Option<&Visitor>, returned: &Returned<'_>) -> Presence {
+    visitor.map_or(Presence::Nobody, |visitor| Presence::SignedIn {
+        since: visitor.since,
+        for_this: returned.is_met_by(&state.config.cookie_key, &visitor.session, visitor.since, state.now),
+    })
+}
+
+async fn use_up<P: Ports>(state: &AppState<P>, handle: Option<&Secret<PushedRequest>>) -> Result<(), Trouble> {
+    let Some(handle) = handle else { return Ok(()) };
+    match state.ports.use_pushed_request(&handle.hash(), state.now).await? {
+        Write::Won => Ok(()),
+        Write::Lost => Err(over()),
+    }
+}
+
+async fn ask_to_sign_in<P: Ports>(
+    state: &AppState<P>,
+    visitor: Option<Visitor>,
+    found: &Found,
+    query: &str,
+) -> Result<Response<Body>, Trouble> {
+    if let Some(handle) = &found.pushed {
+        let until = state.now.plus_seconds(SIGN_IN_SECONDS);
+        // Lost: somebody was given the time before. That a request lives ten minutes more it can have once.
+        let (Write::Won | Write::Lost) = state.ports.open_pushed_request(&handle.hash(), until, state.now).await?;
+    }
+    let session = visitor.as_ref().map(|visitor| &visitor.session);
+    let way_back = if found.request.minds_sign_in() {
+        sign_in_again::with_ticket(&state.config.cookie_key, query, session, state.now)
+    } else {
+        query.to_owned()
     };
-    let Some(visitor) = visitor else { return Ok(sign_in::ask_for_app(&state.config, &format!("/authorize?{query}"))) };
-    consent::show(&state, visitor, &client, Asked::Redirect(Box::new(request))).await
+    Ok(sign_in::ask_for_app(&state.config, visitor, &format!("/authorize?{way_back}")))
 }
 
 fn unproven(error: LocalError) -> Trouble {
     let text =
         format!("The app that sent you here made a mistake: {error}. You were not sent on, and nothing was allowed.");
     Trouble::new(StatusCode::BAD_REQUEST, "This request can not be shown", text).with_detail(format!("{error:?}"))
+}
+
+/// One page for all that a `request_uri` can be beside usable: a stranger learns nothing of other apps' requests.
+fn over() -> Trouble {
+    let text = "It was opened before, took too long, or is another app's: the app's link works once, for a short time. Nothing was \
+                allowed. Go back to the app and connect again.";
+    Trouble::new(StatusCode::BAD_REQUEST, "This request is no longer open", text).with_detail("request_uri")
 }

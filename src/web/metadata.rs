@@ -10,9 +10,14 @@ use serde_json::json;
 use super::{ports::Ports, state::AppState};
 use crate::domain::{
     authorization_details::{TYPE_ACCESS, TYPE_LIMITS},
+    oauth::{authorization_request::ResponseMode, prompt::Prompt},
     permission::{Capability, Provider},
 };
 
+/// Where [`schema`] is.
+pub const SCHEMA_PATH: &str = "/authorization-details.schema.json";
+/// What an app may ask for, for programs and editors.
+const SCHEMA: &str = include_str!("../../docs/authorization-details.schema.json");
 /// How long clients may keep the answers, in seconds. A new signing key has to be known before it is used.
 const CACHE: &str = "public, max-age=300";
 
@@ -27,12 +32,14 @@ pub async fn authorization_server<P: Ports>(State(state): State<AppState<P>>) ->
     let metadata = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
+        "pushed_authorization_request_endpoint": format!("{issuer}/par"),
         "token_endpoint": format!("{issuer}/token"),
         "revocation_endpoint": format!("{issuer}/revoke"),
         "jwks_uri": format!("{issuer}/jwks.json"),
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": ResponseMode::ALL.map(|(name, _)| name),
+        "prompt_values_supported": Prompt::VALUES,
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "token_endpoint_auth_methods_supported": client_auth,
         "revocation_endpoint_auth_methods_supported": client_auth,
@@ -40,8 +47,20 @@ pub async fn authorization_server<P: Ports>(State(state): State<AppState<P>>) ->
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "authorization_details_types_supported": [TYPE_ACCESS, TYPE_LIMITS],
+        // No RFC has a name for it: a JSON schema of `authorization_details`.
+        "authorization_details_schema_uri": format!("{issuer}{SCHEMA_PATH}"),
+        // RFC 9126 §5. A client may be registered so that it has to (§6).
+        "require_pushed_authorization_requests": false,
+        // OpenID Connect Discovery §3: absent would mean true. A pushed request is named by `request_uri` regardless (RFC 9126 §5).
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
     });
     ([(header::CACHE_CONTROL, CACHE)], Json(metadata))
+}
+
+/// `GET /authorization-details.schema.json`: what `authorization_details` may hold, as JSON Schema 2020-12.
+pub async fn schema() -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, CACHE), (header::CONTENT_TYPE, "application/schema+json")], SCHEMA)
 }
 
 /// `GET /jwks.json` (RFC 7517 §5): the public halves of the signing keys.

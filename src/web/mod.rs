@@ -11,7 +11,9 @@
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
+//! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
 //! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
+//! | `GET /authorization-details.schema.json` | what an app may ask for | 200 |
 //! | `GET /health` | liveness | 200 |
 //!
 //! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405.
@@ -33,6 +35,7 @@ mod limits_form;
 mod metadata;
 mod oauth_response;
 mod page;
+mod par;
 pub mod ports;
 mod revoke;
 mod session;
@@ -79,12 +82,14 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
     let endpoints = Router::new()
         .route("/token", post(token::serve::<P>).options(oauth_response::preflight))
         .route("/introspect", post(introspect::serve::<P>).options(oauth_response::preflight))
+        .route("/par", post(par::serve::<P>).options(oauth_response::preflight))
         .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
         .route(
             "/.well-known/oauth-authorization-server",
             get(metadata::authorization_server::<P>).options(oauth_response::preflight),
         )
         .route("/jwks.json", get(metadata::jwks::<P>).options(oauth_response::preflight))
+        .route(metadata::SCHEMA_PATH, get(metadata::schema).options(oauth_response::preflight))
         .layer(from_fn(oauth_response::readable_from_any_origin));
     Router::new()
         .merge(pages)
@@ -116,7 +121,14 @@ pub fn unavailable(path: &str) -> Response<Body> {
 fn is_for_programs(path: &str) -> bool {
     matches!(
         path,
-        "/token" | "/introspect" | "/revoke" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health"
+        "/token"
+            | "/par"
+            | "/introspect"
+            | "/revoke"
+            | "/jwks.json"
+            | "/.well-known/oauth-authorization-server"
+            | metadata::SCHEMA_PATH
+            | "/health"
     )
 }
 

@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use super::{dpop::DPOP_NONCE, ports::StoreError, state::LogDetail};
 use crate::domain::oauth::{
-    error::{ErrorCode, TokenError},
+    error::{ErrorCode, PushError, TokenError},
     params::Params,
 };
 
-/// Longest form at `/token` and `/revoke`, in bytes.
+/// Longest form at `/token`, `/revoke` and `/par`, in bytes.
 const MAX_FORM_BYTES: usize = 64 * 1024;
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_SECONDS: &str = "86400";
@@ -42,6 +42,8 @@ pub enum EndpointError {
     RefusedWithChallenge(TokenError),
     /// The same, with a nonce for a `DPoP` proof (RFC 9449 §8).
     NeedsNonce(TokenError, String),
+    /// A request that can't be pushed (RFC 9126 §2.3).
+    Push(PushError),
     /// The form is longer than [`MAX_FORM_BYTES`].
     TooLong,
     /// The store can't answer.
@@ -53,6 +55,12 @@ pub enum EndpointError {
 impl From<StoreError> for EndpointError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<PushError> for EndpointError {
+    fn from(error: PushError) -> Self {
+        Self::Push(error)
     }
 }
 
@@ -74,6 +82,7 @@ impl IntoResponse for EndpointError {
                 }
                 response
             }
+            Self::Push(error) => not_pushed(&error),
             Self::TooLong => error_response(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 ErrorCode::InvalidRequest,
@@ -93,6 +102,20 @@ fn refusal(error: &TokenError, used_header: bool) -> Response<Body> {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     // Reasons that share one text outside are told apart in the log.
+    response.extensions_mut().insert(LogDetail(format!("{error:?}")));
+    response
+}
+
+/// RFC 9126 §2.3. It names no code for 429; `temporarily_unavailable` is the one of RFC 6749 §4.1.2.1 that says to come back.
+fn not_pushed(error: &PushError) -> Response<Body> {
+    let status = match error {
+        PushError::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        PushError::Local(_) | PushError::Request(_) => StatusCode::BAD_REQUEST,
+    };
+    let mut response = error_response(status, error.code(), error.description());
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
     response.extensions_mut().insert(LogDetail(format!("{error:?}")));
     response
 }
@@ -122,7 +145,7 @@ pub fn no_store(body: &impl Serialize) -> Response<Body> {
     ([(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")], Json(body)).into_response()
 }
 
-/// The form of a request to `/token` or `/revoke`.
+/// The form of a request to `/token`, `/revoke` or `/par`.
 ///
 /// # Errors
 /// It isn't one, or is too long.

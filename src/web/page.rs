@@ -37,6 +37,13 @@ pub fn policy_with_form_action(source: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("{POLICY} {source}")).ok()
 }
 
+/// The policy of the page that posts an answer to an app: a script of ours may run, and its form leads to `source` alone.
+#[must_use]
+pub fn form_post_policy(source: &str) -> Option<HeaderValue> {
+    let policy = POLICY.strip_suffix("form-action 'self'")?;
+    HeaderValue::from_str(&format!("{policy}script-src 'self'; form-action {source}")).ok()
+}
+
 /// Adds the headers of a page to whatever is answered, where the handler did not set its own.
 pub async fn private(request: Request, next: Next) -> Response<Body> {
     make_private(next.run(request).await)

@@ -18,14 +18,15 @@ use crate::domain::{
     ledger::{Basis, Change, Delegate, Refusal, Snapshot},
     money::NanoUsd,
     oauth::{
-        authorization_request::PendingRequest,
+        authorization_request::{AuthorizationRequest, PendingRequest},
         client::Client,
         code::{AuthorizationCodeRow, RefreshTokenRow},
+        pushed_request::PushedRow,
         replay::ReplayId,
         sign_in_link::NonceHash,
     },
     permission::Provider,
-    secret::{AuthorizationCode, ConsentRequest, DeviceCode, RefreshToken, SecretHash, Session},
+    secret::{AuthorizationCode, ConsentRequest, DeviceCode, PushedRequest, RefreshToken, SecretHash, Session},
     time::Timestamp,
 };
 
@@ -285,6 +286,41 @@ pub trait Grants {
     fn note_terms(&self, id: &GrantId, terms: &Terms) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
+/// Table `pushed_requests` (RFC 9126).
+pub trait PushedRequests {
+    /// Stores what an app pushed, unless as many as may wait do: `INSERT … SELECT … WHERE` both counts of rows with `used_at IS NULL AND
+    /// expires_at > now`, the client's and all, are below [`crate::domain::oauth::pushed_request`]'s limits. [`Write::Lost`]: they aren't.
+    fn push_request(
+        &self,
+        handle: &SecretHash<PushedRequest>,
+        request: &AuthorizationRequest,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// The request under this handle, whether used, expired or open.
+    fn find_pushed_request(
+        &self,
+        handle: &SecretHash<PushedRequest>,
+    ) -> impl Future<Output = Result<Option<PushedRow>, StoreError>> + Send;
+
+    /// Somebody came with it who has to sign in first: it lives on until `expires_at`. Once, under the condition `used_at IS NULL AND
+    /// opened_at IS NULL AND expires_at > now`. [`Write::Lost`]: nothing was changed; it may be alive all the same.
+    fn open_pushed_request(
+        &self,
+        handle: &SecretHash<PushedRequest>,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// Uses it up, under the condition `used_at IS NULL AND expires_at > now`. [`Write::Lost`]: somebody else did, or it is too late.
+    fn use_pushed_request(
+        &self,
+        handle: &SecretHash<PushedRequest>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+}
+
 /// What a ledger has booked for a call, for the person who watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Booking {
@@ -379,13 +415,12 @@ pub trait Entropy {
     fn entropy16(&self) -> [u8; 16];
 }
 
-/// All of it. Cheap to clone: axum clones its state for each request.
-pub trait Ports:
-    Clients + Users + Grants + Usage + Ledgers + UsedIds + Signatures + Entropy + Clone + Send + Sync + 'static
-{
-}
+/// The tables.
+pub trait Store: Clients + Users + Grants + PushedRequests + UsedIds + Usage {}
 
-impl<T: Clients + Users + Grants + Usage + Ledgers + UsedIds + Signatures + Entropy + Clone + Send + Sync + 'static>
-    Ports for T
-{
-}
+impl<T: Clients + Users + Grants + PushedRequests + UsedIds + Usage> Store for T {}
+
+/// All of it. Cheap to clone: axum clones its state for each request.
+pub trait Ports: Store + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static {}
+
+impl<T: Store + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static> Ports for T {}

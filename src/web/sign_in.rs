@@ -15,7 +15,7 @@ use super::{
     page::{Trouble, html, see_other},
     ports::{NewSignIn, Ports, Write},
     session::{self, OwnForm, SESSION_COOKIE, SESSION_SECONDS, cookie, set_cookie, with_cookie},
-    sign_in_prompt::{Why, ask, prompt},
+    sign_in_prompt::{Why, prompt, prompt_for_app},
     state::{AppState, Config, LogDetail},
     visitor::{Guest, Visitor},
 };
@@ -46,12 +46,13 @@ struct LinkPage<'a> {
     token: &'a str,
 }
 
-/// The page that says how to sign in, for somebody whom an app sent; `target` is its request, path and query, to come back to.
+/// The page that says how to sign in, for somebody whom an app sent; `target` is its request, path and query, to come back to. Whoever
+/// is signed in already reads that the app wants it anew.
 #[must_use]
-pub fn ask_for_app(config: &Config, target: &str) -> Response<Body> {
+pub fn ask_for_app(config: &Config, visitor: Option<Visitor>, target: &str) -> Response<Body> {
     let fits = target.len() <= MAX_RETURN_BYTES;
     let way_back = fits.then(|| set_cookie(RETURN_COOKIE, &base64url(target.as_bytes()), RETURN_SECONDS)).flatten();
-    with_cookie(ask(config, StatusCode::OK, Why::AppAsks), way_back)
+    with_cookie(prompt_for_app(config, visitor, target), way_back)
 }
 
 /// `GET /sign-in`, with or without the token of a link.

@@ -17,6 +17,8 @@ pub enum Why {
     SessionEnded,
     /// An app sent them.
     AppAsks,
+    /// An app sent them, and wants them to sign in although they are.
+    AppAsksAgain,
     /// They came by themselves.
     Visit,
 }
@@ -26,6 +28,8 @@ pub enum Why {
 struct PromptPage<'a> {
     visitor: Option<Visitor>,
     why: Why,
+    /// Where to go on for whoever has signed in in another tab: a path and query of this broker.
+    way_on: Option<&'a str>,
     issuer: &'a str,
     /// Whether this is somebody's `npm run dev`.
     is_local: bool,
@@ -40,5 +44,29 @@ pub fn ask(config: &Config, status: StatusCode, why: Why) -> Response<Body> {
 /// The page. Whoever has a session reads that there is nothing to do.
 #[must_use]
 pub fn prompt(config: &Config, status: StatusCode, visitor: Option<Visitor>, why: Why) -> Response<Body> {
-    html(status, &PromptPage { visitor, why, issuer: &config.issuer, is_local: !config.is_https() })
+    page(config, status, visitor, why, None)
+}
+
+/// The page, for somebody whom an app sent; `target` is its request.
+#[must_use]
+pub fn prompt_for_app(config: &Config, visitor: Option<Visitor>, target: &str) -> Response<Body> {
+    let why = if visitor.is_some() { Why::AppAsksAgain } else { Why::AppAsks };
+    page(config, StatusCode::OK, visitor, why, Some(target))
+}
+
+fn page(
+    config: &Config,
+    status: StatusCode,
+    visitor: Option<Visitor>,
+    why: Why,
+    way_on: Option<&str>,
+) -> Response<Body> {
+    html(status, &PromptPage { visitor, why, way_on, issuer: &config.issuer, is_local: !config.is_https() })
+}
+
+impl PromptPage<'_> {
+    /// Who has nothing to do here.
+    fn settled(&self) -> Option<&Visitor> {
+        self.visitor.as_ref().filter(|_| self.why != Why::AppAsksAgain)
+    }
 }

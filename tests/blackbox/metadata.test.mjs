@@ -69,6 +69,19 @@ test("RFC 7636 §4.2: S256 is the only challenge method on offer", async () => {
   assert.deepEqual((await get(METADATA)).body.code_challenge_methods_supported, ["S256"]);
 });
 
+test("RFC 9126 §5: the metadata names the endpoint for pushed requests, and that pushing is up to the app", async () => {
+  const { body } = await get(METADATA);
+  assert.equal(body.pushed_authorization_request_endpoint, `${broker.url}/par`);
+  assert.equal(body.require_pushed_authorization_requests, false);
+});
+
+test("the metadata lists response modes and prompts, and claims no request objects", async () => {
+  const { body } = await get(METADATA);
+  assert.deepEqual(body.response_modes_supported, ["query", "form_post"]);
+  assert.deepEqual([...body.prompt_values_supported].sort(), ["consent", "login", "none"]);
+  assert.deepEqual([body.request_parameter_supported, body.request_uri_parameter_supported], [false, false]);
+});
+
 test("RFC 9207 §3: the metadata announces the iss parameter", async () => {
   assert.equal((await get(METADATA)).body.authorization_response_iss_parameter_supported, true);
 });
@@ -112,21 +125,22 @@ test("RFC 9068 §2: an access token is an at+jwt that the published key verifies
   assert.ok(expiresIn <= 3600);
 });
 
-for (const path of [METADATA, "/jwks.json", "/token", "/revoke"]) {
+const SCHEMA = "/authorization-details.schema.json";
+for (const path of [METADATA, SCHEMA, "/jwks.json", "/token", "/revoke", "/par"]) {
   test(`the Fetch standard's CORS check passes from any origin at ${path}`, async () => {
     const origin = "https://app.example";
     const preflight = await get(path, {
       method: "OPTIONS",
       headers: {
         origin,
-        "access-control-request-method": path.startsWith("/t") || path.startsWith("/r") ? "POST" : "GET",
+        "access-control-request-method": ["/token", "/revoke", "/par"].includes(path) ? "POST" : "GET",
         "access-control-request-headers": "authorization,content-type",
       },
     });
     assert.ok(preflight.status === 200 || preflight.status === 204, String(preflight.status));
     assert.equal(preflight.headers.get("access-control-allow-origin"), "*");
     assert.match(preflight.headers.get("access-control-allow-headers"), /authorization/i);
-    const answer = await get(path, { method: path.includes("j") || path.includes("well") ? "GET" : "POST", headers: { origin } });
+    const answer = await get(path, { method: ["/token", "/revoke", "/par"].includes(path) ? "POST" : "GET", headers: { origin } });
     assert.equal(answer.headers.get("access-control-allow-origin"), "*");
     assert.equal(answer.headers.get("access-control-allow-credentials"), null);
   });

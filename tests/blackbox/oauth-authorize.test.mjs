@@ -76,7 +76,7 @@ test("RFC 6749 §4.1.1: state and the query of the redirect URI come back unchan
 });
 
 test("RFC 6749 §3.1: unknown parameters are ignored", async () => {
-  assert.equal((await ask({ nonce: "x", prompt: "none", display: "popup" })).status, 200);
+  assert.equal((await ask({ nonce: "x", ui_locales: "de", display: "popup" })).status, 200);
 });
 
 // Errors before the client and its redirect URI are proven.

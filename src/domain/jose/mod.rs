@@ -22,7 +22,7 @@ pub mod signature;
 pub mod strict;
 
 pub use algorithm::Algorithm;
-pub use jwk::{JwkThumbprint, PublicJwk};
+pub use jwk::{InvalidThumbprint, JwkThumbprint, PublicJwk};
 pub use jwk_set::JwkSet;
 pub use jws::Jws;
 pub use signature::{SignatureFails, SignatureHolds, SignatureToCheck, Unverified};

@@ -1,4 +1,4 @@
-//! `GET /authorize`: RFC 6749 §4.1.1, RFC 7636, RFC 9396 §2.
+//! `GET /authorize` and `POST /par`: RFC 6749 §4.1.1, RFC 7636, RFC 9126 §2.1, RFC 9396 §2.
 //!
 //! The steps are types, so that an error can't redirect before it may: [`AuthorizationQuery`] is what a stranger sent and its errors
 //! are [`LocalError`]s, shown as a page; only [`AuthorizationQuery::prove`] makes a [`ProvenRedirect`], and only that one makes errors
@@ -7,11 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    client::Client,
+    client::{Client, GrantType},
     error::{LocalError, RedirectReason},
     params::Params,
     pkce::CodeChallenge,
-    redirect_uri::with_parameters,
+    prompt::Prompt,
+    redirect_uri::{Destination, with_parameters},
     resource::Resources,
 };
 use crate::domain::{
@@ -71,38 +72,6 @@ pub enum ResponseMode {
 impl ResponseMode {
     /// Every one, by the name in the request.
     pub const ALL: [(&'static str, Self); 2] = [("query", Self::Query), ("form_post", Self::FormPost)];
-}
-
-/// `prompt` (OpenID Connect Core §3.1.2.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Prompt {
-    /// Nothing is said, or `consent`: the broker asks the person for consent each time.
-    #[default]
-    Consent,
-    /// `login`: the person has to sign in again first.
-    Login,
-    /// `none`: the person must not be asked, so that the answer is always an error.
-    None,
-}
-
-impl Prompt {
-    /// The values that the parameter may hold.
-    pub const VALUES: [&'static str; 3] = ["none", "login", "consent"];
-
-    /// Reads the parameter, a list separated by spaces.
-    fn parse(text: &str) -> Option<Self> {
-        let values: Vec<&str> = text.split(' ').filter(|value| !value.is_empty()).collect();
-        if values.iter().any(|value| !Self::VALUES.contains(value)) {
-            return None;
-        }
-        match (values.contains(&"none"), values.contains(&"login")) {
-            (true, _) if values.len() > 1 => None,
-            (true, _) => Some(Self::None),
-            (false, true) => Some(Self::Login),
-            (false, false) => Some(Self::Consent),
-        }
-    }
 }
 
 /// A row of `authorization_requests`: what a consent page shows, and who is answered.
@@ -207,10 +176,20 @@ impl AuthorizationRequest {
     }
 }
 
-/// The query as it came; nothing in it is proven.
+/// How a request came to the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In the query of `/authorize`, through the person's browser.
+    Browser,
+    /// In a form to `/par`, from the app itself (RFC 9126).
+    Pushed,
+}
+
+/// The parameters as they came; nothing in them is proven.
 #[derive(Debug)]
 pub struct AuthorizationQuery {
     params: Params,
+    way: Way,
     /// Who claims to ask.
     pub client_id: ClientId,
     redirect_uri: String,
@@ -222,6 +201,8 @@ pub struct ProvenRedirect {
     params: Params,
     client_id: ClientId,
     redirect_uri: String,
+    /// Why this client may not ask in this way.
+    barred: Option<RedirectReason>,
 }
 
 /// An error that goes to the app, because its address is proven.
@@ -260,28 +241,28 @@ fn answer(
     Answer { redirect_uri: redirect_uri.to_owned(), response_mode, parameters }
 }
 
-impl AuthorizationQuery {
-    /// Reads the query string.
-    ///
-    /// # Errors
-    /// [`LocalError`]: there is nobody proven to send the browser to.
-    pub fn parse(query: &str) -> Result<Self, LocalError> {
-        if query.len() > MAX_QUERY_BYTES {
-            return Err(LocalError::QueryTooLong);
-        }
-        Self::from_params(Params::parse(query.as_bytes()))
+/// The parameters of `/authorize`.
+///
+/// # Errors
+/// [`LocalError::QueryTooLong`].
+pub fn read_query(query: &str) -> Result<Params, LocalError> {
+    if query.len() > MAX_QUERY_BYTES {
+        return Err(LocalError::QueryTooLong);
     }
+    Ok(Params::parse(query.as_bytes()))
+}
 
+impl AuthorizationQuery {
     /// Reads the parameters, of a query or of a form to `/par` (RFC 9126 §2.1).
     ///
     /// # Errors
-    /// As [`Self::parse`].
-    pub fn from_params(params: Params) -> Result<Self, LocalError> {
+    /// [`LocalError`]: there is nobody proven to send the browser to.
+    pub fn read(params: Params, way: Way) -> Result<Self, LocalError> {
         let client_id = params.get("client_id").map_err(|repeated| LocalError::Repeated(repeated.0))?;
         let client_id = client_id.ok_or(LocalError::MissingClientId)?.parse().map_err(|_| LocalError::UnknownClient)?;
         let redirect_uri = params.get("redirect_uri").map_err(|repeated| LocalError::Repeated(repeated.0))?;
         let redirect_uri = redirect_uri.ok_or(LocalError::MissingRedirectUri)?.to_owned();
-        Ok(Self { params, client_id, redirect_uri })
+        Ok(Self { params, way, client_id, redirect_uri })
     }
 
     /// Holds the query against the client that it names.
@@ -293,7 +274,14 @@ impl AuthorizationQuery {
         if !client.may_redirect_to(&self.redirect_uri) {
             return Err(LocalError::UnregisteredRedirectUri);
         }
-        Ok(ProvenRedirect { params: self.params, client_id: self.client_id, redirect_uri: self.redirect_uri })
+        let barred = if !client.may_use(GrantType::AuthorizationCode) {
+            Some(RedirectReason::NotForCodes)
+        } else if client.requires_par && self.way == Way::Browser {
+            Some(RedirectReason::MustBePushed)
+        } else {
+            None
+        };
+        Ok(ProvenRedirect { params: self.params, client_id: self.client_id, redirect_uri: self.redirect_uri, barred })
     }
 }
 
@@ -340,6 +328,10 @@ impl ProvenRedirect {
     fn state(&self) -> Result<Option<String>, RedirectReason> {
         match self.get("state")? {
             Some(state) if state.len() > MAX_STATE_BYTES => Err(RedirectReason::StateTooLong),
+            // HTML parsers and form encoders change line breaks and NUL: it would not come back as it was.
+            Some(state) if self.get("response_mode")? == Some("form_post") && state.contains(char::is_control) => {
+                Err(RedirectReason::StateNotForForms)
+            }
             state => Ok(state.map(str::to_owned)),
         }
     }
@@ -347,7 +339,12 @@ impl ProvenRedirect {
     fn response_mode(&self) -> Result<ResponseMode, RedirectReason> {
         let Some(asked) = self.get("response_mode")? else { return Ok(ResponseMode::default()) };
         let known = ResponseMode::ALL.into_iter().find(|(name, _)| *name == asked);
-        known.map(|(_, mode)| mode).ok_or(RedirectReason::UnsupportedResponseMode)
+        let (_, mode) = known.ok_or(RedirectReason::UnsupportedResponseMode)?;
+        let is_installed_app = matches!(Destination::of(&self.redirect_uri), Some(Destination::InstalledApp(_)) | None);
+        if mode == ResponseMode::FormPost && is_installed_app {
+            return Err(RedirectReason::NowhereToPost);
+        }
+        Ok(mode)
     }
 
     fn get(&self, name: &'static str) -> Result<Option<&str>, RedirectReason> {
@@ -357,8 +354,14 @@ impl ProvenRedirect {
     fn check(&self, issuer: &str) -> Result<Rest, RedirectReason> {
         let state = self.state()?;
         let response_mode = self.response_mode()?;
+        if let Some(reason) = &self.barred {
+            return Err(reason.clone());
+        }
         if self.get("request")?.is_some() {
             return Err(RedirectReason::RequestObject);
+        }
+        if self.get("request_uri")?.is_some() {
+            return Err(RedirectReason::RequestUri);
         }
         match self.get("response_type")? {
             None => return Err(RedirectReason::MissingResponseType),
@@ -378,8 +381,7 @@ impl ProvenRedirect {
         if self.get("login_hint")?.is_some_and(|hint| hint.len() > MAX_LOGIN_HINT_BYTES) {
             return Err(RedirectReason::LoginHint);
         }
-        let dpop_jkt =
-            self.get("dpop_jkt")?.map(|text| text.parse().map_err(|_| RedirectReason::Thumbprint)).transpose()?;
+        let dpop_jkt = self.get("dpop_jkt")?.map(str::parse).transpose()?;
         Ok(Rest { state, response_mode, code_challenge, dpop_jkt, requested, resources, prompt, max_age })
     }
 }
@@ -389,7 +391,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::oauth::client::ClientAuth;
+    use crate::domain::{jose::InvalidThumbprint, oauth::client::ClientAuth};
 
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
     const ISSUER: &str = "https://broker.example";
@@ -417,12 +419,16 @@ mod tests {
         url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
     }
 
+    fn read(query: &str) -> Result<AuthorizationQuery, LocalError> {
+        AuthorizationQuery::read(read_query(query)?, Way::Browser)
+    }
+
     fn local(query: &str) -> LocalError {
-        AuthorizationQuery::parse(query).and_then(|query| query.prove(Some(&client()))).unwrap_err()
+        read(query).and_then(|query| query.prove(Some(&client()))).unwrap_err()
     }
 
     fn outcome(query: &str) -> Result<AuthorizationRequest, RedirectError> {
-        AuthorizationQuery::parse(query).unwrap().prove(Some(&client())).unwrap().request(ISSUER)
+        read(query).unwrap().prove(Some(&client())).unwrap().request(ISSUER)
     }
 
     #[test]
@@ -488,6 +494,7 @@ mod tests {
             ("prompt", "select_account", RedirectReason::Prompt),
             ("max_age", "-1", RedirectReason::MaxAge),
             ("request", "eyJ", RedirectReason::RequestObject),
+            ("dpop_jkt", "short", RedirectReason::Thumbprint(InvalidThumbprint)),
             ("response_mode", "fragment", RedirectReason::UnsupportedResponseMode),
         ] {
             assert_eq!(outcome(&query(&[(name, Some(value))])).unwrap_err().reason, reason, "{name}={value}");
@@ -507,6 +514,49 @@ mod tests {
     }
 
     #[test]
+    fn rfc_9126_6_a_client_that_has_to_push_is_refused_in_the_browser_alone() {
+        let client = Client { requires_par: true, ..client() };
+        let asked = |way| {
+            let query = AuthorizationQuery::read(read_query(&query(&[])).unwrap(), way).unwrap();
+            query.prove(Some(&client)).unwrap().request(ISSUER)
+        };
+        let error = asked(Way::Browser).unwrap_err();
+        assert_eq!((error.reason.code().as_str(), error.reason), ("invalid_request", RedirectReason::MustBePushed));
+        assert!(asked(Way::Pushed).is_ok());
+    }
+
+    #[test]
+    fn rfc_6749_4_1_2_1_a_client_that_may_not_use_codes_is_unauthorized() {
+        let client = Client { grant_types: [GrantType::DeviceCode].into(), ..client() };
+        let error = read(&query(&[])).unwrap().prove(Some(&client)).unwrap().request(ISSUER).unwrap_err();
+        assert_eq!(error.reason.code().as_str(), "unauthorized_client");
+    }
+
+    #[test]
+    fn rfc_9126_2_1_a_request_does_not_name_another_one() {
+        let error = outcome(&query(&[("request_uri", Some("urn:x"))])).unwrap_err();
+        assert_eq!((error.reason.code().as_str(), error.reason), ("invalid_request", RedirectReason::RequestUri));
+    }
+
+    #[test]
+    fn nothing_is_posted_to_an_installed_app_and_the_error_goes_there_by_redirect() {
+        let client = Client { redirect_uris: vec!["com.example.app:/cb".parse().unwrap()], ..client() };
+        let change = [("redirect_uri", Some("com.example.app:/cb")), ("response_mode", Some("form_post"))];
+        let error = read(&query(&change)).unwrap().prove(Some(&client)).unwrap().request(ISSUER).unwrap_err();
+        assert_eq!(error.reason, RedirectReason::NowhereToPost);
+        assert_eq!(error.answer(ISSUER).response_mode, ResponseMode::Query);
+    }
+
+    #[test]
+    fn a_state_that_a_form_would_change_is_refused_there_and_kept_elsewhere() {
+        for state in ["a\nb", "a\r\nb", "a\0"] {
+            let posted = [("state", Some(state)), ("response_mode", Some("form_post"))];
+            assert_eq!(outcome(&query(&posted)).unwrap_err().reason, RedirectReason::StateNotForForms, "{state:?}");
+            assert_eq!(outcome(&query(&[("state", Some(state))])).unwrap().state.as_deref(), Some(state));
+        }
+    }
+
+    #[test]
     fn details_and_scope_together_are_refused() {
         let error = outcome(&query(&[("authorization_details", Some("[]"))])).unwrap_err();
         assert_eq!(error.reason, RedirectReason::DetailsAndScope);
@@ -515,7 +565,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_query_makes_the_parser_panic(query in ".{0,300}") {
-            if let Ok(query) = AuthorizationQuery::parse(&query)
+            if let Ok(query) = read(&query)
                 && let Ok(proven) = query.prove(Some(&client()))
             {
                 let _ = proven.request(ISSUER);

@@ -6,6 +6,7 @@ use super::{client_assertion::AssertionError, dpop::DpopError, resource::Invalid
 use crate::domain::{
     authorization_details::{DetailsError, RequestedError},
     id::GrantId,
+    jose::InvalidThumbprint,
     narrowing::NarrowingError,
 };
 
@@ -18,7 +19,7 @@ pub enum ErrorCode {
     InvalidClient,
     /// The code or refresh token is unknown, over, or somebody else's.
     InvalidGrant,
-    /// The token is somebody else's.
+    /// The token is somebody else's, or the client may not ask in this way.
     UnauthorizedClient,
     /// Not `authorization_code` or `refresh_token`.
     UnsupportedGrantType,
@@ -103,6 +104,57 @@ pub enum LocalError {
     /// Not one of the app's own.
     #[error("this redirect_uri is not registered for the app; it must match exactly")]
     UnregisteredRedirectUri,
+    /// Not of the form that `/par` gives out.
+    #[error("request_uri is none that the pushed authorization request endpoint of this broker gave out")]
+    ForeignRequestUri,
+}
+
+impl LocalError {
+    /// The RFC's code, for an app that asks without a browser (RFC 9126 §2.3).
+    #[must_use]
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::UnknownClient => ErrorCode::InvalidClient,
+            Self::QueryTooLong
+            | Self::Repeated(_)
+            | Self::MissingClientId
+            | Self::MissingRedirectUri
+            | Self::UnregisteredRedirectUri
+            | Self::ForeignRequestUri => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+/// Why `/par` takes no request (RFC 9126 §2.3). There is nobody to redirect: every reason is told to the app itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// What would be a page at `/authorize`.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// What would go to the redirect URI.
+    #[error(transparent)]
+    Request(#[from] RedirectReason),
+    /// As many as may wait do.
+    #[error("too many pushed requests are waiting to be used; try again later")]
+    TooMany,
+}
+
+impl PushError {
+    /// The RFC's code.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Local(error) => error.code(),
+            Self::Request(reason) => reason.code(),
+            Self::TooMany => ErrorCode::TemporarilyUnavailable,
+        }
+    }
+
+    /// `error_description`.
+    #[must_use]
+    pub fn description(&self) -> String {
+        describe(&self.to_string())
+    }
 }
 
 /// Why an authorization request is refused once its redirect URI is proven.
@@ -149,6 +201,24 @@ pub enum RedirectReason {
         "request objects are not supported; push the request to the pushed authorization request endpoint (RFC 9126)"
     )]
     RequestObject,
+    /// A request in a request (RFC 9126 §2.1).
+    #[error("request_uri can not be part of a request")]
+    RequestUri,
+    /// RFC 9126 §6.
+    #[error("this client has to push its requests to the pushed authorization request endpoint (RFC 9126)")]
+    MustBePushed,
+    /// It has other grant types.
+    #[error("this client is not registered for the grant type authorization_code")]
+    NotForCodes,
+    /// `form_post` to a scheme of an app's own.
+    #[error("response_mode form_post needs a redirect_uri with https, or with http on this machine")]
+    NowhereToPost,
+    /// Control characters do not survive a form.
+    #[error("state must not hold control characters with response_mode form_post")]
+    StateNotForForms,
+    /// RFC 9449 §10.
+    #[error("dpop_jkt: {0}")]
+    Thumbprint(#[from] InvalidThumbprint),
     /// Another `prompt`, or `none` beside another.
     #[error("prompt must be none, login or consent; none stands alone")]
     Prompt,
@@ -158,9 +228,6 @@ pub enum RedirectReason {
     /// Longer than [`super::authorization_request::MAX_LOGIN_HINT_BYTES`].
     #[error("login_hint is longer than 256 bytes")]
     LoginHint,
-    /// RFC 9449 §10.
-    #[error("dpop_jkt must be a JWK thumbprint: 43 characters of base64url")]
-    Thumbprint,
     /// `prompt=none`, and nobody is signed in, or not recently enough.
     #[error("the user has to sign in first")]
     LoginRequired,
@@ -220,7 +287,12 @@ impl RedirectReason {
             | Self::Prompt
             | Self::MaxAge
             | Self::LoginHint
-            | Self::Thumbprint => ErrorCode::InvalidRequest,
+            | Self::RequestUri
+            | Self::MustBePushed
+            | Self::NowhereToPost
+            | Self::StateNotForForms
+            | Self::Thumbprint(_) => ErrorCode::InvalidRequest,
+            Self::NotForCodes => ErrorCode::UnauthorizedClient,
             Self::UnsupportedResponseType => ErrorCode::UnsupportedResponseType,
             Self::Details(_) => ErrorCode::InvalidAuthorizationDetails,
             Self::Scope(_) => ErrorCode::InvalidScope,

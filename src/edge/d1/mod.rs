@@ -5,6 +5,7 @@
 
 mod clients;
 mod grants;
+mod pushed;
 mod usage;
 mod used_ids;
 mod users;

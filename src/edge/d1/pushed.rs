@@ -1,0 +1,102 @@
+//! Table `pushed_requests`.
+
+use serde::Deserialize;
+
+use super::{Seconds, Value, from_json, to_json, won};
+use crate::{
+    domain::{
+        oauth::{
+            authorization_request::AuthorizationRequest,
+            pushed_request::{MAX_WAITING, MAX_WAITING_OF_CLIENT, PushedRow},
+        },
+        secret::{PushedRequest, SecretHash},
+        time::Timestamp,
+    },
+    edge::ports::EdgePorts,
+    web::ports::{PushedRequests, StoreError, Write},
+};
+
+/// Counts no further than to the limits. Binds: client, now, its limit twice; now, the limit of all twice.
+const HAS_ROOM: &str = "(SELECT COUNT(*) FROM (SELECT 1 FROM pushed_requests \
+                        WHERE client_id = ? AND expires_at > ? AND used_at IS NULL LIMIT ?)) < ? \
+                        AND (SELECT COUNT(*) FROM (SELECT 1 FROM pushed_requests \
+                        WHERE expires_at > ? AND used_at IS NULL LIMIT ?)) < ?";
+
+#[derive(Deserialize)]
+struct Row {
+    request: String,
+    expires_at: Seconds,
+    used_at: Option<Seconds>,
+}
+
+impl TryFrom<Row> for PushedRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            request: from_json("pushed_requests.request", &row.request)?,
+            expires_at: row.expires_at.into(),
+            used_at: row.used_at.map(Into::into),
+        })
+    }
+}
+
+impl PushedRequests for EdgePorts {
+    async fn push_request(
+        &self,
+        handle: &SecretHash<PushedRequest>,
+        request: &AuthorizationRequest,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
+        let json = to_json(request)?;
+        let client = Value::Text(request.client_id.as_str());
+        let values = [
+            Value::Text(handle.as_str()),
+            client.clone(),
+            Value::Text(&json),
+            Value::Time(expires_at),
+            client,
+            Value::Time(now),
+            Value::Count(MAX_WAITING_OF_CLIENT),
+            Value::Count(MAX_WAITING_OF_CLIENT),
+            Value::Time(now),
+            Value::Count(MAX_WAITING),
+            Value::Count(MAX_WAITING),
+        ];
+        let sql = format!(
+            "INSERT INTO pushed_requests (handle_hash, client_id, request, expires_at) SELECT ?, ?, ?, ? WHERE {HAS_ROOM}"
+        );
+        self.database.run((&sql, &values)).await.map(won)
+    }
+
+    async fn find_pushed_request(&self, handle: &SecretHash<PushedRequest>) -> Result<Option<PushedRow>, StoreError> {
+        let values = [Value::Text(handle.as_str())];
+        let sql = "SELECT request, expires_at, used_at FROM pushed_requests WHERE handle_hash = ?";
+        let row: Option<Row> = self.database.row((sql, &values)).await?;
+        row.map(TryInto::try_into).transpose()
+    }
+
+    async fn open_pushed_request(
+        &self,
+        handle: &SecretHash<PushedRequest>,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
+        let sql = "UPDATE pushed_requests SET opened_at = ?, expires_at = ? \
+                   WHERE handle_hash = ? AND expires_at > ? AND used_at IS NULL AND opened_at IS NULL";
+        let values = [Value::Time(now), Value::Time(expires_at), Value::Text(handle.as_str()), Value::Time(now)];
+        self.database.run((sql, &values)).await.map(won)
+    }
+
+    async fn use_pushed_request(
+        &self,
+        handle: &SecretHash<PushedRequest>,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
+        // Its row stays until it would have expired: whoever comes second reads that it was used.
+        let sql = "UPDATE pushed_requests SET used_at = ? WHERE handle_hash = ? AND expires_at > ? AND used_at IS NULL";
+        let values = [Value::Time(now), Value::Text(handle.as_str()), Value::Time(now)];
+        self.database.run((sql, &values)).await.map(won)
+    }
+}
