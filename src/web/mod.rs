@@ -10,6 +10,8 @@
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
+//! | `GET, POST /device` | RFC 8628 §3.3, on to consent | 200; 400, 401, 403, 429 |
+//! | `POST /device_authorization` | RFC 8628 §3.1 | 200; 400, 401, 413, 429 |
 //! | `POST /token`, `POST /revoke` | RFC 6749 §3.2, RFC 7009 | 200; 400, 401, 413 |
 //! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
 //! | `GET /health` | liveness | 200 |
@@ -22,6 +24,8 @@ mod authorize;
 mod client_auth;
 mod consent;
 mod consent_form;
+mod device;
+mod device_authorization;
 mod format;
 mod grant;
 mod grants;
@@ -37,6 +41,7 @@ mod sign_in;
 mod sign_in_prompt;
 mod state;
 mod token;
+mod token_device;
 mod usage;
 mod visitor;
 
@@ -68,11 +73,13 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
+        .route("/device", get(device::show::<P>).post(device::enter::<P>))
         .method_not_allowed_fallback(page::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), session::load::<P>))
         .layer(from_fn(page::private));
     let endpoints = Router::new()
         .route("/token", post(token::serve::<P>).options(oauth_response::preflight))
+        .route("/device_authorization", post(device_authorization::serve::<P>).options(oauth_response::preflight))
         .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
         .route(
             "/.well-known/oauth-authorization-server",
@@ -108,7 +115,15 @@ pub fn unavailable(path: &str) -> Response<Body> {
 }
 
 fn is_for_programs(path: &str) -> bool {
-    matches!(path, "/token" | "/revoke" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health")
+    matches!(
+        path,
+        "/token"
+            | "/revoke"
+            | "/device_authorization"
+            | "/jwks.json"
+            | "/.well-known/oauth-authorization-server"
+            | "/health"
+    )
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{
     ports::{Ports, Write},
     revoke::end_grant,
     state::AppState,
+    token_device,
 };
 use crate::domain::{
     access_token::{ACCESS_TOKEN_TTL_SECONDS, AccessClaims},
@@ -40,7 +41,8 @@ struct TokenResponse {
     access_token: String,
     token_type: &'static str,
     expires_in: u64,
-    refresh_token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
     authorization_details: Vec<GrantedDetail>,
@@ -60,6 +62,10 @@ pub async fn serve<P: Ports>(
             redeem(&state, &client, &code, &redirect_uri, &verifier).await
         }
         TokenRequest::RefreshToken { token, scope } => refresh(&state, &client, &token, scope.as_deref()).await,
+        TokenRequest::DeviceCode { code } => {
+            let redeemed = token_device::redeem(&state, &client, &code, None).await?;
+            respond(&state, &redeemed.grant, redeemed.refresh_token.as_ref())
+        }
     }
 }
 
@@ -80,7 +86,7 @@ async fn redeem<P: Ports>(
     let grant = active_grant(state, &row.grant_id).await?;
     let (secret, next) = next_refresh_token(state, client, &grant, row.binding.clone());
     match state.ports.redeem_code(&row.hash, &row.grant_id, Some(&next), state.now).await? {
-        Write::Won => respond(state, &grant, &secret),
+        Write::Won => respond(state, &grant, Some(&secret)),
         // Somebody with the same verifier was faster.
         Write::Lost => end_and_refuse(state, row.grant_id, TokenError::CodeReplayed).await,
     }
@@ -105,7 +111,7 @@ async fn refresh<P: Ports>(
     }
     let (secret, next) = next_refresh_token(state, client, &grant, row.binding.clone());
     match state.ports.rotate_refresh_token(&row.hash, &next, state.now).await? {
-        Write::Won => respond(state, &grant, &secret),
+        Write::Won => respond(state, &grant, Some(&secret)),
         Write::Lost => end_and_refuse(state, row.grant_id, TokenError::RefreshReplayed).await,
     }
 }
@@ -119,12 +125,17 @@ async fn end_and_refuse<P: Ports>(
     Err(reason(grant_id).into())
 }
 
-async fn active_grant<P: Ports>(state: &AppState<P>, id: &GrantId) -> Result<Grant, EndpointError> {
+/// The grant, unless it has ended.
+///
+/// # Errors
+/// [`TokenError::GrantEnded`], or the store can't answer.
+pub async fn active_grant<P: Ports>(state: &AppState<P>, id: &GrantId) -> Result<Grant, EndpointError> {
     let grant = state.ports.find_grant(id).await?.filter(|grant| grant.is_active(state.now));
     Ok(grant.ok_or(TokenError::GrantEnded)?)
 }
 
-fn next_refresh_token<P: Ports>(
+/// A new refresh token, and the row that it will have.
+pub fn next_refresh_token<P: Ports>(
     state: &AppState<P>,
     client: &Client,
     grant: &Grant,
@@ -146,7 +157,7 @@ fn next_refresh_token<P: Ports>(
 fn respond<P: Ports>(
     state: &AppState<P>,
     grant: &Grant,
-    refresh_token: &Secret<RefreshToken>,
+    refresh_token: Option<&Secret<RefreshToken>>,
 ) -> Result<Response<Body>, EndpointError> {
     // Whole seconds, as they stand in the token.
     let issued_at = Timestamp::from_seconds(state.now.seconds());
@@ -166,7 +177,7 @@ fn respond<P: Ports>(
         access_token,
         token_type: "Bearer",
         expires_in: expires_at.seconds().saturating_sub(issued_at.seconds()),
-        refresh_token: refresh_token.expose_secret().to_owned(),
+        refresh_token: refresh_token.map(|secret| secret.expose_secret().to_owned()),
         scope: granted_scope(&grant.terms),
         authorization_details: GrantedDetail::list(&grant.terms, &state.config.issuer),
     }))

@@ -6,6 +6,7 @@ pub mod authorization_request;
 pub mod client;
 pub mod code;
 pub mod csrf;
+pub mod device;
 pub mod error;
 pub mod mac;
 pub mod params;

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::{
     client::{Client, ClientAuth},
+    device::PollError,
     error::TokenError,
     params::{Params, Repeated},
     pkce::CodeVerifier,
@@ -13,7 +14,7 @@ use crate::domain::{
     grant::Terms,
     id::ClientId,
     permission::ModelPattern,
-    secret::{AuthorizationCode, ClientSecret, RefreshToken, Secret},
+    secret::{AuthorizationCode, ClientSecret, DeviceCode, RefreshToken, Secret},
 };
 
 impl From<Repeated> for TokenError {
@@ -138,6 +139,11 @@ pub enum TokenRequest {
         /// If sent, it must be what was granted.
         scope: Option<String>,
     },
+    /// RFC 8628 §3.4.
+    DeviceCode {
+        /// The device code.
+        code: Secret<DeviceCode>,
+    },
 }
 
 impl TokenRequest {
@@ -167,6 +173,10 @@ impl TokenRequest {
                     token: Secret::parse(token).map_err(|_| TokenError::UnknownRefreshToken)?,
                     scope: params.get("scope")?.map(str::to_owned),
                 })
+            }
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                let code = params.get("device_code")?.ok_or(TokenError::Missing("device_code"))?;
+                Ok(Self::DeviceCode { code: Secret::parse(code).map_err(|_| PollError::Unknown)? })
             }
             _ => Err(TokenError::UnsupportedGrantType),
         }
