@@ -22,7 +22,7 @@ pub enum ErrorCode {
     InvalidGrant,
     /// The token is somebody else's.
     UnauthorizedClient,
-    /// Not `authorization_code` or `refresh_token`.
+    /// No grant type of this broker's.
     UnsupportedGrantType,
     /// Not `code`.
     UnsupportedResponseType,
@@ -253,7 +253,7 @@ pub enum TokenError {
     #[error("client authentication failed")]
     UnexpectedSecret,
     /// Another `grant_type`.
-    #[error("grant_type must be authorization_code or refresh_token")]
+    #[error("grant_type must be authorization_code, refresh_token or urn:ietf:params:oauth:grant-type:device_code")]
     UnsupportedGrantType,
     /// Not a verifier at all.
     #[error("code_verifier must be 43 to 128 letters, digits, '-', '.', '_' or '~'")]
