@@ -124,7 +124,7 @@ impl DeviceCodes for EdgePorts {
         let results = self
             .database
             .batch(&[
-                ("DELETE FROM device_guesses WHERE at <= ?", &[since.clone()]),
+                ("DELETE FROM device_guesses WHERE at <= ?", core::slice::from_ref(&since)),
                 (&wrong_sql, &[user.clone(), since.clone()]),
                 (&find_sql, &[code.clone(), now.clone(), user.clone(), since.clone(), most.clone()]),
                 (&count_sql, &[user.clone(), now.clone(), code, now, user, since, most]),
