@@ -85,6 +85,14 @@ CREATE TABLE device_codes (
 CREATE INDEX device_codes_by_client ON device_codes (client_id, expires_at);
 CREATE INDEX device_codes_by_expiry ON device_codes (expires_at);
 
+-- Wrong user codes that a person entered, while they count (RFC 8628 §5.1).
+CREATE TABLE device_guesses (
+  user_id TEXT NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
+  at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX device_guesses_by_user ON device_guesses (user_id, at);
+CREATE INDEX device_guesses_by_time ON device_guesses (at);
+
 -- `jti` of assertions (RFC 7523) and of DPoP proofs (RFC 9449) that were seen at the OAuth endpoints.
 CREATE TABLE used_ids (
   id TEXT PRIMARY KEY,

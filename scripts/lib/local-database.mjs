@@ -1,4 +1,4 @@
-// The local D1: migrations, and the demo app as a registered client.
+// The local D1: migrations, and the demo apps as registered clients.
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
@@ -16,6 +16,14 @@ VALUES ('demo', 'registered', 'Demo chat', ${text(`${demoUrl}/`)}, ${text(JSON.s
   '["authorization_code","refresh_token"]', 'none', unixepoch())
 ON CONFLICT (client_id) DO UPDATE SET
   name = excluded.name, home_page = excluded.home_page, redirect_uris = excluded.redirect_uris;
+`;
+
+/** Registers the command-line example, which has no address of its own. */
+export const cliRegistration = `
+INSERT INTO clients (client_id, kind, name, redirect_uris, grant_types, token_endpoint_auth_method, created_at)
+VALUES ('demo-cli', 'registered', 'Demo command line', '[]',
+  '["urn:ietf:params:oauth:grant-type:device_code","refresh_token"]', 'none', unixepoch())
+ON CONFLICT (client_id) DO UPDATE SET name = excluded.name, grant_types = excluded.grant_types;
 `;
 
 /** Asking wrangler takes seconds, so it is asked about migrations only when there are others than the last time. */
@@ -38,8 +46,8 @@ export async function prepareDatabase(stateDir, demoUrl) {
   await migrate(stateDir);
   await withTemporaryFolder("sql", async (folder) => {
     const file = join(folder, "demo.sql");
-    writeFileSync(file, registration(demoUrl));
+    writeFileSync(file, registration(demoUrl) + cliRegistration);
     const args = ["d1", "execute", "DB", "--local", "--yes", "--persist-to", stateDir, "--file", file];
-    await step("demo app's registration", wrangler, args, wranglerOptions);
+    await step("demo apps' registration", wrangler, args, wranglerOptions);
   });
 }

@@ -111,8 +111,8 @@ pub enum DestinationView {
     ThisDevice(String),
     /// An installed app, by its scheme.
     InstalledApp(String),
-    /// A device that shows a code (RFC 8628).
-    OtherDevice,
+    /// A device that shows this code (RFC 8628).
+    OtherDevice(String),
 }
 
 /// One asked permission.
@@ -177,7 +177,7 @@ impl ConsentView {
             home_page: client.home_page.clone(),
             destination: match &pending.asked {
                 Asked::Redirect(request) => DestinationView::of(&request.redirect_uri),
-                Asked::Device { .. } => DestinationView::OtherDevice,
+                Asked::Device { user_code, .. } => DestinationView::OtherDevice(user_code.to_string()),
             },
             permissions: requested
                 .permissions

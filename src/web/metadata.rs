@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{ports::Ports, state::AppState};
 use crate::domain::{
     authorization_details::{TYPE_ACCESS, TYPE_LIMITS},
-    oauth::{authorization_request::ResponseMode, prompt::Prompt},
+    oauth::{authorization_request::ResponseMode, client::GrantType, prompt::Prompt},
     permission::{Capability, Provider},
 };
 
@@ -34,13 +34,14 @@ pub async fn authorization_server<P: Ports>(State(state): State<AppState<P>>) ->
         "authorization_endpoint": format!("{issuer}/authorize"),
         "pushed_authorization_request_endpoint": format!("{issuer}/par"),
         "token_endpoint": format!("{issuer}/token"),
+        "device_authorization_endpoint": format!("{issuer}/device_authorization"),
         "revocation_endpoint": format!("{issuer}/revoke"),
         "jwks_uri": format!("{issuer}/jwks.json"),
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ResponseMode::ALL.map(|(name, _)| name),
         "prompt_values_supported": Prompt::VALUES,
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
         "token_endpoint_auth_methods_supported": client_auth,
         "revocation_endpoint_auth_methods_supported": client_auth,
         // RFC 7636 §6.2.1, RFC 9207 §3, RFC 9396 §10.

@@ -12,6 +12,8 @@
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
 //! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
+//! | `GET, POST /device` | RFC 8628 §3.3, on to consent | 200; 400, 401, 403, 429 |
+//! | `POST /device_authorization` | RFC 8628 §3.1 | 200; 400, 401, 413, 429 |
 //! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
 //! | `GET /authorization-details.schema.json` | what an app may ask for | 200 |
 //! | `GET /health` | liveness | 200 |
@@ -24,6 +26,8 @@ mod authorize;
 mod client_auth;
 mod consent;
 mod consent_form;
+mod device;
+mod device_authorization;
 mod dpop;
 mod format;
 mod grant;
@@ -43,6 +47,7 @@ mod sign_in;
 mod sign_in_prompt;
 mod state;
 mod token;
+mod token_device;
 mod token_exchange;
 mod usage;
 mod visitor;
@@ -76,6 +81,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
+        .route("/device", get(device::show::<P>).post(device::enter::<P>))
         .method_not_allowed_fallback(page::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), session::load::<P>))
         .layer(from_fn(page::private));
@@ -83,6 +89,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/token", post(token::serve::<P>).options(oauth_response::preflight))
         .route("/introspect", post(introspect::serve::<P>).options(oauth_response::preflight))
         .route("/par", post(par::serve::<P>).options(oauth_response::preflight))
+        .route("/device_authorization", post(device_authorization::serve::<P>).options(oauth_response::preflight))
         .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
         .route(
             "/.well-known/oauth-authorization-server",
@@ -123,6 +130,7 @@ fn is_for_programs(path: &str) -> bool {
         path,
         "/token"
             | "/par"
+            | "/device_authorization"
             | "/introspect"
             | "/revoke"
             | "/jwks.json"

@@ -46,6 +46,8 @@ pub enum EndpointError {
     Push(PushError),
     /// The form is longer than [`MAX_FORM_BYTES`].
     TooLong,
+    /// Too many device codes wait for people.
+    TooManyCodes,
     /// The store can't answer.
     Store(StoreError),
     /// A token can't be made. The text is for the log.
@@ -88,6 +90,7 @@ impl IntoResponse for EndpointError {
                 ErrorCode::InvalidRequest,
                 "the form is too long".to_owned(),
             ),
+            Self::TooManyCodes => too_many_codes(),
             Self::Store(StoreError(detail)) | Self::Broken(detail) => unavailable(Some(detail)),
         }
     }
@@ -123,6 +126,13 @@ fn not_pushed(error: &PushError) -> Response<Body> {
 fn error_response(status: StatusCode, code: ErrorCode, error_description: String) -> Response<Body> {
     let mut response = (status, Json(ErrorBody { error: code.as_str(), error_description })).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn too_many_codes() -> Response<Body> {
+    let description = "too many codes wait for their users; try again in a minute".to_owned();
+    let mut response = error_response(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TemporarilyUnavailable, description);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
     response
 }
 

@@ -21,6 +21,7 @@ use crate::domain::{
         authorization_request::{AuthorizationRequest, PendingRequest},
         client::Client,
         code::{AuthorizationCodeRow, RefreshTokenRow},
+        device::{DeviceCodeRow, Pace, UserCode},
         pushed_request::PushedRow,
         replay::ReplayId,
         sign_in_link::NonceHash,
@@ -206,7 +207,8 @@ pub trait Grants {
 
     /// The user allows: one batch that inserts the grant, gives the answer and marks the request, each under the same condition
     /// `handle_hash = ? AND session_hash = ? AND decided_at IS NULL AND expires_at > now`, the mark last (its `changes` is the answer),
-    /// then reads `decided_at, grant_id` to tell [`Decided::AlreadyDecided`] from [`Decided::Gone`].
+    /// then reads `decided_at, grant_id` to tell [`Decided::AlreadyDecided`] from [`Decided::Gone`]. A device code that was answered
+    /// elsewhere, or is over, is [`Decided::Gone`] too: nothing is written.
     fn allow(
         &self,
         handle: &SecretHash<ConsentRequest>,
@@ -217,6 +219,7 @@ pub trait Grants {
     ) -> impl Future<Output = Result<Decided, StoreError>> + Send;
 
     /// The user denies: marks the request under the same condition, with no grant, and the device's row with it, if there is one.
+    /// [`Decided::Gone`] when that was allowed elsewhere.
     fn deny(
         &self,
         handle: &SecretHash<ConsentRequest>,
@@ -321,6 +324,62 @@ pub trait PushedRequests {
     ) -> impl Future<Output = Result<Write, StoreError>> + Send;
 }
 
+/// What became of a user code that a person entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Entered {
+    /// It is open: this is what it stands for.
+    Open(Box<DeviceCodeRow>),
+    /// It isn't there, is over, or was answered. The attempt was counted.
+    Wrong,
+    /// This person has entered too many wrong ones; whether this is one was not looked at.
+    TooMany,
+}
+
+/// Tables `device_codes`, `device_guesses` (RFC 8628).
+pub trait DeviceCodes {
+    /// Stores a new code: one statement, under the conditions that its user code is not taken, and that fewer than
+    /// `MAX_OPEN_CODES_OF_CLIENT` of its client's and fewer than `MAX_OPEN_CODES` of all codes are open.
+    fn insert_device_code(
+        &self,
+        row: &DeviceCodeRow,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// A code, however far it has come.
+    fn find_device_code(
+        &self,
+        hash: &SecretHash<DeviceCode>,
+    ) -> impl Future<Output = Result<Option<DeviceCodeRow>, StoreError>> + Send;
+
+    /// What a person entered: one batch that looks the code up and, if it isn't an open one, counts the attempt; neither when the person
+    /// has entered `MAX_WRONG_CODES` wrong ones within `GUESS_WINDOW_SECONDS`.
+    fn enter_user_code(
+        &self,
+        user: &UserId,
+        code: &UserCode,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Entered, StoreError>> + Send;
+
+    /// Notes a poll, if none was noted since `seen` was read.
+    fn note_poll(
+        &self,
+        hash: &SecretHash<DeviceCode>,
+        seen: Pace,
+        next: Pace,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// Uses an allowed code up, as [`Grants::redeem_code`] does, under the condition
+    /// `device_code_hash = ? AND client_id = ? AND grant_id IS NOT NULL AND redeemed_at IS NULL AND expires_at > now`.
+    fn redeem_device_code(
+        &self,
+        row: &DeviceCodeRow,
+        grant: &GrantId,
+        refresh: Option<&RefreshTokenRow>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+}
+
 /// What a ledger has booked for a call, for the person who watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Booking {
@@ -416,9 +475,9 @@ pub trait Entropy {
 }
 
 /// The tables.
-pub trait Store: Clients + Users + Grants + PushedRequests + UsedIds + Usage {}
+pub trait Store: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage {}
 
-impl<T: Clients + Users + Grants + PushedRequests + UsedIds + Usage> Store for T {}
+impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage> Store for T {}
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports: Store + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static {}

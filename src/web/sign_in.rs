@@ -35,8 +35,10 @@ const RETURN_COOKIE: &str = "__Host-aip-return";
 const RETURN_SECONDS: u64 = sign_in_link::TTL_SECONDS;
 /// Browsers keep cookies of 4 KiB. A longer request waits in its own tab.
 const MAX_RETURN_BYTES: usize = 3 * 1024;
-/// The only place to return to: an app's request. Everything else begins on `/grants`.
-const RETURNABLE: &str = "/authorize?";
+/// The only places to return to: an app's request, a device's code. Everything else begins on `/grants`.
+const RETURNABLE: [&str; 2] = ["/authorize?", DEVICE_CODE];
+const DEVICE: &str = "/device";
+const DEVICE_CODE: &str = "/device?user_code=";
 const HOME: &str = "/grants";
 
 #[derive(Template)]
@@ -136,7 +138,7 @@ fn way_back(headers: &HeaderMap) -> Option<String> {
 }
 
 fn is_returnable(target: &str) -> bool {
-    target.starts_with(RETURNABLE)
+    (target == DEVICE || RETURNABLE.iter().any(|start| target.starts_with(start)))
         && target.len() <= MAX_RETURN_BYTES
         && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
@@ -152,9 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn an_apps_request_is_returned_to() {
-        let target = "/authorize?client_id=a&state=%20";
-        assert_eq!(returns(&base64url(target.as_bytes())).as_deref(), Some(target));
+    fn an_apps_request_and_a_devices_code_are_returned_to() {
+        for target in ["/authorize?client_id=a&state=%20", "/device", "/device?user_code=WDJB-MJHT"] {
+            assert_eq!(returns(&base64url(target.as_bytes())).as_deref(), Some(target));
+        }
     }
 
     #[test]
@@ -167,6 +170,9 @@ mod tests {
             "/authorize?\r\nset-cookie: a=b",
             "/authorize?\\evil.example",
             "/sign-out",
+            "/devices",
+            "/device?done=allowed",
+            "/device/evil",
             "",
         ] {
             assert_eq!(returns(&base64url(target.as_bytes())), None, "{target:?}");

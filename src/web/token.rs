@@ -17,7 +17,7 @@ use super::{
     ports::{Ports, Write},
     revoke::end_grant,
     state::AppState,
-    token_exchange,
+    token_device, token_exchange,
 };
 use crate::domain::{
     access_token::{ACCESS_TOKEN_TTL_SECONDS, AccessClaims, AccessTokenError},
@@ -88,6 +88,7 @@ pub async fn serve<P: Ports>(
             ask.redeem(&code, &redirect_uri, &verifier, wanted).await?
         }
         TokenRequest::RefreshToken { token } => ask.refresh(&token, wanted).await?,
+        TokenRequest::DeviceCode { code } => token_device::redeem(&ask, &code, wanted).await?,
         TokenRequest::TokenExchange(exchange) => token_exchange::serve(&ask, &exchange, wanted).await?,
     };
     Ok(dpop::with_fresh_nonce(&state, ask.proof.as_ref(), no_store(&response)))

@@ -59,9 +59,14 @@ test("RFC 8414 §2: the metadata names the issuer and every endpoint", async () 
   assert.equal(body.authorization_endpoint, `${broker.url}/authorize`);
   assert.equal(body.token_endpoint, `${broker.url}/token`);
   assert.equal(body.revocation_endpoint, `${broker.url}/revoke`);
+  assert.equal(body.device_authorization_endpoint, `${broker.url}/device_authorization`);
   assert.equal(body.jwks_uri, `${broker.url}/jwks.json`);
   assert.deepEqual(body.response_types_supported, ["code"]);
-  assert.deepEqual([...body.grant_types_supported].sort(), ["authorization_code", "refresh_token"]);
+  assert.deepEqual([...body.grant_types_supported].sort(), [
+    "authorization_code",
+    "refresh_token",
+    "urn:ietf:params:oauth:grant-type:device_code",
+  ]);
   assert.deepEqual([...body.token_endpoint_auth_methods_supported].sort(), ["client_secret_basic", "client_secret_post", "none"]);
 });
 

@@ -315,7 +315,7 @@ test("a header that is no Basic authentication is refused", async () => {
 // The request itself.
 
 test("RFC 6749 §5.2: an unknown grant type is refused", async () => {
-  for (const grantType of ["password", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"]) {
+  for (const grantType of ["password", "client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"]) {
     assertOAuthError(
       await postForm(`${broker.url}/token`, { grant_type: grantType, client_id: app.client_id }),
       400,

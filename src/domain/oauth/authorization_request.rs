@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     client::{Client, GrantType},
+    device::UserCode,
     error::{LocalError, RedirectReason},
     params::Params,
     pkce::CodeChallenge,
@@ -97,6 +98,8 @@ pub enum Asked {
     Device {
         /// The row of `device_codes`.
         device_code: SecretHash<DeviceCode>,
+        /// What the person entered, to be held against what the device shows (RFC 8628 §3.3.1).
+        user_code: UserCode,
         /// What it asked for.
         request: DeviceRequest,
     },

@@ -2,7 +2,12 @@
 //!
 //! Three texts for three readers: the code is for programs, the description for the app's developer, the variant for the log.
 
-use super::{client_assertion::AssertionError, dpop::DpopError, resource::InvalidTarget};
+use super::{
+    client_assertion::AssertionError,
+    device::{DeviceRequestError, PollError},
+    dpop::DpopError,
+    resource::InvalidTarget,
+};
 use crate::domain::{
     authorization_details::{DetailsError, RequestedError},
     id::GrantId,
@@ -10,7 +15,7 @@ use crate::domain::{
     narrowing::NarrowingError,
 };
 
-/// Codes of RFC 6749 §4.1.2.1 and §5.2, RFC 9396 §5.
+/// Codes of RFC 6749 §4.1.2.1 and §5.2, RFC 9396 §5, RFC 8628 §3.5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
     /// A parameter is missing, repeated or malformed.
@@ -21,7 +26,7 @@ pub enum ErrorCode {
     InvalidGrant,
     /// The token is somebody else's, or the client may not ask in this way.
     UnauthorizedClient,
-    /// Not `authorization_code` or `refresh_token`.
+    /// No grant type of this broker's.
     UnsupportedGrantType,
     /// Not `code`.
     UnsupportedResponseType,
@@ -45,6 +50,12 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// The broker can't answer now.
     TemporarilyUnavailable,
+    /// RFC 8628 §3.5: the user hasn't answered yet.
+    AuthorizationPending,
+    /// RFC 8628 §3.5: the same, and this poll came too early.
+    SlowDown,
+    /// RFC 8628 §3.5: nobody answered in time.
+    ExpiredToken,
 }
 
 impl ErrorCode {
@@ -68,6 +79,9 @@ impl ErrorCode {
             Self::ConsentRequired => "consent_required",
             Self::RequestNotSupported => "request_not_supported",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
         }
     }
 }
@@ -452,12 +466,18 @@ pub enum TokenError {
     /// `/revoke` with somebody else's token (RFC 7009 §2.1).
     #[error("this token was issued to another client")]
     TokenOfAnotherClient,
+    /// `/device_authorization`.
+    #[error(transparent)]
+    DeviceRequest(#[from] DeviceRequestError),
+    /// `/token` with a device code.
+    #[error(transparent)]
+    Poll(#[from] PollError),
 }
 
 impl TokenError {
     /// The RFC's code.
     #[must_use]
-    pub const fn code(&self) -> ErrorCode {
+    pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotAForm
             | Self::Repeated(_)
@@ -500,6 +520,8 @@ impl TokenError {
             Self::TokenOfAnotherClient | Self::GrantTypeNotRegistered => ErrorCode::UnauthorizedClient,
             Self::Dpop(DpopError::UseNonce) => ErrorCode::UseDpopNonce,
             Self::Dpop(_) | Self::DpopReplayed | Self::DpopRequired => ErrorCode::InvalidDpopProof,
+            Self::DeviceRequest(error) => error.code(),
+            Self::Poll(error) => error.code(),
         }
     }
 

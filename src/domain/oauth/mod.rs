@@ -7,6 +7,7 @@ pub mod client;
 pub mod client_assertion;
 pub mod code;
 pub mod csrf;
+pub mod device;
 pub mod dpop;
 pub mod error;
 pub mod exchange_request;

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::{
     client::{Client, ClientAuth, GrantType},
+    device::PollError,
     error::TokenError,
     exchange_request::ExchangeRequest,
     params::{Params, Repeated},
@@ -15,7 +16,7 @@ use crate::domain::{
     authorization_details::Requested,
     id::ClientId,
     permission::{ModelPattern, Permission},
-    secret::{AuthorizationCode, ClientSecret, RefreshToken, Secret},
+    secret::{AuthorizationCode, ClientSecret, DeviceCode, RefreshToken, Secret},
 };
 
 impl From<Repeated> for TokenError {
@@ -138,6 +139,11 @@ pub enum TokenRequest {
         /// The refresh token.
         token: Secret<RefreshToken>,
     },
+    /// RFC 8628 §3.4.
+    DeviceCode {
+        /// The device code.
+        code: Secret<DeviceCode>,
+    },
     /// RFC 8693 §2.1.
     TokenExchange(ExchangeRequest),
 }
@@ -194,6 +200,10 @@ impl TokenRequest {
             name if name == GrantType::TokenExchange.as_str() => {
                 ExchangeRequest::parse(params).map(Self::TokenExchange)
             }
+            name if name == GrantType::DeviceCode.as_str() => {
+                let code = params.get("device_code")?.ok_or(TokenError::Missing("device_code"))?;
+                Ok(Self::DeviceCode { code: Secret::parse(code).map_err(|_| PollError::Unknown)? })
+            }
             _ => Err(TokenError::UnsupportedGrantType),
         }
     }
@@ -206,6 +216,7 @@ impl TokenRequest {
         match self {
             Self::AuthorizationCode { .. } => GrantType::AuthorizationCode,
             Self::RefreshToken { .. } => GrantType::RefreshToken,
+            Self::DeviceCode { .. } => GrantType::DeviceCode,
             Self::TokenExchange(_) => GrantType::TokenExchange,
         }
     }

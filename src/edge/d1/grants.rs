@@ -21,6 +21,9 @@ use crate::{
 /// The request is there, is this session's, and nobody has answered it yet. Binds: handle, session, now.
 const UNDECIDED: &str = "handle_hash = ? AND session_hash = ? AND decided_at IS NULL AND expires_at > ?";
 
+/// The device waits for an answer. Binds: its code, now.
+const OPEN_DEVICE: &str = "device_code_hash = ? AND decided_at IS NULL AND expires_at > ?";
+
 #[derive(Deserialize)]
 struct RequestRow {
     session_hash: String,
@@ -114,7 +117,7 @@ struct TermsRow {
     revoked_at: Option<Seconds>,
 }
 
-fn grant_id(column: &'static str, id: Option<String>) -> Result<Option<GrantId>, StoreError> {
+pub(super) fn grant_id(column: &'static str, id: Option<String>) -> Result<Option<GrantId>, StoreError> {
     id.map(|id| id.try_into().map_err(|_| unreadable(column))).transpose()
 }
 
@@ -143,21 +146,21 @@ fn followed_by<'a>(condition: &[Value<'a>], values: &[Value<'a>]) -> Vec<Value<'
 }
 
 /// Uses something up that a first refresh token, or the next, comes of.
-struct Exchange<'a> {
+pub(super) struct Exchange<'a> {
     /// The row's table.
-    table: &'static str,
+    pub(super) table: &'static str,
     /// The column that notes its use.
-    used: &'static str,
+    pub(super) used: &'static str,
     /// That it is there and unused. Binds [`Self::values`].
-    condition: &'static str,
-    values: [Value<'a>; 2],
+    pub(super) condition: &'static str,
+    pub(super) values: Vec<Value<'a>>,
     /// The grant that is claimed with it, where that is its first use.
-    claims: Option<&'a GrantId>,
-    refresh: Option<&'a RefreshTokenRow>,
+    pub(super) claims: Option<&'a GrantId>,
+    pub(super) refresh: Option<&'a RefreshTokenRow>,
 }
 
 impl Exchange<'_> {
-    async fn carry_out(&self, database: &Database, now: Timestamp) -> Result<Write, StoreError> {
+    pub(super) async fn carry_out(&self, database: &Database, now: Timestamp) -> Result<Write, StoreError> {
         let Self { table, used, condition, values, .. } = self;
         let holds = format!("EXISTS (SELECT 1 FROM {table} WHERE {condition})");
         let claim_sql =
@@ -256,9 +259,20 @@ impl Grants for EdgePorts {
                 Value::Time(claimable_until),
             ],
         );
+        // Whoever answers a device second answers nothing: not even a grant is made.
+        let device = match answer {
+            NewAnswer::Code(_) => None,
+            NewAnswer::Device { code, .. } => Some(code),
+        };
+        let grant_values = match device {
+            None => grant_values,
+            Some(code) => followed_by(&[Value::Text(code.as_str()), Value::Time(now)], &grant_values),
+        };
+        let still_open = device
+            .map_or_else(String::new, |_| format!(" AND EXISTS (SELECT 1 FROM device_codes WHERE {OPEN_DEVICE})"));
         let grant_sql = format!(
             "INSERT INTO grants (grant_id, user_id, client_id, client_name, terms, created_at, expires_at, claimable_until) \
-             SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
+             SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED}){still_open}"
         );
         let binding;
         let (answer_sql, answer_values) = match answer {
@@ -280,24 +294,28 @@ impl Grants for EdgePorts {
                 );
                 (sql, followed_by(&undecided, &values))
             }
-            NewAnswer::Device { code, auth_time, .. } => {
+            NewAnswer::Device { code, auth_time, expires_at } => {
                 let values = [
                     Value::Time(now),
                     Value::Text(grant.id.as_str()),
                     Value::Time(auth_time),
+                    Value::Time(expires_at),
                     Value::Text(code.as_str()),
                     Value::Time(now),
                 ];
                 let sql = format!(
-                    "UPDATE device_codes SET decided_at = ?, grant_id = ?, auth_time = ? \
-                     WHERE device_code_hash = ? AND decided_at IS NULL AND expires_at > ? \
+                    "UPDATE device_codes SET decided_at = ?, grant_id = ?, auth_time = ?, expires_at = ? WHERE {OPEN_DEVICE} \
                      AND EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
                 );
                 (sql, followed_by(&undecided, &values))
             }
         };
-        let mark_values = followed_by(&undecided, &[Value::Time(now), Value::Text(grant.id.as_str())]);
-        let mark_sql = format!("UPDATE authorization_requests SET decided_at = ?, grant_id = ? WHERE {UNDECIDED}");
+        let mut mark_values = followed_by(&undecided, &[Value::Time(now), Value::Text(grant.id.as_str())]);
+        let mut mark_sql = format!("UPDATE authorization_requests SET decided_at = ?, grant_id = ? WHERE {UNDECIDED}");
+        if let Some(code) = device {
+            mark_sql.push_str(" AND EXISTS (SELECT 1 FROM device_codes WHERE device_code_hash = ? AND grant_id = ?)");
+            mark_values.extend([Value::Text(code.as_str()), Value::Text(grant.id.as_str())]);
+        }
         let results = self
             .database
             .batch(&[
@@ -323,8 +341,14 @@ impl Grants for EdgePorts {
             "UPDATE device_codes SET decided_at = ? WHERE device_code_hash = ? AND decided_at IS NULL \
              AND EXISTS (SELECT 1 FROM authorization_requests WHERE {UNDECIDED})"
         );
-        let mark_values = followed_by(&undecided, &[Value::Time(now)]);
-        let mark_sql = format!("UPDATE authorization_requests SET decided_at = ? WHERE {UNDECIDED}");
+        let mut mark_values = followed_by(&undecided, &[Value::Time(now)]);
+        let mut mark_sql = format!("UPDATE authorization_requests SET decided_at = ? WHERE {UNDECIDED}");
+        if let Some(code) = device {
+            mark_sql.push_str(
+                " AND EXISTS (SELECT 1 FROM device_codes WHERE device_code_hash = ? AND decided_at IS NOT NULL AND grant_id IS NULL)",
+            );
+            mark_values.push(Value::Text(code.as_str()));
+        }
         let mut statements: Vec<Statement<'_>> = Vec::new();
         if let Some(values) = &device_values {
             statements.push((&device_sql, values));
@@ -374,7 +398,7 @@ impl Grants for EdgePorts {
             table: "authorization_codes",
             used: "redeemed_at",
             condition: "code_hash = ? AND redeemed_at IS NULL AND expires_at > ?",
-            values: [Value::Text(hash.as_str()), Value::Time(now)],
+            values: vec![Value::Text(hash.as_str()), Value::Time(now)],
             claims: Some(grant),
             refresh,
         };
@@ -414,7 +438,7 @@ impl Grants for EdgePorts {
             table: "refresh_tokens",
             used: "rotated_at",
             condition: "token_hash = ? AND rotated_at IS NULL AND expires_at > ?",
-            values: [Value::Text(old.as_str()), Value::Time(now)],
+            values: vec![Value::Text(old.as_str()), Value::Time(now)],
             claims: None,
             refresh: Some(next),
         };

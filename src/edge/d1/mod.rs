@@ -4,6 +4,7 @@
 //! are JavaScript doubles both ways, so times are bound as seconds.
 
 mod clients;
+mod device;
 mod grants;
 mod pushed;
 mod usage;
@@ -32,6 +33,7 @@ enum Value<'a> {
     Text(&'a str),
     OptionalText(Option<&'a str>),
     Time(Timestamp),
+    OptionalMillis(Option<Timestamp>),
     Count(u32),
 }
 
@@ -39,7 +41,9 @@ impl From<Value<'_>> for JsValue {
     fn from(value: Value<'_>) -> Self {
         match value {
             Value::Text(text) | Value::OptionalText(Some(text)) => Self::from_str(text),
-            Value::OptionalText(None) => Self::NULL,
+            Value::OptionalText(None) | Value::OptionalMillis(None) => Self::NULL,
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch stay below 2^53")]
+            Value::OptionalMillis(Some(at)) => Self::from_f64(at.millis() as f64),
             #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch stay below 2^53")]
             Value::Time(at) => Self::from_f64(at.seconds() as f64),
             Value::Count(count) => Self::from_f64(f64::from(count)),
