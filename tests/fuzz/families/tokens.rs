@@ -2,7 +2,7 @@
 
 use aipassport::{
     domain::{
-        access_token::{AccessClaims, SigningKeys},
+        access_token::{AccessClaims, SigningAlgorithm, SigningKeys},
         encoding::{base64url, sha256},
         oauth::{
             csrf::{csrf_token, is_csrf_token},
@@ -70,14 +70,20 @@ pub fn access_token(input: &[u8]) {
         static GENUINE: (AccessClaims, String) = {
             let claims = AccessClaims {
                 issuer: ISSUER.to_owned(),
+                audience: vec![ISSUER.to_owned()],
                 subject: "user_1".parse().unwrap(),
                 client_id: "app_1".parse().unwrap(),
                 grant_id: "grant_1".parse().unwrap(),
+                delegation: None,
+                scope: Some("openai:chat".to_owned()),
+                narrowed: None,
+                confirmation: None,
+                auth_time: Some(NOW),
                 jwt_id: "1".to_owned(),
                 issued_at: NOW,
                 expires_at: NOW.plus_seconds(3600),
             };
-            let token = KEYS.with(|keys| keys.sign(&claims)).unwrap();
+            let token = KEYS.with(|keys| keys.sign(&claims, SigningAlgorithm::EdDSA)).unwrap();
             (claims, token)
         };
     }
