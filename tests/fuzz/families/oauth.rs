@@ -9,8 +9,9 @@ use aipassport::domain::{
     grant::Terms,
     narrowing::narrow,
     oauth::{
-        authorization_request::{Answer, AuthorizationQuery, MAX_STATE_BYTES},
+        authorization_request::{Answer, Asked, AuthorizationQuery, AuthorizationRequest, MAX_STATE_BYTES},
         client::{Client, ClientAuth, ClientKind, GrantType},
+        code::Binding,
         error::RedirectReason,
         params::Params,
         redirect_uri::{Destination, RedirectUri, csp_source, with_parameters},
@@ -18,14 +19,10 @@ use aipassport::domain::{
         token_request::{Credentials, TokenRequest, granted_scope},
     },
     secret::{ClientSecret, Secret},
-    time::Timestamp,
 };
 use url::Url;
 
-use super::{fields, texts};
-
-const ISSUER: &str = "https://broker.example";
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+use super::{ISSUER, NOW, fields, texts};
 
 /// The registered one, and the one that is presented.
 pub fn redirect_uri(input: &[u8]) {
@@ -217,6 +214,7 @@ pub fn authorize(input: &[u8]) {
             assert!(client.may_redirect_to(&request.redirect_uri) && request.client_id == client.id);
             assert!(request.state.as_ref().is_none_or(|state| (1..=MAX_STATE_BYTES).contains(&state.len())));
             assert!(!request.requested.permissions.is_empty());
+            is_stored(&request);
             for answer in [request.success("aip_ac_1", ISSUER), request.failure(&RedirectReason::Denied, ISSUER)] {
                 assert_eq!(
                     (&answer.redirect_uri, answer.response_mode),
@@ -234,6 +232,22 @@ pub fn authorize(input: &[u8]) {
             reaches_the_app(&answer, state.map(|(_, state)| state.as_str()));
         }
     }
+}
+
+/// Whether what waits for the person's answer, and what the code is bound to then, come back from the store as they went.
+fn is_stored(request: &AuthorizationRequest) {
+    let binding = Binding {
+        dpop_jkt: request.dpop_jkt.clone(),
+        resources: request.resources.clone(),
+        auth_time: request.max_age.map(|age| NOW.plus_seconds(age)),
+    };
+    let stored = serde_json::to_string(&binding).unwrap();
+    assert_eq!(serde_json::from_str::<Binding>(&stored).ok(), Some(binding));
+    let stored = serde_json::to_string(request).unwrap();
+    assert_eq!(serde_json::from_str::<AuthorizationRequest>(&stored).ok().as_ref(), Some(request));
+    let asked = Asked::Redirect(Box::new(request.clone()));
+    let stored = serde_json::to_string(&asked).unwrap();
+    assert_eq!(serde_json::from_str::<Asked>(&stored).ok(), Some(asked));
 }
 
 /// Whether an answer arrives whole in the query, each parameter once.
