@@ -12,8 +12,24 @@
 )]
 
 mod gateway;
+mod jose;
+mod narrowing;
 mod oauth;
+mod proofs;
 mod tokens;
+
+use aipassport::domain::{oauth::mac::MacKey, time::Timestamp};
+
+const ISSUER: &str = "https://broker.example";
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+fn mac_key() -> MacKey {
+    MacKey::new([9; 32])
+}
+
+fn other_mac_key() -> MacKey {
+    MacKey::new([8; 32])
+}
 
 /// A parser, or several that read the same.
 struct Family {
@@ -34,19 +50,27 @@ const FAMILIES: &[Family] = &[
     family(b'b', 128 * 1024, gateway::call),
     family(b'c', 16 * 1024, tokens::cookies),
     family(b'd', 20 * 1024, oauth::details),
+    family(b'e', 64 * 1024, narrowing::wanted),
     family(b'f', 128 * 1024, oauth::form),
+    family(b'g', 8 * 1024, proofs::assertion),
     family(b'h', 16 * 1024, tokens::token_of_headers),
+    family(b'i', 16 * 1024, jose::signed),
     family(b'j', 8 * 1024, tokens::access_token),
+    family(b'k', 20 * 1024, jose::keys),
     family(b'l', 8 * 1024, tokens::sign_in_link),
     family(b'm', 128 * 1024, gateway::list_of_models),
     family(b'n', 16 * 1024, oauth::registration),
+    family(b'o', 40 * 1024, narrowing::narrowing),
     family(b'p', 1024, tokens::pkce),
+    family(b'q', 8 * 1024, proofs::proof),
     family(b'r', 4 * 1024, oauth::redirect_uri),
     family(b's', 20 * 1024, oauth::scope),
     family(b't', 128 * 1024, oauth::token),
     family(b'u', 128 * 1024, gateway::answer),
+    family(b'v', 1024, proofs::nonce),
     family(b'w', 1024, tokens::secrets),
     family(b'x', 64 * 1024, gateway::failure),
+    family(b'y', 8 * 1024, proofs::target),
 ];
 
 /// What stands between the fields of an input; nothing that is read means anything by it.

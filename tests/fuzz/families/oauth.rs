@@ -3,25 +3,26 @@
 use std::collections::BTreeSet;
 
 use aipassport::domain::{
+    access_token::SigningAlgorithm,
     authorization_details::{GrantedDetail, MAX_DETAILS_BYTES, MAX_MODELS, MAX_PERMISSIONS, Requested},
     consent::{Choice, LIFETIMES_SECONDS, PermissionChoice},
     grant::Terms,
+    narrowing::narrow,
     oauth::{
-        authorization_request::{AuthorizationQuery, MAX_STATE_BYTES, PendingRequest},
-        client::{Client, ClientAuth, MAX_NAME_CHARS, MAX_REDIRECT_URIS, Registration},
+        authorization_request::{Answer, Asked, AuthorizationQuery, AuthorizationRequest, MAX_STATE_BYTES},
+        client::{Client, ClientAuth, ClientKind, GrantType},
+        code::Binding,
+        error::RedirectReason,
         params::Params,
         redirect_uri::{Destination, RedirectUri, csp_source, with_parameters},
-        token_request::{Credentials, TokenRequest, granted_scope, keeps_scope},
+        registration::{MAX_NAME_CHARS, MAX_REDIRECT_URIS, Registration},
+        token_request::{Credentials, TokenRequest, granted_scope},
     },
-    secret::{ClientSecret, Secret, SecretHash},
-    time::Timestamp,
+    secret::{ClientSecret, Secret},
 };
 use url::Url;
 
-use super::{fields, texts};
-
-const ISSUER: &str = "https://broker.example";
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+use super::{ISSUER, NOW, fields, texts};
 
 /// The registered one, and the one that is presented.
 pub fn redirect_uri(input: &[u8]) {
@@ -99,9 +100,8 @@ fn terms(requested: &Requested) -> Terms {
 pub fn scope(input: &[u8]) {
     let Some([scope]) = texts(input) else { return };
     let Ok(requested) = Requested::from_scope(scope) else { return };
-    let terms = terms(&requested);
-    let granted = granted_scope(&terms).expect("what was asked for as a scope can be said as one");
-    assert!(keeps_scope(&terms, scope) && keeps_scope(&terms, &granted));
+    let granted = granted_scope(&requested.permissions).expect("what was asked for as a scope can be said as one");
+    assert_eq!(narrow(&terms(&requested), &requested), Ok(None), "all of it is no narrowing");
     assert_eq!(Requested::from_scope(&granted).as_ref(), Ok(&requested));
 }
 
@@ -190,11 +190,16 @@ fn client(auth: ClientAuth) -> Client {
     ];
     Client {
         id: "app_1".parse().unwrap(),
+        kind: ClientKind::Registered(None),
         name: "App".to_owned(),
-        home_page: "https://app.example/".to_owned(),
+        home_page: Some("https://app.example/".to_owned()),
+        logo_uri: None,
         redirect_uris: uris.iter().map(|uri| uri.parse().unwrap()).collect(),
+        grant_types: GrantType::ALL.into(),
         auth,
-        owner: None,
+        requires_par: false,
+        requires_dpop: false,
+        access_token_alg: SigningAlgorithm::EdDSA,
         created_at: NOW,
     }
 }
@@ -204,34 +209,54 @@ pub fn authorize(input: &[u8]) {
     let Ok(parsed) = AuthorizationQuery::parse(query) else { return };
     let client = client(ClientAuth::Public);
     let Ok(proven) = parsed.prove(Some(&client)) else { return };
-    match proven.request() {
+    match proven.request(ISSUER) {
         Ok(request) => {
             assert!(client.may_redirect_to(&request.redirect_uri) && request.client_id == client.id);
             assert!(request.state.as_ref().is_none_or(|state| (1..=MAX_STATE_BYTES).contains(&state.len())));
             assert!(!request.requested.permissions.is_empty());
-            let pending = PendingRequest {
-                session: SecretHash::from_stored(String::new()),
-                client_id: request.client_id,
-                redirect_uri: request.redirect_uri,
-                state: request.state,
-                code_challenge: request.code_challenge,
-                requested: request.requested,
-                expires_at: NOW,
-                decision: None,
-            };
-            for location in [pending.success_location("aip_ac_1", ISSUER), pending.denied_location(ISSUER)] {
-                keeps_its_address(&pending.redirect_uri, &location, ("iss", ISSUER));
-                if let Some(state) = &pending.state {
-                    keeps_its_address(&pending.redirect_uri, &location, ("state", state));
-                }
+            is_stored(&request);
+            for answer in [request.success("aip_ac_1", ISSUER), request.failure(&RedirectReason::Denied, ISSUER)] {
+                assert_eq!(
+                    (&answer.redirect_uri, answer.response_mode),
+                    (&request.redirect_uri, request.response_mode)
+                );
+                reaches_the_app(&answer, request.state.as_deref());
             }
         }
         Err(error) => {
-            let location = error.location(ISSUER);
+            let answer = error.answer(ISSUER);
             let uri = Params::parse(query.as_bytes()).field("redirect_uri").to_owned();
-            assert!(client.may_redirect_to(&uri));
-            keeps_its_address(&uri, &location, ("error", error.reason.code().as_str()));
+            assert!(client.may_redirect_to(&uri) && answer.redirect_uri == uri);
+            assert!(answer.parameters.contains(&("error", error.reason.code().as_str().to_owned())));
+            let state = answer.parameters.iter().find(|(name, _)| *name == "state");
+            reaches_the_app(&answer, state.map(|(_, state)| state.as_str()));
         }
+    }
+}
+
+/// Whether what waits for the person's answer, and what the code is bound to then, come back from the store as they went.
+fn is_stored(request: &AuthorizationRequest) {
+    let binding = Binding {
+        dpop_jkt: request.dpop_jkt.clone(),
+        resources: request.resources.clone(),
+        auth_time: request.max_age.map(|age| NOW.plus_seconds(age)),
+    };
+    let stored = serde_json::to_string(&binding).unwrap();
+    assert_eq!(serde_json::from_str::<Binding>(&stored).ok(), Some(binding));
+    let stored = serde_json::to_string(request).unwrap();
+    assert_eq!(serde_json::from_str::<AuthorizationRequest>(&stored).ok().as_ref(), Some(request));
+    let asked = Asked::Redirect(Box::new(request.clone()));
+    let stored = serde_json::to_string(&asked).unwrap();
+    assert_eq!(serde_json::from_str::<Asked>(&stored).ok(), Some(asked));
+}
+
+/// Whether an answer arrives whole in the query, each parameter once.
+fn reaches_the_app(answer: &Answer, state: Option<&str>) {
+    let location = answer.location();
+    assert_eq!(answer.parameters.iter().find(|(name, _)| *name == "state").map(|(_, state)| state.as_str()), state);
+    assert!(answer.parameters.contains(&("iss", ISSUER.to_owned())));
+    for (name, value) in &answer.parameters {
+        keeps_its_address(&answer.redirect_uri, &location, (name, value));
     }
 }
 

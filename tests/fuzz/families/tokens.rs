@@ -1,31 +1,27 @@
 //! What proves something: tokens, secrets, links, cookies, and the headers that they come in.
 
+use core::cell::OnceCell;
+
 use aipassport::{
     domain::{
-        access_token::{AccessClaims, SigningKeys},
+        access_token::{AccessClaims, SigningAlgorithm, SigningKeys},
         encoding::{base64url, sha256},
         oauth::{
             csrf::{csrf_token, is_csrf_token},
-            mac::MacKey,
             pkce::{CodeChallenge, CodeVerifier},
             sign_in_link,
         },
-        secret::{AuthorizationCode, ClientSecret, ConsentRequest, Kind, RefreshToken, Secret, SecretHash, Session},
-        time::Timestamp,
+        secret::{
+            AuthorizationCode, ClientSecret, ConsentRequest, DeviceCode, Kind, PushedRequest, RefreshToken,
+            RegistrationToken, Secret, SecretHash, Session,
+        },
     },
     gateway::headers::{TOKEN_HEADERS, token},
     web::{SESSION_COOKIE, cookie},
 };
 use http::{HeaderMap, HeaderValue, header};
 
-use super::{fields, texts};
-
-const ISSUER: &str = "https://broker.example";
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-
-fn mac_key() -> MacKey {
-    MacKey::new([9; 32])
-}
+use super::{ISSUER, NOW, fields, mac_key, other_mac_key, texts};
 
 /// `Cookie` headers, one a field.
 pub fn cookies(input: &[u8]) {
@@ -61,29 +57,42 @@ pub fn token_of_headers(input: &[u8]) {
     }
 }
 
-/// Where and how a genuine token is changed, and a token.
-pub fn access_token(input: &[u8]) {
+pub fn example_claims() -> AccessClaims {
+    AccessClaims {
+        issuer: ISSUER.to_owned(),
+        audience: vec![ISSUER.to_owned()],
+        subject: "user_1".parse().unwrap(),
+        client_id: "app_1".parse().unwrap(),
+        grant_id: "grant_1".parse().unwrap(),
+        delegation: None,
+        scope: Some("openai:chat".to_owned()),
+        narrowed: None,
+        confirmation: None,
+        auth_time: Some(NOW),
+        jwt_id: "1".to_owned(),
+        issued_at: NOW,
+        expires_at: NOW.plus_seconds(3600),
+    }
+}
+
+pub fn with_keys(run: impl FnOnce(&SigningKeys)) {
     thread_local! {
         static KEYS: SigningKeys = SigningKeys::from_jwk_set(
             r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}]}"#,
         ).unwrap();
-        static GENUINE: (AccessClaims, String) = {
-            let claims = AccessClaims {
-                issuer: ISSUER.to_owned(),
-                subject: "user_1".parse().unwrap(),
-                client_id: "app_1".parse().unwrap(),
-                grant_id: "grant_1".parse().unwrap(),
-                jwt_id: "1".to_owned(),
-                issued_at: NOW,
-                expires_at: NOW.plus_seconds(3600),
-            };
-            let token = KEYS.with(|keys| keys.sign(&claims)).unwrap();
-            (claims, token)
-        };
+    }
+    KEYS.with(run);
+}
+
+/// Where and how a genuine token is changed, and a token.
+pub fn access_token(input: &[u8]) {
+    thread_local! {
+        static GENUINE: (AccessClaims, OnceCell<String>) = (example_claims(), OnceCell::new());
     }
     let [change, sent] = fields(input);
-    KEYS.with(|keys| {
+    with_keys(|keys| {
         GENUINE.with(|(claims, genuine)| {
+            let genuine = genuine.get_or_init(|| keys.sign(claims, SigningAlgorithm::EdDSA).unwrap());
             let verified = |token: &str| keys.verify(token, ISSUER, NOW);
             if let Ok(sent) = core::str::from_utf8(sent) {
                 assert!(sent == genuine || verified(sent).is_err(), "nobody else can sign");
@@ -117,7 +126,7 @@ pub fn sign_in_link(input: &[u8]) {
     let signed = format!("{}{payload}.{tag}", sign_in_link::PREFIX);
     if let Ok(nonce) = sign_in_link::verify(&key, &signed, NOW) {
         assert_eq!(nonce.as_str().len(), 64);
-        assert!(sign_in_link::verify(&MacKey::new([8; 32]), &signed, NOW).is_err());
+        assert!(sign_in_link::verify(&other_mac_key(), &signed, NOW).is_err());
         assert!(sign_in_link::verify(&key, &signed, NOW.plus_seconds(700)).is_err());
     }
 }
@@ -151,6 +160,9 @@ pub fn secrets(input: &[u8]) {
         is_secret::<ClientSecret>(text),
         is_secret::<Session>(text),
         is_secret::<ConsentRequest>(text),
+        is_secret::<RegistrationToken>(text),
+        is_secret::<PushedRequest>(text),
+        is_secret::<DeviceCode>(text),
     ];
     assert!(kinds.iter().filter(|is_one| **is_one).count() <= 1, "a secret is of one kind");
     let session = SecretHash::from_stored("ab".repeat(32));
