@@ -143,6 +143,23 @@ fn the_real_key_is_exposed_in_one_file() {
     assert_eq!(exposing, [Path::new("edge/data_plane/upstream.rs")]);
 }
 
+/// What says that a signature is genuine stands where the platform was asked, and in tests.
+#[test]
+fn a_signature_is_believed_in_one_file() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let is_test = |path: &Path| path.file_stem().is_some_and(|name| name == "tests");
+    let believing: Vec<_> = sources(&source)
+        .into_iter()
+        .filter(|path| !is_test(path))
+        .filter(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            text.split("#[cfg(test)]").next().unwrap().contains(".answered(")
+        })
+        .map(|path| path.strip_prefix(&source).unwrap().to_owned())
+        .collect();
+    assert_eq!(believing, [Path::new("edge/signatures.rs")]);
+}
+
 #[test]
 fn a_file_is_one_thing() {
     const MAX_LINES: usize = 600;

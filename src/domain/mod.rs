@@ -6,6 +6,7 @@ pub mod consent;
 pub mod encoding;
 pub mod grant;
 pub mod id;
+pub mod jose;
 pub mod ledger;
 pub mod limits;
 pub mod money;

@@ -60,6 +60,10 @@ extern "C" {
     #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = commandSoon)]
     pub fn command_soon(grant: &str, command: &str) -> Promise;
 
+    /// Whether a signature is a key's; resolves to that, and never fails. See `signatures.mjs`.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = verifySignature)]
+    pub fn verify_signature(algorithm: &str, jwk: &str, signing_input: &Uint8Array, signature: &Uint8Array) -> Promise;
+
     /// A streamed answer on its way to the client, and what it says about its use.
     pub type Passing;
 

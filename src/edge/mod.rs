@@ -7,6 +7,7 @@
 //! | [`control_plane`] | pages and OAuth endpoints, over to axum |
 //! | [`ledger_object`] | the Durable Object around the ledger |
 //! | [`ports`], [`d1`], [`ledgers`] | what the control plane needs, over the platform |
+//! | [`signatures`] | whether a stranger's signature is genuine |
 //! | [`settings`], [`clock`], [`entropy`], [`log`] | what the platform knows |
 
 pub mod clock;
@@ -20,6 +21,7 @@ pub mod ledgers;
 pub mod log;
 pub mod ports;
 pub mod settings;
+pub mod signatures;
 
 use std::rc::Rc;
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use worker::{Env, send::SendFuture};
 
-use super::{d1::Database, entropy, ledgers};
+use super::{d1::Database, entropy, ledgers, signatures};
 use crate::{
     domain::{
         grant::Terms,
         id::GrantId,
+        jose::{SignatureFails, SignatureHolds, SignatureToCheck},
         ledger::{Change, Command, Refusal, Reply, Snapshot},
     },
     web::ports::{self, StoreError},
@@ -64,6 +65,12 @@ impl ports::Ledgers for EdgePorts {
     async fn read_ledgers(&self, ids: &[GrantId]) -> Vec<Result<Snapshot, StoreError>> {
         // The platform allows six requests at once; more wait their turn there.
         SendFuture::new(futures_util::future::join_all(ids.iter().map(|id| self.read(id)))).await
+    }
+}
+
+impl ports::Signatures for EdgePorts {
+    async fn verify_signature(&self, to_check: &SignatureToCheck<'_>) -> Result<SignatureHolds, SignatureFails> {
+        SendFuture::new(signatures::holds(to_check)).await
     }
 }
 

@@ -14,6 +14,7 @@ use core::future::Future;
 use crate::domain::{
     grant::{Grant, Terms},
     id::{ClientId, GrantId, UserId},
+    jose::{SignatureFails, SignatureHolds, SignatureToCheck},
     ledger::{Basis, Change, Refusal, Snapshot},
     money::NanoUsd,
     oauth::{
@@ -336,6 +337,16 @@ pub trait Ledgers {
     fn read_ledgers(&self, ids: &[GrantId]) -> impl Future<Output = Vec<Result<Snapshot, StoreError>>> + Send;
 }
 
+/// The platform's public-key cryptography.
+pub trait Signatures {
+    /// Whether a signature is genuine. The answer opens the text that was asked about (see [`crate::domain::jose::signature`]); an
+    /// implementation makes it with [`SignatureToCheck::answered`]. [`SignatureFails`] also for a key that is none.
+    fn verify_signature(
+        &self,
+        to_check: &SignatureToCheck<'_>,
+    ) -> impl Future<Output = Result<SignatureHolds, SignatureFails>> + Send;
+}
+
 /// The platform's random numbers. Each call gives fresh ones.
 pub trait Entropy {
     /// 256 bits, for secrets.
@@ -345,6 +356,9 @@ pub trait Entropy {
 }
 
 /// All of it. Cheap to clone: axum clones its state for each request.
-pub trait Ports: Clients + Users + Grants + Usage + Ledgers + Entropy + Clone + Send + Sync + 'static {}
+pub trait Ports:
+    Clients + Users + Grants + Usage + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static
+{
+}
 
-impl<T: Clients + Users + Grants + Usage + Ledgers + Entropy + Clone + Send + Sync + 'static> Ports for T {}
+impl<T: Clients + Users + Grants + Usage + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static> Ports for T {}

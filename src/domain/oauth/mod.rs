@@ -4,14 +4,17 @@
 
 pub mod authorization_request;
 pub mod client;
+pub mod client_assertion;
 pub mod code;
 pub mod csrf;
+pub mod dpop;
 pub mod error;
 pub mod mac;
 pub mod params;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod registration;
+pub mod replay;
 pub mod resource;
 pub mod sign_in_link;
 pub mod token_request;
