@@ -6,11 +6,21 @@ use axum::{
 };
 
 use super::{
+    clients::{Asks, Unresolved, resolve},
     oauth_response::{EndpointError, form},
     ports::Ports,
     state::AppState,
 };
-use crate::domain::oauth::{client::Client, params::Params, token_request::Credentials};
+use crate::domain::oauth::{client::Client, error::TokenError, params::Params, token_request::Credentials};
+
+impl From<Unresolved> for EndpointError {
+    fn from(error: Unresolved) -> Self {
+        match error {
+            Unresolved::Store(error) => Self::Store(error),
+            Unresolved::Document(error) => Self::Refused(TokenError::Document(error)),
+        }
+    }
+}
 
 /// The form of a request, and the client that proved that it sent it.
 ///
@@ -38,6 +48,6 @@ async fn authenticate<P: Ports>(
     params: &Params,
 ) -> Result<Client, EndpointError> {
     let credentials = Credentials::from_request(authorization, params)?;
-    let client = state.ports.find_client(&credentials.client_id).await?;
+    let client = resolve(state, &credentials.client_id, Asks::Program).await?;
     Ok(credentials.authenticate(client)?)
 }

@@ -11,6 +11,7 @@
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /revoke` | RFC 6749 §3.2, RFC 7009 | 200; 400, 401, 413 |
+//! | `POST /register`, `GET, PUT, DELETE /register/{client_id}` | RFC 7591, RFC 7592 | 200, 201, 204; 400, 401, 403, 413 |
 //! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
 //! | `GET /health` | liveness | 200 |
 //!
@@ -20,6 +21,7 @@ mod answer;
 mod apps;
 mod authorize;
 mod client_auth;
+pub mod clients;
 mod consent;
 mod consent_form;
 mod format;
@@ -31,6 +33,7 @@ mod metadata;
 mod oauth_response;
 mod page;
 pub mod ports;
+mod register;
 mod revoke;
 mod session;
 mod sign_in;
@@ -50,7 +53,7 @@ use axum::{
 use url::Url;
 
 use ports::Ports;
-pub use state::{AppState, Config, LogDetail};
+pub use state::{AppState, Config, LogDetail, RegistrationPolicy};
 
 use crate::domain::oauth::redirect_uri::is_loopback;
 
@@ -74,6 +77,14 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
     let endpoints = Router::new()
         .route("/token", post(token::serve::<P>).options(oauth_response::preflight))
         .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
+        .route("/register", post(register::create::<P>).options(register::preflight))
+        .route(
+            "/register/{client_id}",
+            get(register::show::<P>)
+                .put(register::replace::<P>)
+                .delete(register::delete::<P>)
+                .options(register::preflight),
+        )
         .route(
             "/.well-known/oauth-authorization-server",
             get(metadata::authorization_server::<P>).options(oauth_response::preflight),
@@ -108,7 +119,11 @@ pub fn unavailable(path: &str) -> Response<Body> {
 }
 
 fn is_for_programs(path: &str) -> bool {
-    matches!(path, "/token" | "/revoke" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health")
+    path.starts_with("/register/")
+        || matches!(
+            path,
+            "/token" | "/revoke" | "/register" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health"
+        )
 }
 
 #[cfg(test)]
@@ -125,6 +140,7 @@ mod tests {
             sign_in_key: MacKey::new([0; 32]),
             signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
             providers: std::collections::BTreeSet::new(),
+            registration: RegistrationPolicy::default(),
         };
         let there = same_page_at_home(&config, &Url::parse(asked).unwrap())?;
         Some(there.headers()["location"].to_str().unwrap().to_owned())

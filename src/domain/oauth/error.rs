@@ -2,7 +2,7 @@
 //!
 //! Three texts for three readers: the code is for programs, the description for the app's developer, the variant for the log.
 
-use super::resource::InvalidTarget;
+use super::{client_metadata::DocumentError, resource::InvalidTarget};
 use crate::domain::{
     authorization_details::{DetailsError, RequestedError},
     id::GrantId,
@@ -37,6 +37,12 @@ pub enum ErrorCode {
     ConsentRequired,
     /// OpenID Connect Core §3.1.2.6.
     RequestNotSupported,
+    /// RFC 7591 §3.2.2.
+    InvalidRedirectUri,
+    /// RFC 7591 §3.2.2.
+    InvalidClientMetadata,
+    /// RFC 6750 §3.1.
+    InvalidToken,
     /// The broker can't answer now.
     TemporarilyUnavailable,
 }
@@ -59,13 +65,16 @@ impl ErrorCode {
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::RequestNotSupported => "request_not_supported",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidToken => "invalid_token",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }
 }
 
 /// Only the characters that RFC 6749 §5.2 allows in `error_description`.
-fn describe(text: &str) -> String {
+pub(super) fn describe(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '"' | '\\' => '\'',
@@ -237,6 +246,9 @@ pub enum TokenError {
     /// A client that signs assertions came without one.
     #[error("client authentication failed")]
     MissingAssertion,
+    /// Its client metadata document can't be used.
+    #[error("the client metadata document can not be used: {0}")]
+    Document(#[from] DocumentError),
     /// A secret from a public client, which has none.
     #[error("client authentication failed")]
     UnexpectedSecret,
@@ -305,6 +317,7 @@ impl TokenError {
             | Self::WrongSecret
             | Self::MissingSecret
             | Self::MissingAssertion
+            | Self::Document(_)
             | Self::UnexpectedSecret => ErrorCode::InvalidClient,
             Self::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
             Self::UnknownCode
