@@ -4,6 +4,7 @@
 
 import Broker from "./broker.js";
 import { callUpstream, facts, respond } from "./calls.mjs";
+import { fetchDocument } from "./documents.mjs";
 import { orDead } from "./instance.mjs";
 import { command, commandSoon } from "./ledgers.mjs";
 import { verifySignature } from "./signatures.mjs";
@@ -12,7 +13,7 @@ import { metered, passing, withoutUsage } from "./streams.mjs";
 export { Ledger } from "./object.mjs";
 
 // What the wasm calls; see js.rs.
-globalThis.aipassport = { facts, command, commandSoon, callUpstream, respond, metered, passing, withoutUsage, verifySignature };
+globalThis.aipassport = { facts, command, commandSoon, callUpstream, respond, metered, passing, withoutUsage, verifySignature, fetchDocument };
 
 const failed = () => new Response("the broker failed\n", { status: 500, headers: { "cache-control": "no-store" } });
 

@@ -7,6 +7,7 @@
 //! | [`control_plane`] | pages and OAuth endpoints, over to axum |
 //! | [`ledger_object`] | the Durable Object around the ledger |
 //! | [`ports`], [`d1`], [`ledgers`] | what the control plane needs, over the platform |
+//! | [`documents`] | what apps keep at addresses of their own |
 //! | [`signatures`] | whether a stranger's signature is genuine |
 //! | [`settings`], [`clock`], [`entropy`], [`log`] | what the platform knows |
 
@@ -14,6 +15,7 @@ pub mod clock;
 pub mod control_plane;
 pub mod d1;
 pub mod data_plane;
+pub mod documents;
 pub mod entropy;
 pub mod js;
 pub mod ledger_object;

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use worker::{Env, send::SendFuture};
 
-use super::{d1::Database, entropy, ledgers, signatures};
+use super::{d1::Database, documents, entropy, ledgers, signatures};
 use crate::{
     domain::{
         grant::Terms,
         id::{DelegationId, GrantId},
         jose::{SignatureFails, SignatureHolds, SignatureToCheck},
         ledger::{Change, Command, Delegate, Refusal, Reply, Snapshot},
+        oauth::{client_metadata::FetchError, remote_address::RemoteAddress},
     },
-    web::ports::{self, StoreError},
+    web::ports::{self, Fetched, StoreError},
 };
 
 /// Everything that [`ports::Ports`] asks for.
@@ -93,6 +94,16 @@ impl ports::Ledgers for EdgePorts {
 impl ports::Signatures for EdgePorts {
     async fn verify_signature(&self, to_check: &SignatureToCheck<'_>) -> Result<SignatureHolds, SignatureFails> {
         SendFuture::new(signatures::holds(to_check)).await
+    }
+}
+
+impl ports::Documents for EdgePorts {
+    async fn fetch_document(&self, address: &RemoteAddress) -> Result<Fetched, FetchError> {
+        SendFuture::new(documents::fetch(address)).await
+    }
+
+    async fn fetch_jwks(&self, address: &RemoteAddress) -> Result<String, FetchError> {
+        SendFuture::new(documents::key_set(address)).await
     }
 }
 

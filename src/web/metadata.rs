@@ -5,7 +5,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Json},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ports::Ports, state::AppState};
 use crate::domain::{
@@ -29,7 +29,8 @@ pub async fn authorization_server<P: Ports>(State(state): State<AppState<P>>) ->
         .flat_map(|provider| Capability::ALL.iter().map(move |capability| format!("{provider}:{capability}")))
         .collect();
     let client_auth = ["none", "client_secret_basic", "client_secret_post"];
-    let metadata = json!({
+    let policy = state.config.registration;
+    let mut metadata = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
         "pushed_authorization_request_endpoint": format!("{issuer}/par"),
@@ -55,7 +56,13 @@ pub async fn authorization_server<P: Ports>(State(state): State<AppState<P>>) ->
         // OpenID Connect Discovery §3: absent would mean true. A pushed request is named by `request_uri` regardless (RFC 9126 §5).
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
+        // draft-ietf-oauth-client-id-metadata-document.
+        "client_id_metadata_document_supported": policy.takes_documents,
     });
+    // RFC 7591 §3.
+    if let (true, Value::Object(members)) = (policy.is_dynamic, &mut metadata) {
+        members.insert("registration_endpoint".to_owned(), format!("{issuer}/register").into());
+    }
     ([(header::CACHE_CONTROL, CACHE)], Json(metadata))
 }
 

@@ -14,6 +14,7 @@
 //! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
 //! | `GET, POST /device` | RFC 8628 §3.3, on to consent | 200; 400, 401, 403, 429 |
 //! | `POST /device_authorization` | RFC 8628 §3.1 | 200; 400, 401, 413, 429 |
+//! | `POST /register`, `GET, PUT, DELETE /register/{client_id}` | RFC 7591, RFC 7592 | 200, 201, 204; 400, 401, 403, 413 |
 //! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
 //! | `GET /authorization-details.schema.json` | what an app may ask for | 200 |
 //! | `GET /health` | liveness | 200 |
@@ -24,6 +25,7 @@ mod answer;
 mod apps;
 mod authorize;
 mod client_auth;
+pub mod clients;
 mod consent;
 mod consent_form;
 mod device;
@@ -41,6 +43,7 @@ mod oauth_response;
 mod page;
 mod par;
 pub mod ports;
+mod register;
 mod revoke;
 mod session;
 mod sign_in;
@@ -63,7 +66,7 @@ use url::Url;
 
 use ports::Ports;
 pub use session::{SESSION_COOKIE, cookie};
-pub use state::{AppState, Config, LogDetail};
+pub use state::{AppState, Config, LogDetail, RegistrationPolicy};
 
 use crate::domain::oauth::redirect_uri::is_loopback;
 
@@ -91,6 +94,14 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/par", post(par::serve::<P>).options(oauth_response::preflight))
         .route("/device_authorization", post(device_authorization::serve::<P>).options(oauth_response::preflight))
         .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
+        .route("/register", post(register::create::<P>).options(register::preflight))
+        .route(
+            "/register/{client_id}",
+            get(register::show::<P>)
+                .put(register::replace::<P>)
+                .delete(register::delete::<P>)
+                .options(register::preflight),
+        )
         .route(
             "/.well-known/oauth-authorization-server",
             get(metadata::authorization_server::<P>).options(oauth_response::preflight),
@@ -126,18 +137,20 @@ pub fn unavailable(path: &str) -> Response<Body> {
 }
 
 fn is_for_programs(path: &str) -> bool {
-    matches!(
-        path,
-        "/token"
-            | "/par"
-            | "/device_authorization"
-            | "/introspect"
-            | "/revoke"
-            | "/jwks.json"
-            | "/.well-known/oauth-authorization-server"
-            | metadata::SCHEMA_PATH
-            | "/health"
-    )
+    path.starts_with("/register/")
+        || matches!(
+            path,
+            "/token"
+                | "/par"
+                | "/device_authorization"
+                | "/introspect"
+                | "/revoke"
+                | "/register"
+                | "/jwks.json"
+                | "/.well-known/oauth-authorization-server"
+                | metadata::SCHEMA_PATH
+                | "/health"
+        )
 }
 
 #[cfg(test)]
@@ -154,6 +167,7 @@ mod tests {
             sign_in_key: MacKey::new([0; 32]),
             signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
             providers: std::collections::BTreeSet::new(),
+            registration: RegistrationPolicy::default(),
         };
         let there = same_page_at_home(&config, &Url::parse(asked).unwrap())?;
         Some(there.headers()["location"].to_str().unwrap().to_owned())

@@ -123,7 +123,8 @@ fn not_pushed(error: &PushError) -> Response<Body> {
     response
 }
 
-fn error_response(status: StatusCode, code: ErrorCode, error_description: String) -> Response<Body> {
+/// An error as RFC 6749 §5.2 and RFC 7591 §3.2.2 want it.
+pub fn error_response(status: StatusCode, code: ErrorCode, error_description: String) -> Response<Body> {
     let mut response = (status, Json(ErrorBody { error: code.as_str(), error_description })).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
