@@ -80,6 +80,9 @@ pub(super) fn parse_home_page(text: &str) -> Result<String, &'static str> {
     if text.len() > MAX_HOME_PAGE_BYTES {
         return Err(TOO_LONG);
     }
+    if !text.is_ascii() {
+        return Err(WRONG);
+    }
     let url = Url::parse(text).map_err(|_| WRONG)?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(WRONG);

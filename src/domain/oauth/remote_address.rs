@@ -86,6 +86,10 @@ impl RemoteAddress {
         if text.len() > MAX_ADDRESS_BYTES {
             return Err(InvalidAddress::TooLong);
         }
+        // A host beyond ASCII is written as `xn--…`; the parser isn't asked about anything else.
+        if !text.is_ascii() {
+            return Err(InvalidAddress::NotNormal);
+        }
         let url = Url::parse(text).map_err(|_| InvalidAddress::NotNormal)?;
         let is_at_home = reach == Reach::LoopbackToo && url.scheme() == "http" && is_loopback(&url);
         if url.scheme() != "https" && !is_at_home {
