@@ -4,6 +4,7 @@
 //! One file per provider dialect says which endpoints there are and what in a body matters.
 
 mod anthropic;
+pub mod challenge;
 mod cost;
 mod dialect;
 mod failure;

@@ -12,9 +12,12 @@
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /revoke` | RFC 6749 §3.2, RFC 7009 | 200; 400, 401, 413 |
 //! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
+//! | `GET /.well-known/oauth-protected-resource`, `…/openai/v1`, `…/anthropic` | RFC 9728 | 200 |
+//! | `GET /developers` | how to connect an app | 200 |
 //! | `GET /health` | liveness | 200 |
 //!
-//! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405.
+//! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405. Who asks too often gets a
+//! 429 ([`rate_limit`]).
 
 mod answer;
 mod apps;
@@ -22,6 +25,7 @@ mod authorize;
 mod client_auth;
 mod consent;
 mod consent_form;
+mod developers;
 mod format;
 mod grant;
 mod grants;
@@ -31,6 +35,8 @@ mod metadata;
 mod oauth_response;
 mod page;
 pub mod ports;
+pub mod protected_resource;
+pub mod rate_limit;
 mod revoke;
 mod session;
 mod sign_in;
@@ -67,8 +73,10 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
+        .route(developers::PATH, get(developers::show::<P>))
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
         .method_not_allowed_fallback(page::method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), rate_limit::for_people::<P>))
         .layer(from_fn_with_state(state.clone(), session::load::<P>))
         .layer(from_fn(page::private));
     let endpoints = Router::new()
@@ -78,7 +86,17 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
             "/.well-known/oauth-authorization-server",
             get(metadata::authorization_server::<P>).options(oauth_response::preflight),
         )
+        .route(protected_resource::PATH, get(protected_resource::broker::<P>).options(oauth_response::preflight))
+        .route(
+            "/.well-known/oauth-protected-resource/openai/v1",
+            get(protected_resource::openai::<P>).options(oauth_response::preflight),
+        )
+        .route(
+            "/.well-known/oauth-protected-resource/anthropic",
+            get(protected_resource::anthropic::<P>).options(oauth_response::preflight),
+        )
         .route("/jwks.json", get(metadata::jwks::<P>).options(oauth_response::preflight))
+        .layer(from_fn_with_state(state.clone(), rate_limit::for_programs::<P>))
         .layer(from_fn(oauth_response::readable_from_any_origin));
     Router::new()
         .merge(pages)
@@ -108,7 +126,7 @@ pub fn unavailable(path: &str) -> Response<Body> {
 }
 
 fn is_for_programs(path: &str) -> bool {
-    matches!(path, "/token" | "/revoke" | "/jwks.json" | "/.well-known/oauth-authorization-server" | "/health")
+    matches!(path, "/token" | "/revoke" | "/jwks.json" | "/health") || path.starts_with("/.well-known/")
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{ports::StoreError, state::LogDetail};
+use super::{ports::StoreError, rate_limit::PERIOD_SECONDS, state::LogDetail};
 use crate::domain::oauth::{
     error::{ErrorCode, TokenError},
     params::Params,
@@ -42,6 +42,8 @@ pub enum EndpointError {
     RefusedWithChallenge(TokenError),
     /// The form is longer than [`MAX_FORM_BYTES`].
     TooLong,
+    /// More requests than [`super::rate_limit`] allows.
+    TooMany,
     /// The store can't answer.
     Store(StoreError),
     /// A token can't be made. The text is for the log.
@@ -70,6 +72,7 @@ impl IntoResponse for EndpointError {
                 ErrorCode::InvalidRequest,
                 "the form is too long".to_owned(),
             ),
+            Self::TooMany => too_many(),
             Self::Store(StoreError(detail)) | Self::Broken(detail) => unavailable(Some(detail)),
         }
     }
@@ -91,6 +94,14 @@ fn refusal(error: &TokenError, used_header: bool) -> Response<Body> {
 fn error_response(status: StatusCode, code: ErrorCode, error_description: String) -> Response<Body> {
     let mut response = (status, Json(ErrorBody { error: code.as_str(), error_description })).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// 429 (RFC 6585 §4). No OAuth code says "too many"; this one says to come back, and its text how.
+fn too_many() -> Response<Body> {
+    let description = "too many requests; try again after the seconds in retry-after".to_owned();
+    let mut response = error_response(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TemporarilyUnavailable, description);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(PERIOD_SECONDS));
     response
 }
 

@@ -11,6 +11,7 @@
 
 use core::future::Future;
 
+use super::rate_limit::Limit;
 use crate::domain::{
     grant::{Grant, Terms},
     id::{ClientId, GrantId, UserId},
@@ -347,6 +348,14 @@ pub trait Signatures {
     ) -> impl Future<Output = Result<SignatureHolds, SignatureFails>> + Send;
 }
 
+/// The platform's count of who asks how often.
+pub trait RateLimits {
+    /// Counts one more for `key`; whether it is still within the limit.
+    ///
+    /// `Err`: the platform can't say, or the limit isn't set up. Then the answer to the caller is no.
+    fn is_within_limit(&self, limit: Limit, key: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
 /// The platform's random numbers. Each call gives fresh ones.
 pub trait Entropy {
     /// 256 bits, for secrets.
@@ -357,8 +366,11 @@ pub trait Entropy {
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:
-    Clients + Users + Grants + Usage + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static
+    Clients + Users + Grants + Usage + Ledgers + Signatures + RateLimits + Entropy + Clone + Send + Sync + 'static
 {
 }
 
-impl<T: Clients + Users + Grants + Usage + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static> Ports for T {}
+impl<T> Ports for T where
+    T: Clients + Users + Grants + Usage + Ledgers + Signatures + RateLimits + Entropy + Clone + Send + Sync + 'static
+{
+}

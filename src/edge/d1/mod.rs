@@ -5,6 +5,7 @@
 
 mod clients;
 mod grants;
+pub mod housekeeping;
 mod usage;
 mod users;
 

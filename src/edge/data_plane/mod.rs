@@ -64,7 +64,10 @@ impl Call {
             Ok(answer) => answer,
             Err(failure) => {
                 entry.error = Some(failure.code().as_str());
-                outbound::refusal(&failure, self.inbound.provider, &self.request_id)?
+                let settings = Settings::get(&self.env).ok();
+                let origin = self.inbound.origin.as_str();
+                let issuer = settings.as_ref().map_or(origin, |settings| settings.issuer(origin));
+                outbound::refusal(&failure, &self.inbound, issuer, &self.request_id)?
             }
         };
         entry.status = answer.status();

@@ -6,15 +6,14 @@ use web_sys::{ReadableStream, Response};
 
 use super::{head::Headers, inbound::Inbound, upstream::Answered};
 use crate::{
-    domain::{ledger::Reservation, permission::Provider},
+    domain::ledger::Reservation,
     edge::js,
-    gateway::{Failure, dialect, headers},
+    gateway::{Failure, challenge, dialect, headers},
+    web::protected_resource,
 };
 
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_SECONDS: &str = "86400";
-/// The challenge of a 401 (RFC 6750 §3).
-const CHALLENGE: &str = "Bearer realm=\"aipassport\", error=\"invalid_token\"";
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -94,17 +93,19 @@ pub fn preflight(inbound: &Inbound, request_id: &str) -> Result<Response, JsValu
     head.with_stream(None)
 }
 
-/// A refusal, so that the provider's SDK raises the exception that it knows.
+/// A refusal, so that the provider's SDK raises the exception that it knows. `issuer` is the broker's, for the challenge of a 401.
 ///
 /// # Errors
 /// As [`Head::with_stream`].
-pub fn refusal(failure: &Failure, provider: Provider, request_id: &str) -> Result<Response, JsValue> {
-    let code = failure.code();
+pub fn refusal(failure: &Failure, inbound: &Inbound, issuer: &str, request_id: &str) -> Result<Response, JsValue> {
+    let (code, provider) = (failure.code(), inbound.provider);
     let mut head = Head::new(code.status(), request_id);
     head.headers.set("content-type", "application/json");
     head.headers.set(headers::ERROR, code.as_str());
     if code.status() == 401 {
-        head.headers.set("www-authenticate", CHALLENGE);
+        let was_sent = challenge::token_was_sent(|name| inbound.header(name).map(str::to_owned));
+        let metadata = protected_resource::address(issuer, Some(provider));
+        head.headers.set("www-authenticate", &challenge::bearer(&metadata, was_sent));
     }
     if let Some(seconds) = failure.retry_after_seconds() {
         head.headers.set("retry-after", &seconds.to_string());
