@@ -5,10 +5,9 @@ import { createHash, createHmac, randomUUID } from "node:crypto";
 import * as jose from "jose";
 import { base64url } from "./broker.mjs";
 import { call, chatBody, claims, postForm } from "./flow.mjs";
+import { EXCHANGE } from "./tokens.mjs";
 
 export const ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-export const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
-export const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
 const GRANT_TYPES = ["authorization_code", "refresh_token", EXCHANGE];
 
 const seconds = () => Math.floor(Date.now() / 1000);
@@ -152,18 +151,3 @@ export async function registerWithKeys(broker, keys, { id = `keys-${randomUUID()
   );
   return { client_id: id, redirect_uri: redirectUri };
 }
-
-/** Exchanges a token (RFC 8693 §2.1). `details` are `authorization_details`, not yet as text. */
-export function exchange(broker, app, token, { details, change = {}, headers } = {}) {
-  return postForm(`${broker.url}/token`, exchangeFields(app, token, { details, change }), headers);
-}
-
-export const exchangeFields = ({ client_id, client_secret }, token, { details, change = {} } = {}) => ({
-  grant_type: EXCHANGE,
-  subject_token: token,
-  subject_token_type: ACCESS_TOKEN,
-  client_id,
-  client_secret,
-  authorization_details: details && JSON.stringify(details),
-  ...change,
-});
