@@ -21,6 +21,11 @@ const child = (token, options) => narrowed(broker, app, token, options);
 const works = async (token) => assert.equal((await chat(broker, token)).status, 200);
 const isOver = async (token) => assertOpenAiError(await chat(broker, token), 401, "invalid_token");
 const isWider = (answer) => assertOAuthError(answer, 400, "invalid_authorization_details");
+/** What the user does on the page of a grant: `pause` or `resume`. */
+const press = async (id, deed) => {
+  const { page } = await browser.get(`/grants/${id}`);
+  assert.equal((await browser.submit(page.form(`/grants/${id}/${deed}`))).status, 303);
+};
 const embeddings = (token) => call(broker, token, "/openai/v1/embeddings", { body: { model: "gpt-5-mini", input: "x" } });
 
 test("RFC 8693 §2.2.1: the answer has a new token and its type, no refresh token, and may not be kept", async () => {
@@ -261,10 +266,10 @@ test("the refresh of the app's token leaves its children alone", async () => {
 test("of a grant that the user paused children can be made, and can do nothing", async () => {
   const { access_token: token, grant_id: id } = await grant();
   const it = await child(token);
-  await browser.pause(id);
+  await press(id, "pause");
   const later = await child(token);
   for (const one of [it, later]) assertOpenAiError(await chat(broker, one), 403, "grant_paused");
-  await browser.resume(id);
+  await press(id, "resume");
   for (const one of [it, later]) await works(one);
 });
 
