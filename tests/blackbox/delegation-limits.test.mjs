@@ -10,7 +10,8 @@ const { broker, browser, standin } = await startWorld();
 const app = await browser.register({ name: "Server app", type: "confidential" });
 const NARROW = { type: "ai_access", provider: "openai", models: ["gpt-5-mini"], capabilities: ["chat"] };
 
-const grant = async (limits) => (await browser.grant(app, { details: [...DETAILS, { type: "ai_limits", ...limits }], money: true })).access_token;
+const grant = async (limits) =>
+  (await browser.grant(app, { details: [...DETAILS, { type: "ai_limits", ...limits }], money: true })).access_token;
 const child = (token, limits, entry = {}) =>
   narrowed(broker, app, token, { details: [{ ...NARROW, ...entry }, ...(limits ? [{ type: "ai_limits", ...limits }] : [])] });
 const usage = (token) => usageOf(broker, app, token);

@@ -33,7 +33,16 @@ test("RFC 7662 §2.2: an access token that is good is active, and says whose it 
   const { iss, sub, aud, client_id, exp, iat, jti, grant_id } = claims(grant.access_token);
   const { active, token_type, authorization_details: details, ...rest } = body;
   assert.deepEqual([active, token_type], [true, "Bearer"]);
-  const said = { iss: rest.iss, sub: rest.sub, aud: rest.aud, client_id: rest.client_id, exp: rest.exp, iat: rest.iat, jti: rest.jti, grant_id: rest.grant_id };
+  const said = {
+    iss: rest.iss,
+    sub: rest.sub,
+    aud: rest.aud,
+    client_id: rest.client_id,
+    exp: rest.exp,
+    iat: rest.iat,
+    jti: rest.jti,
+    grant_id: rest.grant_id,
+  };
   assert.deepEqual(said, { iss, sub, aud, client_id, exp, iat, jti, grant_id });
   assert.deepEqual(details, grant.authorization_details, "without limits there is no usage");
 });
@@ -70,7 +79,8 @@ test("RFC 7662 §4: of another client's tokens nothing is said", async () => {
 
 for (const [how, end] of Object.entries({
   "by its user on /grants": (grant) => browser.revoke(grant.grant_id),
-  "by its app": (grant) => postForm(`${broker.url}/revoke`, { token: grant.refresh_token, client_id: app.client_id, client_secret: app.client_secret }),
+  "by its app": (grant) =>
+    postForm(`${broker.url}/revoke`, { token: grant.refresh_token, client_id: app.client_id, client_secret: app.client_secret }),
 })) {
   test(`RFC 7662 §2.2: of a grant that was revoked ${how} nothing is said`, async () => {
     const grant = await browser.grant(app);
@@ -114,7 +124,9 @@ test("RFC 7662 §2.3: a client that does not authenticate is refused", async () 
   const { access_token: token } = await browser.grant(app);
   assertOAuthError(await introspect(token, { client_secret: undefined }), 401, "invalid_client");
   assertOAuthError(await introspect(token, { client_secret: other.client_secret }), 401, "invalid_client");
-  const answer = await fetch(`${broker.url}/introspect?token=${token}`, { headers: { authorization: basic(app.client_id, app.client_secret) } });
+  const answer = await fetch(`${broker.url}/introspect?token=${token}`, {
+    headers: { authorization: basic(app.client_id, app.client_secret) },
+  });
   assert.equal(answer.status, 405);
 });
 
@@ -202,7 +214,12 @@ test("what the user changes on the page of the grant is told at once", async () 
 
 test("a delegation has its own limits and what is left of them, and says that it is one", async () => {
   const { access_token: token } = await browser.grant(app, withLimits(undefined, { requests: 10 }));
-  const child = await narrowed(broker, app, token, { details: [{ ...NARROW, limits: { requests: 4 } }, { type: "ai_limits", requests: 5 }] });
+  const child = await narrowed(broker, app, token, {
+    details: [
+      { ...NARROW, limits: { requests: 4 } },
+      { type: "ai_limits", requests: 5 },
+    ],
+  });
   await chat(broker, child);
   await chat(broker, token);
   await until(async () => (await usage(token)).requests.used === 2, "both are booked");

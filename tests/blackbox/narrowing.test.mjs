@@ -2,7 +2,18 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DETAILS, assertAnthropicError, assertOAuthError, assertOpenAiError, call, chat, claims, messages, redeem, refresh } from "../support/flow.mjs";
+import {
+  DETAILS,
+  assertAnthropicError,
+  assertOAuthError,
+  assertOpenAiError,
+  call,
+  chat,
+  claims,
+  messages,
+  redeem,
+  refresh,
+} from "../support/flow.mjs";
 import { startWorld, useUp } from "../support/world.mjs";
 
 const { broker, browser, app } = await startWorld();
@@ -163,7 +174,10 @@ test("a narrowed token whose list does not fit into it is refused", async () => 
   const { refresh_token: token } = await browser.grant(app, { details: [{ ...OPENAI, models: ["*"] }] });
   // Less than the form may hold, and in base64 more than a token may.
   const models = (name) => Array.from({ length: 60 }, (_, i) => `${name}-${i}-${"x".repeat(100)}`);
-  const details = [{ ...NARROW, models: models("a") }, { ...NARROW, models: models("b") }];
+  const details = [
+    { ...NARROW, models: models("a") },
+    { ...NARROW, models: models("b") },
+  ];
   const answer = await refresh(broker, app, token, { authorization_details: JSON.stringify(details) });
   assertOAuthError(answer, 400, "invalid_authorization_details");
   assert.equal((await refresh(broker, app, token)).status, 200);
