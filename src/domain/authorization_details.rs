@@ -2,10 +2,16 @@
 //!
 //! Everything here reads what a stranger sent. What can't be enforced is refused, never ignored (RFC 9396 §5).
 
-use core::num::{NonZeroU32, NonZeroU64};
+use core::{
+    fmt,
+    num::{NonZeroU32, NonZeroU64},
+};
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
 
 use super::{
@@ -112,8 +118,25 @@ struct AccessEntry {
     models: Vec<ModelPattern>,
     #[serde(default)]
     capabilities: BTreeSet<Capability>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "from_object")]
     limits: AskedLimits,
+}
+
+/// Limits by their names: a list of values, which serde takes for a struct too, says nothing that a person could check.
+fn from_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AskedLimits, D::Error> {
+    struct Object;
+    impl<'de> Visitor<'de> for Object {
+        type Value = AskedLimits;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AskedLimits, A::Error> {
+            AskedLimits::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Object)
 }
 
 /// Limits as an app may write them.
@@ -419,6 +442,16 @@ mod tests {
     fn a_limit_of_zero_is_refused() {
         let json = ASKED.replace("\"requests\":1000", "\"requests\":0");
         assert!(matches!(refused(&json), DetailsError::Malformed { index: 0, .. }));
+    }
+
+    #[test]
+    fn limits_without_their_names_are_refused() {
+        for limits in ["[]", r#"["5.00",null,null,7,null,null]"#] {
+            let json = format!(
+                r#"[{{"type":"ai_access","provider":"openai","models":["*"],"capabilities":["chat"],"limits":{limits}}}]"#
+            );
+            assert!(matches!(refused(&json), DetailsError::Malformed { index: 0, .. }), "{limits}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
-// The first script of the Worker. It hands every request over to the wasm and adds one thing: nobody waits for a dead instance. A call
+// The first script of the Worker. It hands every request, and the hourly clean-up, over to the wasm and adds one thing: nobody waits for a dead instance. A call
 // whose instance died is answered here; its hold is on disk, or within what is set aside there, and is booked by the ledger's alarm.
 // Bodies that already stream pass inside the platform and go on.
 
 import Broker from "./broker.js";
 import { callUpstream, facts, respond } from "./calls.mjs";
+import { fetchDocument } from "./documents.mjs";
 import { orDead } from "./instance.mjs";
 import { command, commandSoon } from "./ledgers.mjs";
 import { verifySignature } from "./signatures.mjs";
@@ -12,7 +13,7 @@ import { metered, passing, withoutUsage } from "./streams.mjs";
 export { Ledger } from "./object.mjs";
 
 // What the wasm calls; see js.rs.
-globalThis.aipassport = { facts, command, commandSoon, callUpstream, respond, metered, passing, withoutUsage, verifySignature };
+globalThis.aipassport = { facts, command, commandSoon, callUpstream, respond, metered, passing, withoutUsage, verifySignature, fetchDocument };
 
 const failed = () => new Response("the broker failed\n", { status: 500, headers: { "cache-control": "no-store" } });
 
@@ -23,4 +24,6 @@ export default {
     context.waitUntil(answer);
     return answer;
   },
+  // The platform waits for it, and writes into its own log that it failed.
+  scheduled: (event, env, context) => orDead(new Broker(context, env).scheduled(event)),
 };

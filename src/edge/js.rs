@@ -64,6 +64,29 @@ extern "C" {
     #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = verifySignature)]
     pub fn verify_signature(algorithm: &str, jwk: &str, signing_input: &Uint8Array, signature: &Uint8Array) -> Promise;
 
+    /// Fetches JSON from an address that an app named; resolves to [`Document`], and never fails. See `documents.mjs`.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = fetchDocument)]
+    pub fn fetch_document(url: &str) -> Promise;
+
+    /// What came of it.
+    pub type Document;
+
+    /// Why it can't be used, if it can't.
+    #[wasm_bindgen(method, getter)]
+    pub fn trouble(this: &Document) -> Option<String>;
+
+    /// The HTTP status, where there was an answer.
+    #[wasm_bindgen(method, getter)]
+    pub fn status(this: &Document) -> u16;
+
+    /// Its header `Cache-Control`, or nothing.
+    #[wasm_bindgen(method, getter, js_name = cacheControl)]
+    pub fn cache_control(this: &Document) -> String;
+
+    /// What was read, where there is no trouble.
+    #[wasm_bindgen(method, getter)]
+    pub fn bytes(this: &Document) -> Uint8Array;
+
     /// A streamed answer on its way to the client, and what it says about its use.
     pub type Passing;
 

@@ -1,24 +1,26 @@
-//! The control plane's ports over the platform: D1, the ledgers, entropy.
+//! The control plane's ports over the platform: D1, the ledgers, rate limits, entropy.
 
 use std::sync::Arc;
 
 use worker::{Env, send::SendFuture};
 
-use super::{d1::Database, entropy, ledgers, signatures};
+use super::{d1::Database, documents, entropy, ledgers, signatures};
 use crate::{
     domain::{
         grant::Terms,
         id::{DelegationId, GrantId},
         jose::{SignatureFails, SignatureHolds, SignatureToCheck},
         ledger::{Change, Command, Delegate, Refusal, Reply, Snapshot},
+        oauth::{client_metadata::FetchError, remote_address::RemoteAddress},
     },
-    web::ports::{self, StoreError},
+    web::ports::{self, Fetched, StoreError},
 };
 
 /// Everything that [`ports::Ports`] asks for.
 #[derive(Clone, Debug)]
 pub struct EdgePorts {
     pub(super) database: Arc<Database>,
+    pub(super) env: Env,
 }
 
 impl EdgePorts {
@@ -27,7 +29,7 @@ impl EdgePorts {
     /// # Errors
     /// A binding that `wrangler.toml` should have and doesn't.
     pub fn new(env: &Env) -> worker::Result<Self> {
-        Ok(Self { database: Arc::new(Database::new(env)?) })
+        Ok(Self { database: Arc::new(Database::new(env)?), env: env.clone() })
     }
 
     async fn read(&self, id: &GrantId) -> Result<Snapshot, StoreError> {
@@ -93,6 +95,16 @@ impl ports::Ledgers for EdgePorts {
 impl ports::Signatures for EdgePorts {
     async fn verify_signature(&self, to_check: &SignatureToCheck<'_>) -> Result<SignatureHolds, SignatureFails> {
         SendFuture::new(signatures::holds(to_check)).await
+    }
+}
+
+impl ports::Documents for EdgePorts {
+    async fn fetch_document(&self, address: &RemoteAddress) -> Result<Fetched, FetchError> {
+        SendFuture::new(documents::fetch(address)).await
+    }
+
+    async fn fetch_jwks(&self, address: &RemoteAddress) -> Result<String, FetchError> {
+        SendFuture::new(documents::key_set(address)).await
     }
 }
 

@@ -8,6 +8,8 @@
 //! | `ISSUER` | variable | the broker's origin; without it, the origin that the request came to |
 //! | `OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL` | variable | where the provider's API is, when it isn't its own |
 //! | `PRICES` | variable | JSON list of prices that are added to the built-in ones or replace them; docs/prices.md |
+//! | `DYNAMIC_REGISTRATION`, `CLIENT_DOCUMENTS` | variable | `on` or `off`: whether apps may register themselves, or be known by a document; on |
+//! | `CLIENT_DOCUMENTS_FROM_LOOPBACK` | variable | `on`: documents and key sets may lie on this machine; heeded only where `ISSUER` does too |
 //! | `UPSTREAM_TIMEOUT_SECONDS` | variable | until a provider begins to answer; 600 |
 //! | `HOLD_TTL_SECONDS` | variable | until a call that nobody settled is booked at its bound; 900 |
 //! | `LEDGER_AHEAD_CALLS` | variable | calls that a ledger sets room aside for in one write; 8, and 0 writes each |
@@ -21,14 +23,14 @@ use worker::Env;
 use crate::{
     domain::{
         access_token::{KeySetError, SigningKeys},
-        oauth::{dpop::Nonces, mac::MacKey, redirect_uri::is_loopback},
+        oauth::{dpop::Nonces, mac::MacKey, redirect_uri::is_loopback, remote_address::Reach},
         permission::Provider,
     },
     gateway::{
         dialect,
         prices::{PriceBook, PriceError},
     },
-    web,
+    web::{self, RegistrationPolicy},
 };
 
 const DEFAULT_UPSTREAM_TIMEOUT_SECONDS: u64 = 600;
@@ -51,6 +53,7 @@ pub struct Settings {
     /// For `DPoP` proofs.
     pub nonces: Nonces,
     upstreams: BTreeMap<Provider, Upstream>,
+    registration: RegistrationPolicy,
     /// What models cost.
     pub prices: PriceBook,
     /// Seconds until a provider begins to answer.
@@ -94,6 +97,9 @@ pub enum SettingsError {
     /// `PRICES` can't be read.
     #[error("PRICES: {0}")]
     Prices(#[from] PriceError),
+    /// A variable is neither on nor off.
+    #[error("{0} is neither on nor off")]
+    NotASwitch(&'static str),
     /// A variable isn't a number in its range.
     #[error("{0} is not a number from 0 to {1}")]
     NotACount(&'static str, u32),
@@ -134,6 +140,13 @@ impl Settings {
             },
         };
         let address = |name| get(name).map(|text| address(&text).ok_or(SettingsError::NotAnAddress(name))).transpose();
+        let switch = |name, default| match get(name).as_deref() {
+            None => Ok(default),
+            Some("on") => Ok(true),
+            Some("off") => Ok(false),
+            Some(_) => Err(SettingsError::NotASwitch(name)),
+        };
+        let issuer = get("ISSUER").map(|text| origin(&text).ok_or(SettingsError::NotAnOrigin)).transpose()?;
         let mut upstreams = BTreeMap::new();
         for provider in Provider::ALL {
             let (key, base_url) = match provider {
@@ -151,8 +164,18 @@ impl Settings {
         };
         Ok(Self {
             prices,
-            issuer: get("ISSUER").map(|text| origin(&text).ok_or(SettingsError::NotAnOrigin)).transpose()?,
             nonces: Nonces::new(mac_key("COOKIE_KEY")?),
+            registration: RegistrationPolicy {
+                is_dynamic: switch("DYNAMIC_REGISTRATION", true)?,
+                takes_documents: switch("CLIENT_DOCUMENTS", true)?,
+                // What a request says of where it came to doesn't open this machine to anybody.
+                reach: if switch("CLIENT_DOCUMENTS_FROM_LOOPBACK", false)? && is_at_home(issuer.as_deref()) {
+                    Reach::LoopbackToo
+                } else {
+                    Reach::Public
+                },
+            },
+            issuer,
             cookie_key: mac_key("COOKIE_KEY")?,
             sign_in_key: mac_key("SIGN_IN_KEY")?,
             signing_keys: Arc::new(SigningKeys::from_jwk_set(&signing_keys)?),
@@ -190,6 +213,7 @@ impl Settings {
             sign_in_key: self.sign_in_key.clone(),
             signing_keys: Arc::clone(&self.signing_keys),
             providers: self.upstreams.keys().copied().collect(),
+            registration: self.registration,
         }
     }
 }
@@ -199,6 +223,10 @@ fn origin(text: &str) -> Option<String> {
     let url = Url::parse(&address(text)?).ok()?;
     let is_secret = url.scheme() == "https" || is_loopback(&url);
     (url.path() == "/" && is_secret).then(|| url.origin().ascii_serialization())
+}
+
+fn is_at_home(issuer: Option<&str>) -> bool {
+    issuer.and_then(|issuer| Url::parse(issuer).ok()).is_some_and(|url| is_loopback(&url))
 }
 
 fn address(text: &str) -> Option<String> {
@@ -281,6 +309,33 @@ mod tests {
             let error = with("HOLD_TTL_SECONDS", Some(seconds)).err();
             assert_eq!(error, Some(SettingsError::NotSeconds("HOLD_TTL_SECONDS")));
         }
+    }
+
+    #[test]
+    fn documents_lie_on_this_machine_only_where_the_issuer_does() {
+        let reach = |issuer: Option<&'static str>, from_loopback: &'static str| {
+            let read = |name: &str| match name {
+                "ISSUER" => issuer.map(str::to_owned),
+                "CLIENT_DOCUMENTS_FROM_LOOPBACK" => Some(from_loopback.to_owned()),
+                _ => complete(name),
+            };
+            Settings::read(read).unwrap().for_web("http://localhost:8787").registration.reach
+        };
+        assert_eq!(reach(Some("http://localhost:8787"), "on"), Reach::LoopbackToo);
+        assert_eq!(reach(Some("http://localhost:8787"), "off"), Reach::Public);
+        assert_eq!(reach(Some("https://broker.example"), "on"), Reach::Public);
+        assert_eq!(reach(None, "on"), Reach::Public, "the name that a request came to proves nothing");
+    }
+
+    #[test]
+    fn a_switch_is_on_or_off() {
+        assert!(
+            with("", None).unwrap().registration.is_dynamic && with("", None).unwrap().registration.takes_documents
+        );
+        assert!(!with("DYNAMIC_REGISTRATION", Some("off")).unwrap().registration.is_dynamic);
+        assert!(!with("CLIENT_DOCUMENTS", Some("off")).unwrap().registration.takes_documents);
+        let error = with("CLIENT_DOCUMENTS", Some("no")).err();
+        assert_eq!(error, Some(SettingsError::NotASwitch("CLIENT_DOCUMENTS")));
     }
 
     #[test]

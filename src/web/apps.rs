@@ -1,4 +1,4 @@
-//! `/apps`: the apps that may ask for grants, registered by hand.
+//! `/apps`: the apps that may ask for grants. Here they are registered by hand; its operator sees those that came by themselves, too.
 
 use askama::Template;
 use axum::{
@@ -6,12 +6,13 @@ use axum::{
     extract::{Path, RawQuery, State},
     http::{Response, StatusCode},
 };
+use url::form_urlencoded;
 
 use super::{
+    clients::{Removal, remove},
     format::Moment,
     page::{Trouble, html, see_other},
-    ports::{Ports, Role, Write},
-    revoke::end_grant,
+    ports::{Ports, Role},
     session::{OwnForm, SignedIn},
     state::AppState,
     visitor::Visitor,
@@ -20,19 +21,17 @@ use crate::domain::{
     access_token::SigningAlgorithm,
     id::ClientId,
     oauth::{
-        client::{Client, ClientAuth, ClientKind, GrantType},
+        client::{Client, ClientAuth, ClientKeys, ClientKind, GrantType},
+        client_metadata::{MetadataError, client_keys},
         params::Params,
         registration::{MAX_HOME_PAGE_BYTES, MAX_NAME_CHARS, Registration, RegistrationErrors},
+        remote_address::Reach,
     },
     secret::{ClientSecret, Secret},
 };
 
 /// Most apps on the page.
 const MAX_APPS: u32 = 200;
-/// Grants that are revoked in one go when an app is deleted; then the database is asked for more.
-const REVOKE_BATCH: u32 = 50;
-/// The platform bounds what one request may do; whoever has more presses the button again.
-const MAX_REVOKE_BATCHES: u32 = 8;
 
 #[derive(Template)]
 #[template(path = "apps.html")]
@@ -42,6 +41,8 @@ struct AppsPage {
     /// The app that was registered a moment ago.
     just_registered: Option<String>,
     just_deleted: bool,
+    /// Whether apps come that nobody registered.
+    takes_strangers: bool,
     form: FormView,
 }
 
@@ -50,10 +51,34 @@ struct AppView {
     name: String,
     home_page: Option<String>,
     redirect_uris: Vec<String>,
-    is_confidential: bool,
+    /// How it proves who it is, in a word.
+    tag: &'static str,
+    /// How the broker came to know it, where nobody registered it by hand.
+    came_by: Option<&'static str>,
+    /// How its day is called.
+    since: &'static str,
     created: Moment,
-    /// Brought along by the deployment.
-    is_built_in: bool,
+    /// Where its form to delete it goes.
+    delete_path: String,
+}
+
+/// What the form says that an app is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum AppType {
+    #[default]
+    Public,
+    Confidential,
+    Signing,
+}
+
+impl AppType {
+    fn of(params: &Params) -> Self {
+        match params.field("client_type") {
+            "confidential" => Self::Confidential,
+            "private_key_jwt" => Self::Signing,
+            _ => Self::Public,
+        }
+    }
 }
 
 /// The form as it was filled in, and what was wrong with it.
@@ -62,14 +87,25 @@ struct FormView {
     name: String,
     home_page: String,
     redirect_uris: String,
-    is_confidential: bool,
+    kind: AppType,
+    jwks: String,
+    jwks_uri: String,
+    requires_par: bool,
+    requires_dpop: bool,
     errors: RegistrationErrors,
+    /// About the keys.
+    wrong_keys: Option<String>,
 }
 
 impl FormView {
     /// A form that is wrong stands first on the page, or its errors are below the fold.
     fn is_refused(&self) -> bool {
-        self.errors != RegistrationErrors::default()
+        self.errors != RegistrationErrors::default() || self.wrong_keys.is_some()
+    }
+
+    /// Whether something stands in the part that is folded away.
+    fn says_more(&self) -> bool {
+        self.kind == AppType::Signing || self.requires_par || self.requires_dpop
     }
 }
 
@@ -106,20 +142,35 @@ pub async fn list<P: Ports>(
 /// The database can't answer. A form that is wrong is shown again, with 400.
 pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params } = form;
-    let filled_in = |errors| FormView {
+    let kind = AppType::of(&params);
+    let filled_in = |errors, wrong_keys| FormView {
         name: params.field("name").to_owned(),
         home_page: params.field("home_page").to_owned(),
         redirect_uris: params.field("redirect_uris").to_owned(),
-        is_confidential: params.field("client_type") == "confidential",
+        kind,
+        jwks: params.field("jwks").to_owned(),
+        jwks_uri: params.field("jwks_uri").to_owned(),
+        requires_par: is_ticked(&params, "requires_par"),
+        requires_dpop: is_ticked(&params, "requires_dpop"),
         errors,
+        wrong_keys,
     };
     let parsed = Registration::parse(params.field("name"), params.field("home_page"), params.field("redirect_uris"));
-    let registration = match parsed {
-        Ok(registration) => registration,
-        Err(errors) => return Ok(html(StatusCode::BAD_REQUEST, &page(&state, visitor, filled_in(errors)).await?)),
+    let keys = (kind == AppType::Signing).then(|| read_keys(&params, state.config.registration.reach)).transpose();
+    let (registration, keys) = match (parsed, keys) {
+        (Ok(registration), Ok(keys)) => (registration, keys),
+        (parsed, keys) => {
+            let form = filled_in(parsed.err().unwrap_or_default(), keys.err().map(|error| error.to_string()));
+            return Ok(html(StatusCode::BAD_REQUEST, &page(&state, visitor, form).await?));
+        }
     };
-    let secret = (params.field("client_type") == "confidential")
-        .then(|| Secret::<ClientSecret>::from_entropy(&state.ports.entropy32()));
+    let secret =
+        (kind == AppType::Confidential).then(|| Secret::<ClientSecret>::from_entropy(&state.ports.entropy32()));
+    let auth = match (&secret, keys) {
+        (Some(secret), _) => ClientAuth::Confidential(secret.hash()),
+        (None, Some(keys)) => ClientAuth::PrivateKey(keys),
+        (None, None) => ClientAuth::Public,
+    };
     let client = Client {
         id: ClientId::from_entropy(state.ports.entropy16()),
         kind: ClientKind::Registered(Some(visitor.user.id.clone())),
@@ -127,10 +178,11 @@ pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm)
         home_page: Some(registration.home_page),
         logo_uri: None,
         redirect_uris: registration.redirect_uris,
-        auth: secret.as_ref().map_or(ClientAuth::Public, |secret| ClientAuth::Confidential(secret.hash())),
+        auth,
+        prefers_secret_in_body: false,
         grant_types: GrantType::ALL.into(),
-        requires_par: false,
-        requires_dpop: false,
+        requires_par: is_ticked(&params, "requires_par"),
+        requires_dpop: is_ticked(&params, "requires_dpop"),
         access_token_alg: SigningAlgorithm::EdDSA,
         created_at: state.now,
     };
@@ -158,27 +210,25 @@ pub async fn delete<P: Ports>(
     let id: ClientId = id.parse().map_err(|_| Trouble::not_found())?;
     let client = state.ports.find_client(&id).await?;
     client.filter(|client| may_manage(&form.visitor, client)).ok_or_else(Trouble::not_found)?;
-    end_grants(&state, &id).await?;
-    if state.ports.delete_client(&id).await? == Write::Lost {
-        return Err(Trouble::not_found());
+    match remove(&state, &id).await? {
+        Removal::Done => {}
+        Removal::Gone => return Err(Trouble::not_found()),
+        Removal::MoreToDo => {
+            let text = "This app has very many grants, and not all of them are revoked yet. Delete it again to go on.";
+            let trouble = Trouble::new(StatusCode::CONFLICT, "Not done yet", text);
+            return Err(trouble.with_way_on("/apps", "Back to the apps"));
+        }
     }
-    // What was allowed between the two; from here on nothing can be.
-    end_grants(&state, &id).await?;
     Ok(see_other("/apps?done=deleted"))
 }
 
-async fn end_grants<P: Ports>(state: &AppState<P>, id: &ClientId) -> Result<(), Trouble> {
-    for _ in 0..MAX_REVOKE_BATCHES {
-        let grants = state.ports.list_active_grants_of_client(id, state.now, REVOKE_BATCH).await?;
-        if grants.is_empty() {
-            return Ok(());
-        }
-        for grant in &grants {
-            end_grant(state, grant).await?;
-        }
-    }
-    let text = "This app has very many grants, and not all of them are revoked yet. Delete it again to go on.";
-    Err(Trouble::new(StatusCode::CONFLICT, "Not done yet", text).with_way_on("/apps", "Back to the apps"))
+fn is_ticked(params: &Params, name: &str) -> bool {
+    !params.field(name).is_empty()
+}
+
+fn read_keys(params: &Params, reach: Reach) -> Result<ClientKeys, MetadataError> {
+    let text = |name| Some(params.field(name).trim()).filter(|text| !text.is_empty());
+    client_keys(text("jwks"), text("jwks_uri"), reach)
 }
 
 fn may_manage(visitor: &Visitor, client: &Client) -> bool {
@@ -189,17 +239,32 @@ async fn page<P: Ports>(state: &AppState<P>, visitor: Visitor, form: FormView) -
     let owner = (visitor.user.role != Role::Operator).then_some(&visitor.user.id);
     let clients = state.ports.list_clients(owner, MAX_APPS).await?;
     let apps = clients.into_iter().map(|client| AppView::new(client, state)).collect();
-    Ok(AppsPage { visitor: Some(visitor), apps, just_registered: None, just_deleted: false, form })
+    let policy = state.config.registration;
+    let takes_strangers = policy.is_dynamic || policy.takes_documents;
+    Ok(AppsPage { visitor: Some(visitor), apps, just_registered: None, just_deleted: false, takes_strangers, form })
 }
 
 impl AppView {
     fn new<P: Ports>(client: Client, state: &AppState<P>) -> Self {
+        let (came_by, since) = match &client.kind {
+            ClientKind::Registered(Some(_)) => (None, "Registered"),
+            ClientKind::Registered(None) => (None, "Added"),
+            ClientKind::Dynamic(_) => (Some("registered itself"), "Registered"),
+            ClientKind::Document { .. } => (Some("known by its document"), "First seen"),
+        };
+        let id: String = form_urlencoded::byte_serialize(client.id.as_str().as_bytes()).collect();
         Self {
+            tag: match &client.auth {
+                ClientAuth::Public => "public",
+                ClientAuth::Confidential(_) => "confidential",
+                ClientAuth::PrivateKey(_) => "signs with a key",
+            },
+            came_by,
+            since,
+            delete_path: format!("/apps/{id}/delete"),
             client_id: client.id.to_string(),
-            is_confidential: client.auth != ClientAuth::Public,
             redirect_uris: client.redirect_uris.iter().map(ToString::to_string).collect(),
             created: Moment::new(client.created_at, state.now),
-            is_built_in: client.kind == ClientKind::Registered(None),
             name: client.name,
             home_page: client.home_page,
         }

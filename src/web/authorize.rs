@@ -11,6 +11,7 @@ use axum::{
 
 use super::{
     answer::deliver,
+    clients::{self, Asks, Unresolved},
     consent,
     page::Trouble,
     ports::{Ports, Write},
@@ -51,6 +52,9 @@ pub async fn show<P: Ports>(
     let query = query.unwrap_or_default();
     let returned = Returned::read(&query);
     let params = read_query(returned.query).map_err(unproven)?;
+    if visitor.is_none() && makes_us_read(&state, &params).await? {
+        return Ok(sign_in::ask_for_app(&state.config, None, &format!("/authorize?{}", returned.query)));
+    }
     let found = match PushedReference::find(&params).map_err(unproven)? {
         Some(reference) => pushed(&state, reference).await?,
         None => match in_query(&state, params).await? {
@@ -71,10 +75,18 @@ pub async fn show<P: Ports>(
     }
 }
 
+/// Whether the client's document would have to be read: for a person without a session it isn't.
+async fn makes_us_read<P: Ports>(state: &AppState<P>, params: &Params) -> Result<bool, Trouble> {
+    match params.get("client_id").ok().flatten().and_then(|text| text.parse().ok()) {
+        None => Ok(false),
+        Some(client_id) => Ok(clients::must_be_read(state, &client_id).await?),
+    }
+}
+
 /// The request that stands in the query.
 async fn in_query<P: Ports>(state: &AppState<P>, params: Params) -> Result<Result<Found, RedirectError>, Trouble> {
     let asked = AuthorizationQuery::read(params, Way::Browser).map_err(unproven)?;
-    let client = state.ports.find_client(&asked.client_id).await?;
+    let client = clients::resolve(state, &asked.client_id, Asks::Person).await?;
     let proven = asked.prove(client.as_ref()).map_err(unproven)?;
     let client = client.ok_or_else(|| unproven(LocalError::UnknownClient))?;
     Ok(proven.request(&state.config.issuer).map(|request| Found { client, request, pushed: None }))
@@ -82,7 +94,7 @@ async fn in_query<P: Ports>(state: &AppState<P>, params: Params) -> Result<Resul
 
 /// The request that was pushed. Whose it is, and whether its redirect URI still is the client's, is asked again: the client may have changed.
 async fn pushed<P: Ports>(state: &AppState<P>, reference: PushedReference) -> Result<Found, Trouble> {
-    let client = state.ports.find_client(&reference.client_id).await?;
+    let client = clients::resolve(state, &reference.client_id, Asks::Person).await?;
     let client = client.ok_or_else(|| unproven(LocalError::UnknownClient))?;
     let row = state.ports.find_pushed_request(&reference.handle.hash()).await?;
     let row = row.filter(|row| row.is_open_to(&client.id, state.now)).ok_or_else(over)?;
@@ -138,4 +150,18 @@ fn over() -> Trouble {
     let text = "It was opened before, took too long, or is another app's: the app's link works once, for a short time. Nothing was \
                 allowed. Go back to the app and connect again.";
     Trouble::new(StatusCode::BAD_REQUEST, "This request is no longer open", text).with_detail("request_uri")
+}
+
+impl From<Unresolved> for Trouble {
+    fn from(error: Unresolved) -> Self {
+        let error = match error {
+            Unresolved::Store(error) => return error.into(),
+            Unresolved::Document(error) => error,
+        };
+        let text = format!(
+            "The app says who it is at its own address, and what lies there can not be used: {error}. Nothing was allowed. Only \
+             whoever makes the app can put this right."
+        );
+        Self::new(StatusCode::BAD_REQUEST, "This app can not be identified", text).with_detail(format!("{error:?}"))
+    }
 }

@@ -6,20 +6,28 @@ use axum::{
 };
 
 use super::{
+    clients::{Asks, Unresolved, keys_of, resolve},
     oauth_response::{EndpointError, form},
     ports::{Ports, Write},
+    rate_limit::client_may_go_on,
     state::AppState,
 };
-use crate::domain::{
-    jose::JwkSet,
-    oauth::{
-        client::{Client, ClientAuth, ClientKeys},
-        client_assertion::{self, ClientAssertion},
-        error::TokenError,
-        params::Params,
-        token_request::Credentials,
-    },
+use crate::domain::oauth::{
+    client::Client,
+    client_assertion::{self, ClientAssertion},
+    error::TokenError,
+    params::Params,
+    token_request::Credentials,
 };
+
+impl From<Unresolved> for EndpointError {
+    fn from(error: Unresolved) -> Self {
+        match error {
+            Unresolved::Store(error) => Self::Store(error),
+            Unresolved::Document(error) => Self::Refused(TokenError::Document(error)),
+        }
+    }
+}
 
 /// A form, and the client that proved that it sent it.
 #[derive(Debug)]
@@ -40,7 +48,10 @@ pub async fn authenticated_form<P: Ports>(state: &AppState<P>, request: Request)
     let (headers, params) = form(request).await?;
     let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     match authenticate(state, authorization, &params).await {
-        Ok(client) => Ok(Caller { client, params, headers }),
+        Ok(client) => {
+            client_may_go_on(&state.ports, &client).await?;
+            Ok(Caller { client, params, headers })
+        }
         Err(EndpointError::Refused(error)) if authorization.is_some() => {
             Err(EndpointError::RefusedWithChallenge(error))
         }
@@ -64,7 +75,7 @@ async fn authenticate<P: Ports>(
         return by_assertion(state, assertion, get("client_id")?).await;
     }
     let credentials = Credentials::from_request(authorization, params)?;
-    let client = state.ports.find_client(&credentials.client_id).await?;
+    let client = resolve(state, &credentials.client_id, Asks::Program).await?;
     Ok(credentials.authenticate(client)?)
 }
 
@@ -79,8 +90,9 @@ async fn by_assertion<P: Ports>(
     if client_id.is_some_and(|client_id| client_id != claimed.as_str()) {
         return Err(TokenError::TwoAuthentications.into());
     }
-    let client = state.ports.find_client(&claimed).await?.ok_or(TokenError::UnknownClient)?;
-    let unverified = assertion.signed_with(&keys_of(&client)?).map_err(TokenError::from)?;
+    let client = resolve(state, &claimed, Asks::Program).await?.ok_or(TokenError::UnknownClient)?;
+    let keys = keys_of(state, &client).await.map_err(|error| TokenError::ClientKeys(error.to_string()))?;
+    let unverified = assertion.signed_with(&keys).map_err(TokenError::from)?;
     let holds = state.ports.verify_signature(&unverified.signature()).await;
     let signed = holds
         .and_then(|holds| unverified.verified(&holds))
@@ -90,15 +102,5 @@ async fn by_assertion<P: Ports>(
     match state.ports.use_id(&proven.id, proven.expires_at).await? {
         Write::Won => Ok(client),
         Write::Lost => Err(TokenError::AssertionReplayed.into()),
-    }
-}
-
-fn keys_of(client: &Client) -> Result<JwkSet, EndpointError> {
-    match &client.auth {
-        ClientAuth::PrivateKey(ClientKeys::Inline(json)) => {
-            JwkSet::parse(json).map_err(|error| TokenError::ClientKeys(error.to_string()).into())
-        }
-        ClientAuth::PrivateKey(ClientKeys::Uri(_)) => Err(TokenError::ClientKeys("jwks_uri".to_owned()).into()),
-        ClientAuth::Public | ClientAuth::Confidential(_) => Err(TokenError::UnexpectedSecret.into()),
     }
 }

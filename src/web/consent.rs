@@ -13,7 +13,7 @@ use axum::{
 
 use super::{
     answer::deliver,
-    consent_form::{self, ConsentView, DestinationView},
+    consent_form::{self, ConsentView, DestinationView, OriginView},
     page::{Trouble, html, policy_with_form_action, see_other},
     ports::{Decided, NewAnswer, Ports},
     session::OwnForm,
@@ -65,7 +65,7 @@ pub async fn show<P: Ports>(
         decision: None,
     };
     state.ports.insert_authorization_request(&handle.hash(), &pending, state.now).await?;
-    let view = ConsentView::new(client, &pending, &state.config, None);
+    let view = ConsentView::new(client, &pending, (&state.config, &visitor.user.id), None);
     Ok(page(StatusCode::OK, visitor, &handle, &pending, view))
 }
 
@@ -107,7 +107,8 @@ pub async fn decide<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -
             match choice.and_then(|choice| Ok(requested.narrow(&choice, state.now)?)) {
                 Ok(terms) => allow(&state, &visitor, &handle, &pending, &client, terms).await,
                 Err(error) => {
-                    let view = ConsentView::new(&client, &pending, &state.config, Some((&params, &error)));
+                    let view =
+                        ConsentView::new(&client, &pending, (&state.config, &visitor.user.id), Some((&params, &error)));
                     Ok(page(StatusCode::BAD_REQUEST, visitor, &handle, &pending, view))
                 }
             }

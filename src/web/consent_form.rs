@@ -16,12 +16,14 @@ use super::{
 use crate::domain::{
     authorization_details::Requested,
     consent::{Choice, ChoiceError, DEFAULT_LIFETIME_SECONDS, LIFETIMES_SECONDS, PermissionChoice},
+    id::UserId,
     limits::Limits,
     oauth::{
         authorization_request::{Asked, PendingRequest},
-        client::Client,
+        client::{Client, ClientKind},
         params::Params,
         redirect_uri::Destination,
+        remote_address::RemoteAddress,
     },
     permission::Permission,
 };
@@ -90,6 +92,8 @@ pub struct ConsentView {
     pub app: String,
     /// As its developer wrote it.
     pub home_page: Option<String>,
+    /// How the broker came to know the app, and so what of it is true.
+    pub origin: OriginView,
     /// Where the answer goes.
     pub destination: DestinationView,
     /// What is asked, per provider.
@@ -100,6 +104,28 @@ pub struct ConsentView {
     pub lifetimes: Vec<LifetimeView>,
     /// What was wrong with the form as posted.
     pub error: Option<String>,
+}
+
+/// How the broker came to know the app.
+#[derive(Debug, PartialEq, Eq)]
+pub enum OriginView {
+    /// The deployment brought it along.
+    BuiltIn,
+    /// The person who is asked registered it.
+    ByYou,
+    /// Somebody else with an account here did.
+    BySomebody,
+    /// It registered itself.
+    Itself,
+    /// Its document says who it is.
+    Document {
+        /// Where that lies.
+        address: String,
+        /// Who is verified by that.
+        host: String,
+        /// Whether the answer goes to another site than that one.
+        leads_elsewhere: bool,
+    },
 }
 
 /// Where the answer goes.
@@ -166,7 +192,7 @@ impl ConsentView {
     pub fn new(
         client: &Client,
         pending: &PendingRequest,
-        config: &Config,
+        (config, person): (&Config, &UserId),
         posted: Option<(&Params, &FormError)>,
     ) -> Self {
         let form = posted.map(|(params, error)| Posted { params, wrong: error.field() });
@@ -175,6 +201,7 @@ impl ConsentView {
         Self {
             app: client.name.clone(),
             home_page: client.home_page.clone(),
+            origin: OriginView::of(client, &pending.asked, (config, person)),
             destination: match &pending.asked {
                 Asked::Redirect(request) => DestinationView::of(&request.redirect_uri),
                 Asked::Device { user_code, .. } => DestinationView::OtherDevice(user_code.to_string()),
@@ -193,6 +220,29 @@ impl ConsentView {
                 .map(|&seconds| LifetimeView { seconds, label: format::lifetime(seconds), chosen: seconds == life })
                 .collect(),
             error: posted.map(|(_, error)| error.to_string()),
+        }
+    }
+}
+
+impl OriginView {
+    fn of(client: &Client, asked: &Asked, (config, person): (&Config, &UserId)) -> Self {
+        match &client.kind {
+            ClientKind::Registered(None) => Self::BuiltIn,
+            ClientKind::Registered(Some(owner)) if owner == person => Self::ByYou,
+            ClientKind::Registered(Some(_)) => Self::BySomebody,
+            ClientKind::Dynamic(_) => Self::Itself,
+            ClientKind::Document { .. } => {
+                let address = RemoteAddress::parse(client.id.as_str(), config.registration.reach);
+                Self::Document {
+                    host: address.as_ref().map_or_else(|_| client.id.to_string(), RemoteAddress::host),
+                    leads_elsewhere: match (asked, &address) {
+                        (Asked::Redirect(request), Ok(address)) => !address.is_same_origin(&request.redirect_uri),
+                        (Asked::Redirect(_), Err(_)) => true,
+                        (Asked::Device { .. }, _) => false,
+                    },
+                    address: client.id.to_string(),
+                }
+            }
         }
     }
 }

@@ -14,18 +14,24 @@
 //! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
 //! | `GET, POST /device` | RFC 8628 §3.3, on to consent | 200; 400, 401, 403, 429 |
 //! | `POST /device_authorization` | RFC 8628 §3.1 | 200; 400, 401, 413, 429 |
+//! | `POST /register`, `GET, PUT, DELETE /register/{client_id}` | RFC 7591, RFC 7592 | 200, 201, 204; 400, 401, 403, 413 |
 //! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
 //! | `GET /authorization-details.schema.json` | what an app may ask for | 200 |
+//! | `GET /.well-known/oauth-protected-resource`, `…/openai/v1`, `…/anthropic` | RFC 9728 | 200 |
+//! | `GET /developers` | how to connect an app | 200 |
 //! | `GET /health` | liveness | 200 |
 //!
-//! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405.
+//! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405. Who asks too often gets a
+//! 429 ([`rate_limit`]).
 
 mod answer;
 mod apps;
 mod authorize;
 mod client_auth;
+pub mod clients;
 mod consent;
 mod consent_form;
+mod developers;
 mod device;
 mod device_authorization;
 mod dpop;
@@ -41,6 +47,9 @@ mod oauth_response;
 mod page;
 mod par;
 pub mod ports;
+pub mod protected_resource;
+pub mod rate_limit;
+mod register;
 mod revoke;
 mod session;
 mod sign_in;
@@ -63,7 +72,7 @@ use url::Url;
 
 use ports::Ports;
 pub use session::{SESSION_COOKIE, cookie};
-pub use state::{AppState, Config, LogDetail};
+pub use state::{AppState, Config, LogDetail, RegistrationPolicy};
 
 use crate::domain::oauth::redirect_uri::is_loopback;
 
@@ -80,9 +89,11 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
+        .route(developers::PATH, get(developers::show::<P>))
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
         .route("/device", get(device::show::<P>).post(device::enter::<P>))
         .method_not_allowed_fallback(page::method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), rate_limit::for_people::<P>))
         .layer(from_fn_with_state(state.clone(), session::load::<P>))
         .layer(from_fn(page::private));
     let endpoints = Router::new()
@@ -91,12 +102,30 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/par", post(par::serve::<P>).options(oauth_response::preflight))
         .route("/device_authorization", post(device_authorization::serve::<P>).options(oauth_response::preflight))
         .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
+        .route("/register", post(register::create::<P>).options(register::preflight))
+        .route(
+            "/register/{client_id}",
+            get(register::show::<P>)
+                .put(register::replace::<P>)
+                .delete(register::delete::<P>)
+                .options(register::preflight),
+        )
         .route(
             "/.well-known/oauth-authorization-server",
             get(metadata::authorization_server::<P>).options(oauth_response::preflight),
         )
+        .route(protected_resource::PATH, get(protected_resource::broker::<P>).options(oauth_response::preflight))
+        .route(
+            "/.well-known/oauth-protected-resource/openai/v1",
+            get(protected_resource::openai::<P>).options(oauth_response::preflight),
+        )
+        .route(
+            "/.well-known/oauth-protected-resource/anthropic",
+            get(protected_resource::anthropic::<P>).options(oauth_response::preflight),
+        )
         .route("/jwks.json", get(metadata::jwks::<P>).options(oauth_response::preflight))
         .route(metadata::SCHEMA_PATH, get(metadata::schema).options(oauth_response::preflight))
+        .layer(from_fn_with_state(state.clone(), rate_limit::for_programs::<P>))
         .layer(from_fn(oauth_response::readable_from_any_origin));
     Router::new()
         .merge(pages)
@@ -126,18 +155,20 @@ pub fn unavailable(path: &str) -> Response<Body> {
 }
 
 fn is_for_programs(path: &str) -> bool {
-    matches!(
-        path,
-        "/token"
-            | "/par"
-            | "/device_authorization"
-            | "/introspect"
-            | "/revoke"
-            | "/jwks.json"
-            | "/.well-known/oauth-authorization-server"
-            | metadata::SCHEMA_PATH
-            | "/health"
-    )
+    path.starts_with("/register/")
+        || path.starts_with("/.well-known/")
+        || matches!(
+            path,
+            "/token"
+                | "/par"
+                | "/device_authorization"
+                | "/introspect"
+                | "/revoke"
+                | "/register"
+                | "/jwks.json"
+                | metadata::SCHEMA_PATH
+                | "/health"
+        )
 }
 
 #[cfg(test)]
@@ -154,6 +185,7 @@ mod tests {
             sign_in_key: MacKey::new([0; 32]),
             signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
             providers: std::collections::BTreeSet::new(),
+            registration: RegistrationPolicy::default(),
         };
         let there = same_page_at_home(&config, &Url::parse(asked).unwrap())?;
         Some(there.headers()["location"].to_str().unwrap().to_owned())

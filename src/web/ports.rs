@@ -11,6 +11,7 @@
 
 use core::future::Future;
 
+use super::rate_limit::Limit;
 use crate::domain::{
     grant::{Grant, Terms},
     id::{ClientId, DelegationId, GrantId, UserId},
@@ -20,9 +21,11 @@ use crate::domain::{
     oauth::{
         authorization_request::{AuthorizationRequest, PendingRequest},
         client::Client,
+        client_metadata::FetchError,
         code::{AuthorizationCodeRow, RefreshTokenRow},
         device::{DeviceCodeRow, Pace, UserCode},
         pushed_request::PushedRow,
+        remote_address::RemoteAddress,
         replay::ReplayId,
         sign_in_link::NonceHash,
     },
@@ -116,6 +119,23 @@ pub trait Clients {
 
     /// Stores a new app. Its id comes from 128 bits of entropy: a clash is a [`StoreError`].
     fn insert_client(&self, client: &Client) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Stores a client that registered itself, while fewer than `most` of its kind are there that nobody ever granted anything. Where there
+    /// are as many, those of them go first that are older than `unused_seconds`. [`Write::Lost`]: there are still too many.
+    fn insert_dynamic_client(
+        &self,
+        client: &Client,
+        most: u32,
+        unused_seconds: u64,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// Replaces what a client registered itself with, if its `registration_access_token` is still the one that it carries.
+    fn update_dynamic_client(&self, client: &Client) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// Keeps what a client metadata document says, in place of what it said before (`created_at` stays). Of the documents whose apps nobody
+    /// ever granted anything, `most` others are kept, the oldest go.
+    fn put_document_client(&self, client: &Client, most: u32) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Newest first, at most `limit`. `owner`: only theirs; `None`: every app.
     fn list_clients(
@@ -466,6 +486,32 @@ pub trait Signatures {
     ) -> impl Future<Output = Result<SignatureHolds, SignatureFails>> + Send;
 }
 
+/// What was fetched from an address that an app named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// JSON, by its content type; at most [`crate::domain::oauth::remote_address::MAX_FETCHED_BYTES`].
+    pub body: Vec<u8>,
+    /// Seconds for which it need not be fetched again.
+    pub fresh_for: u64,
+}
+
+/// What apps keep at addresses of their own. Each is fetched without any credential, in 3 seconds, and redirects are not followed.
+pub trait Documents {
+    /// A client metadata document.
+    fn fetch_document(&self, address: &RemoteAddress) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
+
+    /// A key set, as text. One that was fetched in the last five minutes is not fetched again.
+    fn fetch_jwks(&self, address: &RemoteAddress) -> impl Future<Output = Result<String, FetchError>> + Send;
+}
+
+/// The platform's count of who asks how often.
+pub trait RateLimits {
+    /// Counts one more for `key`; whether it is still within the limit.
+    ///
+    /// `Err`: the platform can't say, or the limit isn't set up. Then the answer to the caller is no.
+    fn is_within_limit(&self, limit: Limit, key: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
 /// The platform's random numbers. Each call gives fresh ones.
 pub trait Entropy {
     /// 256 bits, for secrets.
@@ -480,6 +526,9 @@ pub trait Store: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedI
 impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage> Store for T {}
 
 /// All of it. Cheap to clone: axum clones its state for each request.
-pub trait Ports: Store + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static {}
+pub trait Ports:
+    Store + Ledgers + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static
+{
+}
 
-impl<T: Store + Ledgers + Signatures + Entropy + Clone + Send + Sync + 'static> Ports for T {}
+impl<T: Store + Ledgers + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static> Ports for T {}

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::domain::{access_token::SigningKeys, oauth::mac::MacKey, permission::Provider, time::Timestamp};
+use crate::domain::{
+    access_token::SigningKeys,
+    oauth::{mac::MacKey, remote_address::Reach},
+    permission::Provider,
+    time::Timestamp,
+};
 
 /// What does not change between requests. `Debug` shows no key.
 #[derive(Debug)]
@@ -17,6 +22,19 @@ pub struct Config {
     pub signing_keys: Arc<SigningKeys>,
     /// Providers that have a key.
     pub providers: BTreeSet<Provider>,
+    /// How apps get known that nobody registered by hand.
+    pub registration: RegistrationPolicy,
+}
+
+/// How apps get known that nobody registered by hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegistrationPolicy {
+    /// They may register themselves (RFC 7591).
+    pub is_dynamic: bool,
+    /// A `client_id` may be the address of a client metadata document.
+    pub takes_documents: bool,
+    /// What is fetched of the addresses that apps name.
+    pub reach: Reach,
 }
 
 impl Config {

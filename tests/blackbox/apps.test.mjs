@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
 import { Browser, assertOpenAiError, authorizationRequest, chat, redeem } from "../support/flow.mjs";
 import { startWorld } from "../support/world.mjs";
@@ -37,6 +37,35 @@ test("a confidential app's secret is shown once and stored hashed", async () => 
   const { text } = await browser.get("/apps");
   assert.ok(text.includes(app.client_id));
   assert.ok(!text.includes(app.client_secret));
+});
+
+const row = async (name) => (await broker.sql("SELECT * FROM clients WHERE name = ?", name))[0];
+
+test("a signing app is registered with its public keys, or with their address", async () => {
+  const jwk = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
+  const signing = { client_type: "private_key_jwt" };
+  assert.equal((await attempt({ ...signing, name: "Signs", jwks: JSON.stringify({ keys: [jwk] }) })).status, 303);
+  const inline = await row("Signs");
+  assert.deepEqual([inline.token_endpoint_auth_method, JSON.parse(inline.jwks)], ["private_key_jwt", { keys: [jwk] }]);
+  assert.equal((await attempt({ ...signing, name: "Signs elsewhere", jwks_uri: "https://app.example/jwks.json" })).status, 303);
+  assert.equal((await row("Signs elsewhere")).jwks_uri, "https://app.example/jwks.json");
+});
+
+test("a signing app without keys, with a private one, or with keys on this machine is refused", async () => {
+  const jwk = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  const refused = { "": /needs jwks or jwks_uri/, [JSON.stringify({ keys: [jwk] })]: /private/ };
+  for (const [jwks, why] of Object.entries(refused)) {
+    assert.match((await isRefused({ client_type: "private_key_jwt", jwks })).text, why);
+  }
+  await isRefused({ client_type: "private_key_jwt", jwks_uri: "http://localhost:1/jwks.json" });
+});
+
+test("an app is bound to pushed requests and to tokens with a key where its form says so", async () => {
+  const { page } = await browser.get("/apps");
+  const form = page.form("/apps").fill({ name: "Bound", home_page: "https://app.example/", redirect_uris: "https://app.example/cb" });
+  await browser.submit(form.tick("requires_par").tick("requires_dpop"));
+  const bound = await row("Bound");
+  assert.deepEqual([bound.requires_par, bound.requires_dpop], [1, 1]);
 });
 
 test("the secret that is shown is the secret that works", async () => {

@@ -17,7 +17,7 @@ const accepts = new Ajv2020({ strict: true, strictTypes: false, strictRequired: 
 
 /** What the parser says, at the endpoint that answers with JSON. */
 async function parses(details) {
-  const { url } = authorizationRequest(broker, app, { details });
+  const { url } = authorizationRequest(broker, app, { change: { authorization_details: JSON.stringify(details) } });
   const { status, body } = await postForm(`${broker.url}/par`, url.searchParams);
   await broker.sql("DELETE FROM pushed_requests");
   if (status !== 201) assert.equal(body.error, "invalid_authorization_details", JSON.stringify(body));
@@ -88,6 +88,8 @@ const BAD = {
   "an unknown limit over all": overall({ wishes: 3 }),
   "models in limits over all": overall({ models: ["*"] }),
   "limits that are a list": [entry({ limits: [] })],
+  "limits without their names": [entry({ limits: ["5.00", null, null, 7, null, null] })],
+  "an entry without names": [["ai_access", "openai", ["*"], ["chat"], {}]],
   "money as a number": limited({ budget_usd: 5 }),
   "no money": limited({ budget_usd: "0.00" }),
   "negative money": limited({ budget_usd: "-1" }),

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http from "node:http";
+import path from "node:path";
 import { after, test } from "node:test";
+import { ROOT } from "../support/broker.mjs";
 import { launch, listen, picture, sidewaysScroll } from "../support/chromium.mjs";
 import { authorizationRequest, signInLink } from "../support/flow.mjs";
 import { startWorld } from "../support/world.mjs";
@@ -20,7 +22,7 @@ async function startApp(host) {
     let body = "";
     for await (const chunk of request) body += chunk;
     if (request.method === "POST") {
-      received.push({ path: request.url, headers: request.headers, fields: Object.fromEntries(new URLSearchParams(body)) });
+      received.push({ target: request.url, headers: request.headers, fields: Object.fromEntries(new URLSearchParams(body)) });
       return response.writeHead(303, { location: "/done" }).end();
     }
     response.writeHead(200, { "content-type": "text/html" }).end("<title>done</title><link rel=icon href=data:,><p>The app has it.");
@@ -36,6 +38,10 @@ async function signedIn(options) {
   const context = await chromium.newContext({ viewport: { width: 1200, height: 800 }, ...options });
   context.setDefaultTimeout(15_000);
   after(() => context.close());
+  // The platform serves these before the worker is asked.
+  await context.route(/\/(style\.css|icon\.svg|submit\.js)$/, (route) => {
+    return route.fulfill({ path: path.join(ROOT, "public", new URL(route.request().url()).pathname) });
+  });
   const page = await context.newPage();
   const complaints = listen(page);
   await page.goto(signInLink(broker));
@@ -56,8 +62,8 @@ for (const host of ["127.0.0.1", "::1"]) {
     await page.getByRole("button", { name: "Allow" }).click();
     await page.waitForURL(`${origin}/done`);
     assert.equal(received.length, 1, "posted once");
-    const [{ path, headers, fields }] = received;
-    assert.equal(path, "/cb");
+    const [{ target, headers, fields }] = received;
+    assert.equal(target, "/cb");
     assert.deepEqual(Object.keys(fields).sort(), ["code", "iss", "state"]);
     assert.deepEqual([fields.state, fields.iss], [STATE, broker.url]);
     assert.equal(headers.referer, undefined);

@@ -31,6 +31,8 @@ pub struct Client {
     pub grant_types: BTreeSet<GrantType>,
     /// How it proves who it is.
     pub auth: ClientAuth,
+    /// Which of the two ways its library sends the secret, as it said: in the body. Both are taken.
+    pub prefers_secret_in_body: bool,
     /// RFC 9126 §6: it may start a request at `/par` alone.
     pub requires_par: bool,
     /// RFC 9449 §5.2 (`dpop_bound_access_tokens`): its tokens are always bound to a key.
@@ -203,6 +205,9 @@ impl Client {
 #[cfg(test)]
 impl Client {
     /// Named `app`, with one redirect URI.
+    ///
+    /// # Panics
+    /// Never.
     #[must_use]
     pub fn example(auth: ClientAuth) -> Self {
         Self {
@@ -214,6 +219,7 @@ impl Client {
             redirect_uris: vec!["https://app.example/cb".parse().unwrap()],
             grant_types: GrantType::ALL.into(),
             auth,
+            prefers_secret_in_body: false,
             requires_par: false,
             requires_dpop: false,
             access_token_alg: SigningAlgorithm::EdDSA,

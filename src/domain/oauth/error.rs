@@ -4,6 +4,7 @@
 
 use super::{
     client_assertion::AssertionError,
+    client_metadata::DocumentError,
     device::{DeviceRequestError, PollError},
     dpop::DpopError,
     resource::InvalidTarget,
@@ -48,6 +49,12 @@ pub enum ErrorCode {
     ConsentRequired,
     /// OpenID Connect Core §3.1.2.6.
     RequestNotSupported,
+    /// RFC 7591 §3.2.2.
+    InvalidRedirectUri,
+    /// RFC 7591 §3.2.2.
+    InvalidClientMetadata,
+    /// RFC 6750 §3.1.
+    InvalidToken,
     /// The broker can't answer now.
     TemporarilyUnavailable,
     /// RFC 8628 §3.5: the user hasn't answered yet.
@@ -78,6 +85,9 @@ impl ErrorCode {
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::RequestNotSupported => "request_not_supported",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidToken => "invalid_token",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
@@ -87,7 +97,7 @@ impl ErrorCode {
 }
 
 /// Only the characters that RFC 6749 §5.2 allows in `error_description`.
-fn describe(text: &str) -> String {
+pub(super) fn describe(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '"' | '\\' => '\'',
@@ -356,6 +366,9 @@ pub enum TokenError {
     /// A client that signs assertions came without one.
     #[error("client authentication failed")]
     MissingAssertion,
+    /// Its client metadata document can't be used.
+    #[error("the client metadata document can not be used: {0}")]
+    Document(#[from] DocumentError),
     /// A secret from a public client, which has none.
     #[error("client authentication failed")]
     UnexpectedSecret,
@@ -499,6 +512,7 @@ impl TokenError {
             | Self::AssertionReplayed
             | Self::ClientKeys(_)
             | Self::PublicClient
+            | Self::Document(_)
             | Self::UnexpectedSecret => ErrorCode::InvalidClient,
             Self::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
             Self::UnknownCode

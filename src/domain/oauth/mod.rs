@@ -5,6 +5,7 @@
 pub mod authorization_request;
 pub mod client;
 pub mod client_assertion;
+pub mod client_metadata;
 pub mod code;
 pub mod csrf;
 pub mod device;
@@ -18,6 +19,7 @@ pub mod prompt;
 pub mod pushed_request;
 pub mod redirect_uri;
 pub mod registration;
+pub mod remote_address;
 pub mod replay;
 pub mod resource;
 pub mod sign_in_again;

@@ -53,7 +53,7 @@ impl Registration {
     }
 }
 
-fn parse_name(text: &str) -> Result<String, &'static str> {
+pub(super) fn parse_name(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
     if name.is_empty() {
         return Err("give the app a name that people recognise");
@@ -73,12 +73,15 @@ fn is_deceptive(c: char) -> bool {
         || matches!(c, '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-fn parse_home_page(text: &str) -> Result<String, &'static str> {
+pub(super) fn parse_home_page(text: &str) -> Result<String, &'static str> {
     const WRONG: &str = "write the whole address in ASCII, such as https://app.example";
     const TOO_LONG: &str = "an address has at most 512 bytes";
     let text = text.trim();
     if text.len() > MAX_HOME_PAGE_BYTES {
         return Err(TOO_LONG);
+    }
+    if !text.is_ascii() {
+        return Err(WRONG);
     }
     let url = Url::parse(text).map_err(|_| WRONG)?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {

@@ -2,13 +2,14 @@
 
 use serde::Deserialize;
 
-use super::{Database, Flag, Seconds, Value, from_json, to_json, unreadable, won};
+use super::{Database, Flag, Seconds, Statement, Value, from_json, to_json, unreadable, won};
 use crate::{
     domain::{
         access_token::SigningAlgorithm,
         id::{ClientId, UserId},
         oauth::client::{Client, ClientAuth, ClientKind},
         secret::SecretHash,
+        time::Timestamp,
     },
     edge::ports::EdgePorts,
     web::ports::{Clients, StoreError, Write},
@@ -17,6 +18,9 @@ use crate::{
 const COLUMNS: &str = "client_id, kind, name, home_page, logo_uri, redirect_uris, grant_types, token_endpoint_auth_method, \
                        secret_hash, jwks, jwks_uri, requires_par, requires_dpop, access_token_alg, owner_user_id, \
                        registration_token_hash, created_at, fresh_until";
+
+/// Nobody ever granted it anything.
+const UNUSED: &str = "NOT EXISTS (SELECT 1 FROM grants WHERE grants.client_id = clients.client_id)";
 
 #[derive(Deserialize)]
 struct Row {
@@ -60,6 +64,7 @@ impl TryFrom<Row> for Client {
             logo_uri: row.logo_uri,
             redirect_uris: from_json("clients.redirect_uris", &row.redirect_uris)?,
             grant_types: from_json("clients.grant_types", &row.grant_types)?,
+            prefers_secret_in_body: row.token_endpoint_auth_method == "client_secret_post",
             auth: ClientAuth::from_stored(&row.token_endpoint_auth_method, row.secret_hash, row.jwks, row.jwks_uri)
                 .ok_or_else(|| unreadable("clients.token_endpoint_auth_method"))?,
             requires_par: row.requires_par.into(),
@@ -84,6 +89,10 @@ impl Bound {
 
     fn values<'a>(&'a self, client: &'a Client) -> Vec<Value<'a>> {
         let (jwks, jwks_uri) = client.auth.keys();
+        let method = match &client.auth {
+            ClientAuth::Confidential(_) if client.prefers_secret_in_body => "client_secret_post",
+            auth => auth.method(),
+        };
         let (registration_token, fresh_until) = match &client.kind {
             ClientKind::Registered(_) => (None, Value::OptionalText(None)),
             ClientKind::Dynamic(hash) => (Some(hash.as_str()), Value::OptionalText(None)),
@@ -97,7 +106,7 @@ impl Bound {
             Value::OptionalText(client.logo_uri.as_deref()),
             Value::Text(&self.redirect_uris),
             Value::Text(&self.grant_types),
-            Value::Text(client.auth.method()),
+            Value::Text(method),
             Value::OptionalText(client.auth.secret_hash().map(SecretHash::as_str)),
             Value::OptionalText(jwks),
             Value::OptionalText(jwks_uri),
@@ -130,6 +139,57 @@ impl Clients for EdgePorts {
         let places = vec!["?"; values.len()].join(", ");
         let sql = format!("INSERT INTO clients ({COLUMNS}) VALUES ({places})");
         self.database.run((&sql, &values)).await.map(drop)
+    }
+
+    async fn insert_dynamic_client(
+        &self,
+        client: &Client,
+        most: u32,
+        unused_seconds: u64,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
+        let too_many = format!("(SELECT COUNT(*) FROM clients WHERE kind = 'dynamic' AND {UNUSED}) >= ?");
+        let make_room =
+            format!("DELETE FROM clients WHERE kind = 'dynamic' AND created_at < ? AND {UNUSED} AND {too_many}");
+        let old = Timestamp::from_seconds(now.seconds().saturating_sub(unused_seconds));
+        let bound = Bound::of(client)?;
+        let mut values = bound.values(client);
+        let places = vec!["?"; values.len()].join(", ");
+        let insert = format!("INSERT INTO clients ({COLUMNS}) SELECT {places} WHERE NOT {too_many}");
+        values.push(Value::Count(most));
+        let old_and_most = [Value::Time(old), Value::Count(most)];
+        let statements: [Statement<'_>; 2] = [(&make_room, &old_and_most), (&insert, &values)];
+        self.database.conditional_batch(&statements, 1).await
+    }
+
+    async fn update_dynamic_client(&self, client: &Client) -> Result<Write, StoreError> {
+        let bound = Bound::of(client)?;
+        let mut values = bound.values(client);
+        let places = vec!["?"; values.len()].join(", ");
+        let sql = format!(
+            "UPDATE clients SET ({COLUMNS}) = ({places}) WHERE client_id = ? AND kind = 'dynamic' AND registration_token_hash = ?"
+        );
+        let ClientKind::Dynamic(token) = &client.kind else { return Ok(Write::Lost) };
+        values.extend([Value::Text(client.id.as_str()), Value::Text(token.as_str())]);
+        self.database.run((&sql, &values)).await.map(won)
+    }
+
+    async fn put_document_client(&self, client: &Client, most: u32) -> Result<(), StoreError> {
+        let bound = Bound::of(client)?;
+        let values = bound.values(client);
+        let places = vec!["?"; values.len()].join(", ");
+        let columns = COLUMNS.split(", ").filter(|column| !matches!(*column, "client_id" | "kind" | "created_at"));
+        let changes: Vec<String> = columns.map(|column| format!("{column} = excluded.{column}")).collect();
+        let put = format!(
+            "INSERT INTO clients ({COLUMNS}) VALUES ({places}) ON CONFLICT (client_id) DO UPDATE SET {} WHERE kind = 'document'",
+            changes.join(", ")
+        );
+        let forget = format!(
+            "DELETE FROM clients WHERE client_id IN (SELECT client_id FROM clients WHERE kind = 'document' AND client_id != ? \
+             AND {UNUSED} ORDER BY created_at DESC, client_id LIMIT -1 OFFSET ?)"
+        );
+        let others = [Value::Text(client.id.as_str()), Value::Count(most)];
+        self.database.batch(&[(&put, &values), (&forget, others.as_slice())]).await.map(drop)
     }
 
     async fn list_clients(&self, owner: Option<&UserId>, limit: u32) -> Result<Vec<Client>, StoreError> {
