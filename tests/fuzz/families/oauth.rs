@@ -201,6 +201,7 @@ fn client(auth: ClientAuth) -> Client {
         redirect_uris: uris.iter().map(|uri| uri.parse().unwrap()).collect(),
         grant_types: GrantType::ALL.into(),
         auth,
+        prefers_secret_in_body: false,
         requires_par: false,
         requires_dpop: false,
         access_token_alg: SigningAlgorithm::EdDSA,
