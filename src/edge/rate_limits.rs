@@ -4,8 +4,8 @@ use worker::send::SendFuture;
 
 use super::ports::EdgePorts;
 use crate::web::{
+    limit::Limit,
     ports::{RateLimits, StoreError},
-    rate_limit::Limit,
 };
 
 impl RateLimits for EdgePorts {

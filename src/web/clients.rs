@@ -12,8 +12,8 @@
 //! A document that can't be read, or isn't one, is an error: what it said before counts for nothing then.
 
 use super::{
+    ending::end_grant,
     ports::{Ports, StoreError, Write},
-    revoke::end_grant,
     state::AppState,
 };
 use crate::domain::{

@@ -6,7 +6,7 @@ use axum::{
 };
 
 use super::{
-    oauth_response::EndpointError,
+    oauth_response::{DPOP_NONCE, EndpointError},
     ports::{Ports, Write},
     state::AppState,
 };
@@ -20,9 +20,6 @@ use crate::domain::{
 
 /// The proof.
 pub const DPOP: HeaderName = HeaderName::from_static("dpop");
-/// The nonce for the next one.
-pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-
 /// The proof of a request to `path`, checked and used up; `None` where there is none.
 ///
 /// # Errors

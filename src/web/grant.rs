@@ -12,12 +12,12 @@ use axum::{
 };
 
 use super::{
+    ending::end_grant,
     format::{Moment, Round, money_label, sentence, thousands, usd},
     grants::{LastUse, host_of, terms_of},
     limits_form::{self, FieldError, LimitsView, Posted, digits},
     page::{Trouble, html, see_other},
     ports::{Booking, Ports},
-    revoke::end_grant,
     session::{OwnForm, SignedIn},
     state::{AppState, LogDetail},
     usage::GrantUsage,

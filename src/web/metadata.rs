@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{developers, ports::Ports, protected_resource, state::AppState};
+use super::{developers, oauth_response::CACHE, ports::Ports, protected_resource, state::AppState};
 use crate::domain::{
     authorization_details::{TYPE_ACCESS, TYPE_LIMITS},
     jose::Algorithm,
@@ -19,8 +19,6 @@ use crate::domain::{
 pub const SCHEMA_PATH: &str = "/authorization-details.schema.json";
 /// What an app may ask for, for programs and editors.
 const SCHEMA: &str = include_str!("../../docs/authorization-details.schema.json");
-/// How long clients may keep the answers, in seconds. A new signing key has to be known before it is used.
-pub const CACHE: &str = "public, max-age=300";
 
 /// `GET /.well-known/oauth-authorization-server` (RFC 8414 §3): everything that is supported, and nothing else.
 pub async fn authorization_server<P: Ports>(State(state): State<AppState<P>>) -> impl IntoResponse {

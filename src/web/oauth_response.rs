@@ -6,18 +6,22 @@
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Json},
 };
 use serde::Serialize;
 
-use super::{dpop::DPOP_NONCE, ports::StoreError, rate_limit::PERIOD_SECONDS, state::LogDetail};
+use super::{limit::PERIOD_SECONDS, ports::StoreError, state::LogDetail};
 use crate::domain::oauth::{
     error::{ErrorCode, PushError, TokenError},
     params::Params,
 };
 
+/// The nonce for the next `DPoP` proof (RFC 9449 §8).
+pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+/// How long clients may keep the answers, in seconds. A new signing key has to be known before it is used.
+pub const CACHE: &str = "public, max-age=300";
 /// Longest form at `/token`, `/revoke` and `/par`, in bytes.
 const MAX_FORM_BYTES: usize = 64 * 1024;
 /// How long a browser may remember a preflight, in seconds.

@@ -10,8 +10,8 @@ use axum::{
 };
 
 use super::{
+    limit::PERIOD_SECONDS,
     ports::StoreError,
-    rate_limit::PERIOD_SECONDS,
     state::{Config, LogDetail},
     visitor::Visitor,
 };

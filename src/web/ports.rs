@@ -11,7 +11,7 @@
 
 use core::future::Future;
 
-use super::rate_limit::Limit;
+use super::limit::Limit;
 use crate::domain::{
     grant::{Grant, Terms},
     id::{ClientId, DelegationId, GrantId, UserId},

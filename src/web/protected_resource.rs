@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{developers, metadata::CACHE, ports::Ports, state::AppState};
+use super::{developers, oauth_response::CACHE, ports::Ports, state::AppState};
 use crate::domain::{
     authorization_details::{TYPE_ACCESS, TYPE_LIMITS},
     jose::Algorithm,

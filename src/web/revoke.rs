@@ -1,4 +1,4 @@
-//! `POST /revoke` (RFC 7009), and how a grant ends.
+//! `POST /revoke` (RFC 7009).
 
 use axum::{
     body::Body,
@@ -9,8 +9,9 @@ use axum::{
 
 use super::{
     client_auth::{Caller, authenticated_form},
+    ending::end_grant,
     oauth_response::EndpointError,
-    ports::{Ports, StoreError},
+    ports::Ports,
     state::AppState,
 };
 use crate::domain::{
@@ -18,16 +19,6 @@ use crate::domain::{
     oauth::error::TokenError,
     secret::{RefreshToken, Secret},
 };
-
-/// Ends a grant: its ledger first, which every call asks, then the row, which only notes it. When this answers, no later call is let
-/// through. Safe to repeat.
-///
-/// # Errors
-/// A [`StoreError`]; then it may or may not have ended.
-pub async fn end_grant<P: Ports>(state: &AppState<P>, id: &GrantId) -> Result<(), StoreError> {
-    state.ports.revoke_ledger(id).await?;
-    state.ports.mark_grant_revoked(id, state.now).await
-}
 
 /// `POST /revoke`. Either token ends the whole grant (RFC 7009 §2.1 asks for that with a refresh token and allows it with an access
 /// token); that of a delegation ends the delegation. A token that is unknown, expired or revoked before is answered 200: it is worth nothing already (§2.2).

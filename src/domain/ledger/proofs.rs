@@ -8,8 +8,9 @@
 //!
 //! A ledger of which nothing is stored is the exception: it begins with nothing forgotten. It may have been in memory before, but no
 //! answer has left it: where it lets a call through, or remembers a proof and refuses, it stores its summary first, and is found to be
-//! one that has lost its memory. So the first call of a new grant costs no extra round trip, and a proof of a call that was refused
-//! can't be sent again with another body, which no proof covers.
+//! one that has lost its memory. So the first call of a new grant costs no extra round trip, and a proof of a call that the ledger
+//! refused can't be sent again with another body, which no proof covers. (A call that is refused before it comes here, since it can't be
+//! read, uses nothing up: its proof still lets one call ask.)
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -54,7 +54,8 @@ impl Call {
         let status = answer.given.raw.status();
         match status {
             200..300 => {
-                let head = Head::of_upstream(status, &answer, &self.request_id, Some(answer.reservation));
+                let head = Head::of_upstream(status, &answer.given, &self.request_id, Some(answer.reservation))
+                    .with_nonce(answer.next_nonce.as_deref());
                 match answer.response {
                     gateway::Response::PassOn if is_event_stream(&answer.given.headers) => {
                         let pass = if answer.strips_usage { js::without_usage } else { js::metered };
@@ -88,7 +89,8 @@ impl Call {
                     gateway::Billed::ACall => booking.settle_free(status).await,
                     gateway::Billed::Unknown => booking.settle_at_bound(status).await,
                 }
-                let head = Head::of_upstream(status, &answer, &self.request_id, None);
+                let head = Head::of_upstream(status, &answer.given, &self.request_id, None)
+                    .with_nonce(answer.next_nonce.as_deref());
                 let body = upstream::redacted(&body.unwrap_or_default(), answer.upstream);
                 head.with_bytes(body.as_bytes()).map_err(failure)
             }

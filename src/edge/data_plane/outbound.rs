@@ -4,7 +4,7 @@ use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
-use super::{answer::Answer, head::Headers, inbound::Inbound};
+use super::{head::Headers, inbound::Inbound, upstream::Answered};
 use crate::{
     domain::{ledger::Reservation, permission::Provider},
     edge::js,
@@ -36,15 +36,12 @@ impl Head {
 
     /// The head of a provider's answer: only what is on the list comes through.
     #[must_use]
-    pub fn of_upstream(status: u16, answer: &Answer<'_>, request_id: &str, reservation: Option<&Reservation>) -> Self {
+    pub fn of_upstream(status: u16, answered: &Answered, request_id: &str, reservation: Option<&Reservation>) -> Self {
         let mut head = Self::new(status, request_id);
-        for (name, value) in answer.given.headers.iter() {
+        for (name, value) in answered.headers.iter() {
             if headers::RESPONSE_HEADERS.contains(&name) {
                 head.headers.set(name, value);
             }
-        }
-        if let Some(nonce) = &answer.next_nonce {
-            head.headers.set(headers::DPOP_NONCE, nonce);
         }
         if let Some(reservation) = reservation {
             for (name, value) in headers::of_reservation(reservation) {
@@ -52,6 +49,15 @@ impl Head {
             }
         }
         head
+    }
+
+    /// With a nonce for the client's next `DPoP` proof, where it needs a new one.
+    #[must_use]
+    pub fn with_nonce(mut self, nonce: Option<&str>) -> Self {
+        if let Some(nonce) = nonce {
+            self.headers.set(headers::DPOP_NONCE, nonce);
+        }
+        self
     }
 
     /// With a stream for a body, or none.

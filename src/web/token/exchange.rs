@@ -4,11 +4,7 @@
 //! grant's, a shorter life. It can be narrowed again, and is revoked by itself or with anything above it. It comes without a refresh
 //! token and ends no later than the token that it was narrowed from: whoever stole that one gains no time.
 
-use super::{
-    oauth_response::EndpointError,
-    ports::{Ports, StoreError},
-    token::{Ask, TokenResponse},
-};
+use super::issue::{Ask, TokenResponse};
 use crate::domain::{
     access_token::AccessClaims,
     authorization_details::{GrantedDetail, Requested},
@@ -24,6 +20,11 @@ use crate::domain::{
     },
     permission::Permission,
     time::Timestamp,
+};
+use crate::web::{
+    dpop,
+    oauth_response::EndpointError,
+    ports::{Ports, StoreError},
 };
 
 /// Answers a token exchange.
@@ -43,7 +44,7 @@ pub async fn serve<P: Ports>(
         return Err(TokenError::SubjectToken.into());
     }
     // Whoever narrows a bound token must hold its key.
-    super::dpop::check_bound(state, ask.proof.as_ref(), subject.confirmation.as_ref())?;
+    dpop::check_bound(state, ask.proof.as_ref(), subject.confirmation.as_ref())?;
     let grant = state.ports.find_grant(&subject.grant_id).await?.filter(|grant| grant.is_active(state.now));
     let grant = grant.ok_or(TokenError::SubjectToken)?;
 

@@ -1,18 +1,20 @@
 //! `POST /token` with a device code (RFC 8628 §3.4, §3.5): a poll, and in the end the tokens.
 
-use super::{
-    oauth_response::EndpointError,
-    ports::{Ports, Write},
-    revoke::end_grant,
-    token::{Ask, TokenResponse},
-};
-use crate::domain::{
-    oauth::{
-        device::{PollError, Standing},
-        error::TokenError,
-        token_request::Wanted,
+use super::issue::{Ask, TokenResponse};
+use crate::{
+    domain::{
+        oauth::{
+            device::{PollError, Standing},
+            error::TokenError,
+            token_request::Wanted,
+        },
+        secret::{DeviceCode, Secret},
     },
-    secret::{DeviceCode, Secret},
+    web::{
+        ending::end_grant,
+        oauth_response::EndpointError,
+        ports::{Ports, Write},
+    },
 };
 
 /// Polls that come at the very same moment are told apart by the store; after so many of them one is simply too fast.
