@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as client from "openid-client";
 import { REDIRECT_URI, chatBody } from "../support/flow.mjs";
-import { DETAILS, SCOPE, allow, startClients } from "./person.mjs";
+import { DETAILS, SCOPE, allow, decideForDevice, startClients } from "./person.mjs";
 
 const { broker, browser, app, confidential } = await startClients();
 const insecure = { algorithm: "oauth2", execute: [client.allowInsecureRequests] };
@@ -49,7 +49,7 @@ test("RFC 7591 §3.2.1: a client registers itself and connects", async () => {
   assert.equal((await call(config, await connect(config))).status, 200);
 });
 
-test("RFC 7591 §2: a client that registers with a secret connects with it", async () => {
+test("RFC 7591 §3.2.1: a client that registers with a secret connects with it", async () => {
   const metadata = { client_name: "Server app", redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: "client_secret_basic" };
   const config = await client.dynamicClientRegistration(server, metadata, undefined, insecure);
   assert.ok(config.clientMetadata().client_secret);
@@ -57,11 +57,18 @@ test("RFC 7591 §2: a client that registers with a secret connects with it", asy
 });
 
 for (const alg of ["EdDSA", "ES256"]) {
-  test(`RFC 7523 §2.2: a client proves itself by a key: ${alg}`, async () => {
+  test(`RFC 7523 §2.2: a client that registers its key proves itself by it, to redeem and to refresh: ${alg}`, async () => {
     const generated = alg === "EdDSA" ? { name: "Ed25519" } : { name: "ECDSA", namedCurve: "P-256" };
     const { privateKey, publicKey } = await crypto.subtle.generateKey(generated, true, ["sign", "verify"]);
     const jwk = { ...(await crypto.subtle.exportKey("jwk", publicKey)), kid: "first", use: "sig", alg, key_ops: undefined, ext: undefined };
-    const metadata = { client_name: "Key app", redirect_uris: [REDIRECT_URI], token_endpoint_auth_method: "private_key_jwt", jwks: { keys: [jwk] } };
+    const metadata = {
+      client_name: "Key app",
+      redirect_uris: [REDIRECT_URI],
+      // RFC 7591 §2: without it, no refresh token.
+      grant_types: ["authorization_code", "refresh_token"],
+      token_endpoint_auth_method: "private_key_jwt",
+      jwks: { keys: [jwk] },
+    };
     const config = await client.dynamicClientRegistration(server, metadata, client.PrivateKeyJwt({ key: privateKey, kid: "first" }), insecure);
     const tokens = await connect(config);
     assert.equal((await call(config, await client.refreshTokenGrant(config, tokens.refresh_token))).status, 200);
@@ -73,15 +80,7 @@ test("RFC 8628 §3: a device without a browser connects", async () => {
   const device = await client.initiateDeviceAuthorization(config, { scope: SCOPE });
   assert.ok(device.user_code && device.verification_uri);
   const polling = client.pollDeviceAuthorizationGrant(config, device, undefined, { signal: AbortSignal.timeout(30_000) });
-  // The person: opens the address that the device shows, reads, allows.
-  let { page } = await browser.follow(device.verification_uri_complete);
-  const entered = page.forms.find((form) => form.names.includes("user_code") && !form.values("decision").includes("allow"));
-  if (entered) {
-    const answer = await browser.submit(entered);
-    page = answer.page ?? (await browser.follow(answer.location)).page;
-  }
-  const consent = page.forms.find((form) => form.values("decision").includes("allow"));
-  await browser.submit(consent.press("decision", "allow"));
+  await decideForDevice(browser, device.verification_uri_complete, "allow");
   assert.equal((await call(config, await polling)).status, 200);
 });
 
