@@ -5,7 +5,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { ensurePythonClients } from "../../scripts/lib/python.mjs";
 import { REDIRECT_URI, assertOpenAiError, chat } from "../support/flow.mjs";
-import { DETAILS, SCOPE, allow, deny, lead, startClients } from "./person.mjs";
+import { DETAILS, SCOPE, allow, decideForDevice, deny, lead, startClients } from "./person.mjs";
 
 const python = await ensurePythonClients();
 const { broker, browser, app, confidential } = await startClients();
@@ -21,13 +21,15 @@ const KINDS = {
   "with client_secret_basic": { client_id, client_secret, method: "client_secret_basic" },
   "with client_secret_post": { client_id, client_secret, method: "client_secret_post" },
 };
+const works = async (token) => assert.equal((await chat(broker, token)).status, 200);
+const isOver = async (token) => assertOpenAiError(await chat(broker, token), 401, "invalid_token");
 
 for (const [what, kind] of Object.entries(KINDS)) {
   test(`an app ${what} connects, calls, refreshes and revokes`, async () => {
     const asked = await run("story", kind, {
       visit,
-      works: async (token) => assert.equal((await chat(broker, token)).status, 200),
-      is_over: async (token) => assertOpenAiError(await chat(broker, token), 401, "invalid_token"),
+      works,
+      is_over: isOver,
       refused: (error) => assert.equal(error, "invalid_grant"),
     });
     assert.deepEqual(asked, ["visit", "works", "is_over", "refused"]);
@@ -38,6 +40,38 @@ test("RFC 9396 §7: authorization_details come back as granted", async () => {
   const granted = ([one]) => assert.deepEqual([one.models, one.base_url], [["gpt-5-mini"], `${broker.url}/openai/v1`]);
   assert.deepEqual(await run("details", KINDS["without a secret"], { visit, granted }), ["visit", "granted"]);
 });
+
+for (const [what, kind] of Object.entries(KINDS)) {
+  test(`RFC 9126 §2: an app ${what} pushes its request`, async () => {
+    const granted = ([one]) => assert.deepEqual(one.models, ["gpt-5-mini"]);
+    const pushed = async (link) => {
+      assert.deepEqual([...new URL(link).searchParams.keys()].sort(), ["client_id", "request_uri"]);
+      return visit(link);
+    };
+    assert.deepEqual(await run("pushed", kind, { visit: pushed, granted }), ["visit", "granted"]);
+  });
+}
+
+for (const alg of ["ES256", "EdDSA"]) {
+  test(`RFC 7523 §2.2: an app registers itself with a key and proves itself by it, at every endpoint: ${alg}`, async () => {
+    const found = ({ active, iss }) => assert.deepEqual([active, iss], [true, broker.url]);
+    const asked = await run("signing", { alg }, { visit, works, found, is_over: isOver });
+    assert.deepEqual(asked, ["visit", "works", "found", "is_over"]);
+  });
+}
+
+test("RFC 7523 §3 point 4: assertions that live for an hour, as the library makes them by itself, are refused", async () => {
+  const refused = (error) => assert.equal(error, "invalid_client");
+  assert.deepEqual(await run("signing_for_an_hour", { alg: "ES256" }, { visit, refused }), ["visit", "refused"]);
+});
+
+for (const [what, kind] of Object.entries(KINDS)) {
+  test(`RFC 8628 §3: a device connects ${what}`, async () => {
+    const waits = (error) => assert.equal(error, "authorization_pending");
+    const decide = (link) => decideForDevice(browser, link, "allow");
+    assert.deepEqual(await run("device", kind, { waits, decide, works }), ["waits", "decide", "works"]);
+  });
+}
 
 test("RFC 9068 §4: an access token passes a check with the library's JOSE half, as a resource server does it", async () => {
   const { access_token: token } = await browser.grant(app);

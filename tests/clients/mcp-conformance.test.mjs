@@ -3,15 +3,18 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { ROOT, freePort } from "../support/broker.mjs";
-import { SCOPE, allow, startClients } from "./person.mjs";
+import { allow, startClients } from "./person.mjs";
 
-const { broker, browser } = await startClients();
+// The setting lets a document on this machine make a client known.
+const { broker, browser } = await startClients({ env: { CLIENT_DOCUMENTS_FROM_LOOPBACK: "on" } });
 const SUITE = path.join(ROOT, "node_modules", "@modelcontextprotocol", "conformance", "dist", "index.js");
 // The newest revision whose rules the suite has.
 const REVISION = "2026-07-28";
@@ -49,16 +52,73 @@ test("the metadata conform, for MCP clients that look for an authorization serve
   assert.equal(status(run, "authorization-server-metadata"), "SUCCESS", run.said);
 });
 
-test("the code grant conforms", async () => {
+test("the metadata tell MCP clients that a document makes them known", async () => {
+  const run = await conformance([], () => assert.fail("no link without a client"));
+  assert.equal(status(run, "authorization-server-metadata-cimd"), "SUCCESS", run.said);
+});
+
+/** The id of an app that a person registers. */
+const byHand = async (callback) => (await browser.register({ name: "MCP client", redirectUris: [callback] })).client_id;
+
+/** The id of an app that registers itself (RFC 7591). */
+async function byItself(callback) {
+  const metadata = { client_name: "MCP client", redirect_uris: [callback], token_endpoint_auth_method: "none" };
+  const headers = { "content-type": "application/json" };
+  const answer = await fetch(`${broker.url}/register`, { method: "POST", headers, body: JSON.stringify(metadata) });
+  assert.equal(answer.status, 201);
+  return (await answer.json()).client_id;
+}
+
+/** The id of an app that a document describes: where the document lies. */
+async function byDocument(callback) {
+  const site = http.createServer((_, response) => {
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ client_id: id, client_name: "MCP client", redirect_uris: [callback] }));
+  });
+  after(() => site.close());
+  await once(site.listen(0, "localhost"), "listening");
+  const id = `http://localhost:${site.address().port}/mcp-client.json`;
+  return id;
+}
+
+/** Runs the code grant; the person allows. What the check of it says. */
+async function codeGrant(makeKnown, options = []) {
   const port = await freePort();
   const callback = `http://127.0.0.1:${port}/callback`;
-  const { client_id: id } = await browser.register({ name: "MCP client", redirectUris: [callback] });
-  const run = await conformance(["--client-id", id, "--port", String(port)], async (link) => {
+  const known = ["--client-id", await makeKnown(callback), "--port", String(port)];
+  const run = await conformance([...known, ...options], async (link) => {
     // The suite asks for nothing in particular (RFC 6749 §3.3).
     assert.equal(link.searchParams.get("scope"), null);
     const location = await allow(browser, link);
     assert.ok(location.href.startsWith(callback), location.href);
     assert.equal((await fetch(location)).status, 200);
   });
-  assert.equal(status(run, "authorization-code-grant"), "SUCCESS", run.said);
+  return { said: run.said, status: status(run, "authorization-code-grant") };
+}
+
+// All without a secret: the suite sends none to a server that also takes clients without one.
+for (const [what, makeKnown] of Object.entries({
+  "an app registered by hand": byHand,
+  "an app that registered itself": byItself,
+  "an app that is known by a document": byDocument,
+})) {
+  test(`the code grant of ${what} conforms`, async () => {
+    const run = await codeGrant(makeKnown);
+    assert.equal(run.status, "SUCCESS", run.said);
+  });
+}
+
+test("RFC 8707 §2: the code grant for one resource conforms", async () => {
+  const run = await codeGrant(byHand, ["--resource", `${broker.url}/openai/v1`]);
+  assert.equal(run.status, "SUCCESS", run.said);
+});
+
+test("RFC 8707 §2.2: the code grant for a resource that is not the broker's ends with invalid_target", async () => {
+  const port = await freePort();
+  const known = ["--client-id", await byHand(`http://127.0.0.1:${port}/callback`), "--port", String(port)];
+  const run = await conformance([...known, "--resource", "https://mcp.example/"], async (link) => {
+    link.searchParams.set("scope", SCOPE);
+    await fetch((await browser.get(link)).location);
+  });
+  assert.match(status(run, "authorization-code-grant"), /^FAILURE Authorization error: invalid_target/, run.said);
 });

@@ -33,6 +33,14 @@ export async function decide(browser, link, decision) {
 export const allow = (browser, link) => decide(browser, link, "allow");
 export const deny = (browser, link) => decide(browser, link, "deny");
 
+/** Opens the address that a device shows, with the code in it, and decides (RFC 8628 §3.3.1). */
+export async function decideForDevice(browser, link, decision) {
+  const { page: entered } = await browser.get(link);
+  const { page } = await browser.submit(entered.form("/device"));
+  const { status, location } = await browser.submit(page.form("/authorize").press("decision", decision));
+  assert.ok(location, `${status} ${page.text}`);
+}
+
 const PROGRAM_TIMEOUT_MS = 60_000;
 
 /**

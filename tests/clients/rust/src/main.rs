@@ -2,16 +2,19 @@
 //! stands in `CLIENT_INPUT`, and each line it writes is a question whose answer is the next line it reads.
 
 use std::{
+    cell::Cell,
     env,
     error::Error,
     io::{Write, stdin, stdout},
+    thread::sleep,
     time::Duration,
 };
 
 use oauth2::{
-    AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet,
-    ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge, RedirectUrl, RefreshToken, RequestTokenError,
-    RevocationUrl, Scope, StandardRevocableToken, StandardTokenResponse, TokenResponse, TokenUrl,
+    AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken, DeviceAuthorizationUrl,
+    EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse, IntrospectionUrl, PkceCodeChallenge, RedirectUrl,
+    RefreshToken, RequestTokenError, RevocationUrl, Scope, StandardDeviceAuthorizationResponse, StandardRevocableToken,
+    StandardTokenResponse, TokenIntrospectionResponse, TokenResponse, TokenUrl,
     basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType},
     http::Response,
     url::Url,
@@ -48,8 +51,8 @@ type App = Client<
     StandardRevocableToken,
     BasicRevocationErrorResponse,
     EndpointSet,
-    EndpointNotSet,
-    EndpointNotSet,
+    EndpointSet,
+    EndpointSet,
     EndpointSet,
     EndpointSet,
 >;
@@ -94,6 +97,8 @@ fn app(given: &Given, metadata: &Value) -> Outcome<App> {
     let client = client
         .set_auth_uri(AuthUrl::new(endpoint("authorization_endpoint")?)?)
         .set_token_uri(TokenUrl::new(endpoint("token_endpoint")?)?)
+        .set_device_authorization_url(DeviceAuthorizationUrl::new(endpoint("device_authorization_endpoint")?)?)
+        .set_introspection_url(IntrospectionUrl::new(endpoint("introspection_endpoint")?)?)
         .set_revocation_url(RevocationUrl::new(revocation)?)
         .set_redirect_uri(given.redirect_uri.clone())
         .set_auth_type(if given.method == "client_secret_basic" { AuthType::BasicAuth } else { AuthType::RequestBody });
@@ -151,11 +156,53 @@ fn story(given: &Given, app: &App) -> Outcome<()> {
     Ok(())
 }
 
+/// Shows a code and polls until the person has decided (RFC 8628). The person comes to it between the first poll and the second.
+fn device(given: &Given, app: &App) -> Outcome<()> {
+    let shown: StandardDeviceAuthorizationResponse =
+        app.exchange_device_code().add_scope(given.scope.clone()).request(&send)?;
+    let link = shown.verification_uri_complete().ok_or("no address with the code in it")?.secret();
+    let is_decided = Cell::new(false);
+    let wait = |interval| {
+        if !is_decided.replace(true) {
+            // Without an answer the next poll is told to wait, and the test ends this program.
+            ask("decide", &json!(link)).ok();
+        }
+        sleep(interval);
+    };
+    match app.exchange_device_access_token(&shown).request(&send, wait, None) {
+        Ok(tokens) => ask("works", &json!(tokens.access_token().secret()))?,
+        Err(RequestTokenError::ServerResponse(error)) => ask("refused", &json!(error.error().to_string()))?,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(())
+}
+
+/// Asks what a token is, before and after it is revoked (RFC 7662).
+fn introspect(given: &Given, app: &App) -> Outcome<()> {
+    let tokens = connect(given, app, false)??;
+    let token = tokens.access_token();
+    let found = app.introspect(token).set_token_type_hint("access_token").request(&send)?;
+    let what = json!({
+        "active": found.active(),
+        "client_id": found.client_id(),
+        "issuer": found.iss(),
+        "token_type": found.token_type(),
+        "scopes": found.scopes(),
+        "ends": found.exp().map(|exp| exp.timestamp()),
+    });
+    ask("found", &what)?;
+    app.revoke_token(StandardRevocableToken::from(token))?.request(&send)?;
+    ask("found_revoked", &json!(app.introspect(token).request(&send)?.active()))?;
+    Ok(())
+}
+
 fn main() -> Outcome<()> {
     let given: Given = serde_json::from_str(&env::var("CLIENT_INPUT")?)?;
     let app = app(&given, &discover(&given.issuer)?)?;
     match env::args().nth(1).as_deref() {
         Some("story") => story(&given, &app)?,
+        Some("device") => device(&given, &app)?,
+        Some("introspect") => introspect(&given, &app)?,
         Some("details") => {
             let tokens = connect(&given, &app, true)??;
             ask("granted", &tokens.extra_fields().authorization_details)?;
