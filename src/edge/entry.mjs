@@ -1,4 +1,4 @@
-// The first script of the Worker. It hands every request over to the wasm and adds one thing: nobody waits for a dead instance. A call
+// The first script of the Worker. It hands every request, and the hourly clean-up, over to the wasm and adds one thing: nobody waits for a dead instance. A call
 // whose instance died is answered here; its hold is on disk, or within what is set aside there, and is booked by the ledger's alarm.
 // Bodies that already stream pass inside the platform and go on.
 
@@ -24,4 +24,6 @@ export default {
     context.waitUntil(answer);
     return answer;
   },
+  // The platform waits for it, and writes into its own log that it failed.
+  scheduled: (event, env, context) => orDead(new Broker(context, env).scheduled(event)),
 };

@@ -2,8 +2,11 @@
 //!
 //! Never in it: tokens, keys, cookies, queries, bodies. What a caller sent appears only where it has been parsed into a type.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use super::d1::housekeeping::Swept;
 use crate::domain::{
     id::{ClientId, GrantId},
     permission::Provider,
@@ -56,6 +59,21 @@ pub fn cut(text: &str) -> String {
 pub fn write(entry: &Entry) {
     if let Ok(line) = serde_json::to_string(entry) {
         worker::console_log!("{line}");
+    }
+}
+
+/// A run of the clean-up: how many rows of each kind went, and what failed. A number that is 0 is left out.
+pub fn swept(swept: &[Swept], ms: u64) {
+    let deleted: BTreeMap<_, _> = swept
+        .iter()
+        .filter_map(|(name, result)| result.as_ref().ok().filter(|count| **count > 0).map(|count| (*name, *count)))
+        .collect();
+    let failed: BTreeMap<_, _> =
+        swept.iter().filter_map(|(name, result)| result.as_ref().err().map(|error| (*name, cut(&error.0)))).collect();
+    if failed.is_empty() {
+        worker::console_log!("{}", serde_json::json!({ "housekeeping": deleted, "ms": ms }));
+    } else {
+        worker::console_error!("{}", serde_json::json!({ "housekeeping": deleted, "failed": failed, "ms": ms }));
     }
 }
 

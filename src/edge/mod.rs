@@ -8,6 +8,8 @@
 //! | [`ledger_object`] | the Durable Object around the ledger |
 //! | [`ports`], [`d1`], [`ledgers`] | what the control plane needs, over the platform |
 //! | [`documents`] | what apps keep at addresses of their own |
+//! | [`housekeeping`] | the hourly clean-up of the database |
+//! | [`ports`], [`d1`], [`ledgers`], [`rate_limits`] | what the control plane needs, over the platform |
 //! | [`signatures`] | whether a stranger's signature is genuine |
 //! | [`settings`], [`clock`], [`entropy`], [`log`] | what the platform knows |
 
@@ -17,11 +19,13 @@ pub mod d1;
 pub mod data_plane;
 pub mod documents;
 pub mod entropy;
+pub mod housekeeping;
 pub mod js;
 pub mod ledger_object;
 pub mod ledgers;
 pub mod log;
 pub mod ports;
+pub mod rate_limits;
 pub mod settings;
 pub mod signatures;
 

@@ -1,4 +1,4 @@
-//! The control plane's ports over the platform: D1, the ledgers, entropy.
+//! The control plane's ports over the platform: D1, the ledgers, rate limits, entropy.
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct EdgePorts {
     pub(super) database: Arc<Database>,
+    pub(super) env: Env,
 }
 
 impl EdgePorts {
@@ -28,7 +29,7 @@ impl EdgePorts {
     /// # Errors
     /// A binding that `wrangler.toml` should have and doesn't.
     pub fn new(env: &Env) -> worker::Result<Self> {
-        Ok(Self { database: Arc::new(Database::new(env)?) })
+        Ok(Self { database: Arc::new(Database::new(env)?), env: env.clone() })
     }
 
     async fn read(&self, id: &GrantId) -> Result<Snapshot, StoreError> {

@@ -1,6 +1,6 @@
 //! What a 401 says about how to do better: `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1).
 
-use super::{Failure, FailureCode};
+use super::{Failure, FailureCode, headers::TOKEN_HEADERS};
 use crate::domain::jose::Algorithm;
 
 /// What is known of a call that gets a 401.
@@ -10,6 +10,16 @@ pub struct Challenge<'a> {
     pub resource_metadata: &'a str,
     /// Whether a token came with it. Without one, nothing is said to be wrong with it (RFC 6750 §3.1).
     pub token_was_sent: bool,
+}
+
+/// Whether a request carries something that means to be a token, readable or not. `header` gives a header's value.
+#[must_use]
+pub fn token_was_sent(header: impl Fn(&str) -> Option<String>) -> bool {
+    let by_scheme = header("authorization").is_some_and(|value| {
+        let scheme = value.split(' ').next().unwrap_or("");
+        ["bearer", "dpop"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    });
+    by_scheme || TOKEN_HEADERS.iter().any(|name| header(name).is_some())
 }
 
 impl Challenge<'_> {
@@ -47,6 +57,29 @@ mod tests {
         let text = header(&Failure::InvalidToken, false);
         assert!(text.starts_with("Bearer realm=\"aipassport\", resource_metadata=\"https://broker.example/"), "{text}");
         assert!(!text.contains("error="), "{text}");
+    }
+
+    fn was_sent(name: &'static str, value: &'static str) -> bool {
+        token_was_sent(|header| (header == name).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn a_token_is_seen_wherever_it_may_stand_and_however_broken_it_is() {
+        for (name, value) in [
+            ("authorization", "Bearer x"),
+            ("authorization", "bearer"),
+            ("authorization", "DPoP x"),
+            ("x-api-key", "x"),
+            ("x-goog-api-key", ""),
+        ] {
+            assert!(was_sent(name, value), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn another_way_to_authenticate_is_no_token_rfc_6750_3_1() {
+        assert!(!was_sent("authorization", "Basic dDp0"));
+        assert!(!was_sent("cookie", "Bearer x"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! One file per provider dialect says which endpoints there are and what in a body matters.
 
 mod anthropic;
-mod challenge;
+pub mod challenge;
 mod cost;
 mod dialect;
 mod failure;
@@ -19,7 +19,6 @@ mod splice;
 mod survey;
 pub mod usage;
 
-pub use challenge::Challenge;
 pub use cost::Meterage;
 pub use dialect::{Dialect, Method};
 pub use failure::{Billed, Failure, FailureCode, Hint, Quantity, is_billed};

@@ -9,6 +9,7 @@ use super::{
     clients::{Asks, Unresolved, keys_of, resolve},
     oauth_response::{EndpointError, form},
     ports::{Ports, Write},
+    rate_limit::client_may_go_on,
     state::AppState,
 };
 use crate::domain::oauth::{
@@ -47,7 +48,10 @@ pub async fn authenticated_form<P: Ports>(state: &AppState<P>, request: Request)
     let (headers, params) = form(request).await?;
     let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     match authenticate(state, authorization, &params).await {
-        Ok(client) => Ok(Caller { client, params, headers }),
+        Ok(client) => {
+            client_may_go_on(&state.ports, &client).await?;
+            Ok(Caller { client, params, headers })
+        }
         Err(EndpointError::Refused(error)) if authorization.is_some() => {
             Err(EndpointError::RefusedWithChallenge(error))
         }

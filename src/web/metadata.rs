@@ -1,4 +1,4 @@
-//! What clients discover: RFC 8414 metadata, the key set, liveness.
+//! What clients discover: metadata of the authorization server (RFC 8414), the key set, liveness.
 
 use axum::{
     extract::State,
@@ -7,11 +7,12 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{ports::Ports, state::AppState};
+use super::{developers, ports::Ports, protected_resource, state::AppState};
 use crate::domain::{
     authorization_details::{TYPE_ACCESS, TYPE_LIMITS},
+    jose::Algorithm,
     oauth::{authorization_request::ResponseMode, client::GrantType, prompt::Prompt},
-    permission::{Capability, Provider},
+    permission::Provider,
 };
 
 /// Where [`schema`] is.
@@ -19,16 +20,15 @@ pub const SCHEMA_PATH: &str = "/authorization-details.schema.json";
 /// What an app may ask for, for programs and editors.
 const SCHEMA: &str = include_str!("../../docs/authorization-details.schema.json");
 /// How long clients may keep the answers, in seconds. A new signing key has to be known before it is used.
-const CACHE: &str = "public, max-age=300";
+pub const CACHE: &str = "public, max-age=300";
 
 /// `GET /.well-known/oauth-authorization-server` (RFC 8414 §3): everything that is supported, and nothing else.
 pub async fn authorization_server<P: Ports>(State(state): State<AppState<P>>) -> impl IntoResponse {
     let issuer = &state.config.issuer;
-    let scopes: Vec<String> = Provider::ALL
-        .iter()
-        .flat_map(|provider| Capability::ALL.iter().map(move |capability| format!("{provider}:{capability}")))
-        .collect();
-    let client_auth = ["none", "client_secret_basic", "client_secret_post"];
+    let scopes: Vec<String> = Provider::ALL.into_iter().flat_map(protected_resource::scopes).collect();
+    // What only a program with a secret may ask (RFC 7662 §4), and what an app in a browser may too.
+    let proof = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    let proof_or_none = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
     let policy = state.config.registration;
     let mut metadata = json!({
         "issuer": issuer,
@@ -37,14 +37,21 @@ pub async fn authorization_server<P: Ports>(State(state): State<AppState<P>>) ->
         "token_endpoint": format!("{issuer}/token"),
         "device_authorization_endpoint": format!("{issuer}/device_authorization"),
         "revocation_endpoint": format!("{issuer}/revoke"),
+        "introspection_endpoint": format!("{issuer}/introspect"),
         "jwks_uri": format!("{issuer}/jwks.json"),
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ResponseMode::ALL.map(|(name, _)| name),
         "prompt_values_supported": Prompt::VALUES,
         "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
-        "token_endpoint_auth_methods_supported": client_auth,
-        "revocation_endpoint_auth_methods_supported": client_auth,
+        "token_endpoint_auth_methods_supported": proof_or_none,
+        "token_endpoint_auth_signing_alg_values_supported": Algorithm::NAMES,
+        "revocation_endpoint_auth_methods_supported": proof_or_none,
+        "revocation_endpoint_auth_signing_alg_values_supported": Algorithm::NAMES,
+        "introspection_endpoint_auth_methods_supported": proof,
+        "introspection_endpoint_auth_signing_alg_values_supported": Algorithm::NAMES,
+        "service_documentation": format!("{issuer}{}", developers::PATH),
+        "ui_locales_supported": ["en"],
         // RFC 7636 §6.2.1, RFC 9207 §3, RFC 9396 §10.
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
@@ -58,6 +65,9 @@ pub async fn authorization_server<P: Ports>(State(state): State<AppState<P>>) ->
         "request_uri_parameter_supported": false,
         // draft-ietf-oauth-client-id-metadata-document.
         "client_id_metadata_document_supported": policy.takes_documents,
+        // RFC 9449 §5.1, RFC 9728 §4.
+        "dpop_signing_alg_values_supported": Algorithm::NAMES,
+        "protected_resources": protected_resource::all(issuer),
     });
     // RFC 7591 §3.
     if let (true, Value::Object(members)) = (policy.is_dynamic, &mut metadata) {

@@ -17,9 +17,12 @@
 //! | `POST /register`, `GET, PUT, DELETE /register/{client_id}` | RFC 7591, RFC 7592 | 200, 201, 204; 400, 401, 403, 413 |
 //! | `GET /.well-known/oauth-authorization-server`, `GET /jwks.json` | RFC 8414, RFC 7517 | 200 |
 //! | `GET /authorization-details.schema.json` | what an app may ask for | 200 |
+//! | `GET /.well-known/oauth-protected-resource`, `…/openai/v1`, `…/anthropic` | RFC 9728 | 200 |
+//! | `GET /developers` | how to connect an app | 200 |
 //! | `GET /health` | liveness | 200 |
 //!
-//! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405.
+//! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405. Who asks too often gets a
+//! 429 ([`rate_limit`]).
 
 mod answer;
 mod apps;
@@ -28,6 +31,7 @@ mod client_auth;
 pub mod clients;
 mod consent;
 mod consent_form;
+mod developers;
 mod device;
 mod device_authorization;
 mod dpop;
@@ -43,6 +47,8 @@ mod oauth_response;
 mod page;
 mod par;
 pub mod ports;
+pub mod protected_resource;
+pub mod rate_limit;
 mod register;
 mod revoke;
 mod session;
@@ -83,9 +89,11 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
+        .route(developers::PATH, get(developers::show::<P>))
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
         .route("/device", get(device::show::<P>).post(device::enter::<P>))
         .method_not_allowed_fallback(page::method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), rate_limit::for_people::<P>))
         .layer(from_fn_with_state(state.clone(), session::load::<P>))
         .layer(from_fn(page::private));
     let endpoints = Router::new()
@@ -106,8 +114,18 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
             "/.well-known/oauth-authorization-server",
             get(metadata::authorization_server::<P>).options(oauth_response::preflight),
         )
+        .route(protected_resource::PATH, get(protected_resource::broker::<P>).options(oauth_response::preflight))
+        .route(
+            "/.well-known/oauth-protected-resource/openai/v1",
+            get(protected_resource::openai::<P>).options(oauth_response::preflight),
+        )
+        .route(
+            "/.well-known/oauth-protected-resource/anthropic",
+            get(protected_resource::anthropic::<P>).options(oauth_response::preflight),
+        )
         .route("/jwks.json", get(metadata::jwks::<P>).options(oauth_response::preflight))
         .route(metadata::SCHEMA_PATH, get(metadata::schema).options(oauth_response::preflight))
+        .layer(from_fn_with_state(state.clone(), rate_limit::for_programs::<P>))
         .layer(from_fn(oauth_response::readable_from_any_origin));
     Router::new()
         .merge(pages)
@@ -138,6 +156,7 @@ pub fn unavailable(path: &str) -> Response<Body> {
 
 fn is_for_programs(path: &str) -> bool {
     path.starts_with("/register/")
+        || path.starts_with("/.well-known/")
         || matches!(
             path,
             "/token"
@@ -147,7 +166,6 @@ fn is_for_programs(path: &str) -> bool {
                 | "/revoke"
                 | "/register"
                 | "/jwks.json"
-                | "/.well-known/oauth-authorization-server"
                 | metadata::SCHEMA_PATH
                 | "/health"
         )

@@ -12,7 +12,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{dpop::DPOP_NONCE, ports::StoreError, state::LogDetail};
+use super::{dpop::DPOP_NONCE, ports::StoreError, rate_limit::PERIOD_SECONDS, state::LogDetail};
 use crate::domain::oauth::{
     error::{ErrorCode, PushError, TokenError},
     params::Params,
@@ -48,6 +48,8 @@ pub enum EndpointError {
     TooLong,
     /// Too many device codes wait for people.
     TooManyCodes,
+    /// More requests than [`super::rate_limit`] allows.
+    TooMany,
     /// The store can't answer.
     Store(StoreError),
     /// A token can't be made. The text is for the log.
@@ -91,6 +93,7 @@ impl IntoResponse for EndpointError {
                 "the form is too long".to_owned(),
             ),
             Self::TooManyCodes => too_many_codes(),
+            Self::TooMany => too_many(),
             Self::Store(StoreError(detail)) | Self::Broken(detail) => unavailable(Some(detail)),
         }
     }
@@ -134,6 +137,14 @@ fn too_many_codes() -> Response<Body> {
     let description = "too many codes wait for their users; try again in a minute".to_owned();
     let mut response = error_response(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TemporarilyUnavailable, description);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+    response
+}
+
+/// 429 (RFC 6585 §4). No OAuth code says "too many"; this one says to come back, and its text how.
+fn too_many() -> Response<Body> {
+    let description = "too many requests; try again after the seconds in retry-after".to_owned();
+    let mut response = error_response(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TemporarilyUnavailable, description);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(PERIOD_SECONDS));
     response
 }
 

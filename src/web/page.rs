@@ -11,6 +11,7 @@ use axum::{
 
 use super::{
     ports::StoreError,
+    rate_limit::PERIOD_SECONDS,
     state::{Config, LogDetail},
     visitor::Visitor,
 };
@@ -30,6 +31,9 @@ const PRIVATE: [(HeaderName, &str); 6] = [
     // Not `no-referrer`: with that a browser sends `Origin: null` with our own forms.
     (header::REFERRER_POLICY, "same-origin"),
 ];
+
+/// The heading of a page that something is missing for.
+const UNAVAILABLE: &str = "Not available right now";
 
 /// The page's policy, where the form that is on it leads on to `source`.
 #[must_use]
@@ -126,6 +130,13 @@ impl Trouble {
             .with_way_on("/", "Go to the start page")
     }
 
+    /// Something that the broker needs, other than its database, doesn't answer.
+    #[must_use]
+    pub fn unavailable(error: StoreError) -> Self {
+        let text = "This broker is not set up completely, or something that it needs is down. If you run it: its log says what.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, text).with_detail(error.0)
+    }
+
     /// A form that wasn't sent from a page of ours.
     #[must_use]
     pub fn forged(config: &Config) -> Self {
@@ -141,15 +152,20 @@ impl Trouble {
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         let text = "The broker can not reach its database at the moment. Wait a moment, then try again.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not available right now", text).with_detail(error.0)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, text).with_detail(error.0)
     }
 }
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response<Body> {
         let mut response = html(self.status, &self);
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        let wait_seconds = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Some(5),
+            StatusCode::TOO_MANY_REQUESTS => Some(PERIOD_SECONDS),
+            _ => None,
+        };
+        if let Some(seconds) = wait_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(detail) = self.detail {
             response.extensions_mut().insert(LogDetail(detail));
@@ -161,9 +177,7 @@ impl IntoResponse for Trouble {
 /// 503, when the broker is not set up. `detail` is for the log.
 #[must_use]
 pub fn unavailable(detail: Option<String>) -> Response<Body> {
-    let text =
-        "This broker is not set up completely, or something that it needs is down. If you run it: its log says what.";
-    let mut trouble = Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "Not available right now", text);
+    let mut trouble = Trouble::unavailable(StoreError(String::new()));
     trouble.detail = detail;
     make_private(trouble.into_response())
 }

@@ -11,6 +11,7 @@
 
 use core::future::Future;
 
+use super::rate_limit::Limit;
 use crate::domain::{
     grant::{Grant, Terms},
     id::{ClientId, DelegationId, GrantId, UserId},
@@ -503,6 +504,14 @@ pub trait Documents {
     fn fetch_jwks(&self, address: &RemoteAddress) -> impl Future<Output = Result<String, FetchError>> + Send;
 }
 
+/// The platform's count of who asks how often.
+pub trait RateLimits {
+    /// Counts one more for `key`; whether it is still within the limit.
+    ///
+    /// `Err`: the platform can't say, or the limit isn't set up. Then the answer to the caller is no.
+    fn is_within_limit(&self, limit: Limit, key: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
 /// The platform's random numbers. Each call gives fresh ones.
 pub trait Entropy {
     /// 256 bits, for secrets.
@@ -517,6 +526,9 @@ pub trait Store: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedI
 impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage> Store for T {}
 
 /// All of it. Cheap to clone: axum clones its state for each request.
-pub trait Ports: Store + Ledgers + Documents + Signatures + Entropy + Clone + Send + Sync + 'static {}
+pub trait Ports:
+    Store + Ledgers + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static
+{
+}
 
-impl<T: Store + Ledgers + Documents + Signatures + Entropy + Clone + Send + Sync + 'static> Ports for T {}
+impl<T: Store + Ledgers + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static> Ports for T {}

@@ -62,12 +62,99 @@ test("RFC 8414 §2: the metadata names the issuer and every endpoint", async () 
   assert.equal(body.device_authorization_endpoint, `${broker.url}/device_authorization`);
   assert.equal(body.jwks_uri, `${broker.url}/jwks.json`);
   assert.deepEqual(body.response_types_supported, ["code"]);
+  assert.equal(body.introspection_endpoint, `${broker.url}/introspect`);
   assert.deepEqual([...body.grant_types_supported].sort(), [
     "authorization_code",
     "refresh_token",
     "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
   ]);
-  assert.deepEqual([...body.token_endpoint_auth_methods_supported].sort(), ["client_secret_basic", "client_secret_post", "none"]);
+  const proofs = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+  for (const endpoint of ["token", "revocation"]) {
+    assert.deepEqual([...body[`${endpoint}_endpoint_auth_methods_supported`]].sort(), [...proofs, "none"].sort(), endpoint);
+  }
+  // RFC 7662 §2.1: who asks has to prove who it is.
+  assert.deepEqual([...body.introspection_endpoint_auth_methods_supported].sort(), proofs);
+});
+
+/** Every member of the metadata that names an endpoint, a page or a document. */
+const ADDRESSES = (body) =>
+  Object.entries(body).filter(([name, value]) => name !== "issuer" && typeof value === "string" && /_endpoint$|_uri$|_documentation$/.test(name));
+
+test("RFC 8414 §2: whatever the metadata names is served", async (t) => {
+  const { body } = await get(METADATA);
+  const addresses = ADDRESSES(body);
+  assert.ok(addresses.length >= 6, "the names are found");
+  for (const [name, address] of addresses) {
+    const path = new URL(address).pathname;
+    assert.equal(new URL(address).origin, broker.url, name);
+    await t.test(`${name}: ${path}`, async () => {
+      const isPage = ["authorization_endpoint", "service_documentation", "jwks_uri"].includes(name);
+      const { status } = await get(path, isPage ? {} : { method: "POST", body: new URLSearchParams() });
+      assert.ok(status !== 404 && status !== 405 && status < 500, `${name} answers ${status}`);
+    });
+  }
+});
+
+test("RFC 8414 §2: methods that sign name their algorithms, none of which is none or symmetric", async () => {
+  const { body } = await get(METADATA);
+  for (const endpoint of ["token", "revocation", "introspection"]) {
+    const algorithms = body[`${endpoint}_endpoint_auth_signing_alg_values_supported`];
+    assert.equal(body[`${endpoint}_endpoint_auth_methods_supported`].includes("private_key_jwt"), true, endpoint);
+    assert.ok(algorithms.includes("ES256") && algorithms.includes("EdDSA"), endpoint);
+    assert.ok(algorithms.every((name) => name !== "none" && !name.startsWith("HS")), endpoint);
+  }
+});
+
+test("RFC 9449 §5.1: the metadata lists the algorithms of DPoP proofs", async () => {
+  const { dpop_signing_alg_values_supported: algorithms } = (await get(METADATA)).body;
+  assert.ok(algorithms.includes("ES256") && algorithms.every((name) => name !== "none" && !name.startsWith("HS")));
+});
+
+test("RFC 8414 §2: the language and the documentation are for people", async () => {
+  const { body } = await get(METADATA);
+  assert.deepEqual(body.ui_locales_supported, ["en"]);
+  assert.match((await get(new URL(body.service_documentation).pathname)).headers.get("content-type"), /^text\/html/);
+});
+
+test("RFC 9728 §4: every resource that the metadata names has a document of its own", async () => {
+  const { body } = await get(METADATA);
+  assert.equal(body.protected_resources.length, 3);
+  for (const resource of body.protected_resources) {
+    const { pathname } = new URL(resource);
+    const path = `/.well-known/oauth-protected-resource${pathname === "/" ? "" : pathname}`;
+    assert.equal((await get(path)).body.resource, resource);
+  }
+});
+
+test("RFC 8414 §2: a grant type that the metadata lists is understood at /token, and another is not", async (t) => {
+  const { grant_types_supported: listed } = (await get(METADATA)).body;
+  const errorOf = async (grantType) => {
+    const body = new URLSearchParams({ grant_type: grantType, client_id: app.client_id });
+    return (await get("/token", { method: "POST", body })).body.error;
+  };
+  for (const grantType of listed) {
+    await t.test(grantType, async () => assert.notEqual(await errorOf(grantType), "unsupported_grant_type"));
+  }
+  for (const grantType of ["password", "client_credentials", "implicit"]) {
+    assert.equal(await errorOf(grantType), "unsupported_grant_type", grantType);
+  }
+});
+
+test("what is not supported is not announced: this is no OpenID provider", async () => {
+  assert.equal((await get("/.well-known/openid-configuration")).status, 404);
+  const { body } = await get(METADATA);
+  for (const name of [
+    "userinfo_endpoint",
+    "id_token_signing_alg_values_supported",
+    "subject_types_supported",
+    "request_object_signing_alg_values_supported",
+    "tls_client_certificate_bound_access_tokens",
+  ]) {
+    assert.equal(body[name], undefined, name);
+  }
+  assert.ok(!body.response_types_supported.some((type) => type.includes("token")), "RFC 9700 §2.1.2: no implicit grant");
+  assert.ok(!body.code_challenge_methods_supported.includes("plain"));
 });
 
 test("RFC 7636 §4.2: S256 is the only challenge method on offer", async () => {

@@ -71,6 +71,22 @@ async function compatibility() {
   return { compatibilityDate, compatibilityFlags: [...flags.matchAll(/"([^"]+)"/g)].map(([, flag]) => flag) };
 }
 
+/** The rate limits that wrangler.toml names, by their bindings: { LIMIT_CALLS: { limit, period }, … }. */
+export async function shippedLimits() {
+  const toml = await readFile(path.join(ROOT, "wrangler.toml"), "utf8");
+  const found = toml.matchAll(/^\[\[ratelimits\]\]\nname = "(\w+)"\nnamespace_id = "\d+"\nsimple = \{ limit = (\d+), period = (\d+) \}$/gm);
+  const limits = Object.fromEntries([...found].map(([, name, limit, period]) => [name, { limit: Number(limit), period: Number(period) }]));
+  assert.equal(Object.keys(limits).length, toml.split("[[ratelimits]]").length - 1, "a rate limit in wrangler.toml can't be read");
+  return limits;
+}
+
+/** Bindings of the rate limits. A test is one address and makes thousands of requests, so they are as good as none unless it says. */
+async function rateLimits(chosen) {
+  const shipped = Object.entries(await shippedLimits());
+  const binding = (name, { period }) => ({ type: "rate-limit", namespace: name, simple: { limit: chosen[name] ?? 1_000_000, period } });
+  return Object.fromEntries(shipped.filter(([name]) => chosen[name] !== null).map(([name, as]) => [name, binding(name, as)]));
+}
+
 async function manifest(build) {
   const types = { ".js": "esm", ".mjs": "esm", ".wasm": "wasm" };
   const modules = {};
@@ -90,9 +106,10 @@ async function manifest(build) {
  * @param {Record<string, string | undefined>} [options.env] further variables; `undefined` takes one away
  * @param {boolean} [options.migrate] whether D1 gets its tables
  * @param {string} [options.build] folder of the built worker
+ * @param {Record<string, number | null>} [options.limits] requests a minute, by the binding that limits them; `null` takes it away
  */
-export async function startBroker({ secrets = newSecrets(), env = {}, migrate = true, build = DEFAULT_BUILD } = {}) {
-  const broker = new Broker(secrets, env, build);
+export async function startBroker({ secrets = newSecrets(), env = {}, migrate = true, build = DEFAULT_BUILD, limits = {} } = {}) {
+  const broker = new Broker(secrets, env, build, limits);
   broker.stateDir = await mkdtemp(path.join(tmpdir(), "aipassport-test-"));
   broker.port = await freePort();
   await broker.start();
@@ -107,8 +124,8 @@ class Broker {
   #process;
   #restarted = Promise.withResolvers();
 
-  constructor(secrets, env, build) {
-    Object.assign(this, { secrets, env, build });
+  constructor(secrets, env, build, limits) {
+    Object.assign(this, { secrets, env, build, limits });
   }
 
   /** The issuer. `localhost`, because browsers take that for a secure context. */
@@ -145,6 +162,7 @@ class Broker {
             manifest: await manifest(this.build),
             env: {
               ...Object.fromEntries(bindings),
+              ...(await rateLimits(this.limits)),
               DB: { type: "d1", id: "aipassport" },
               LEDGER: { type: "durable-object", worker: "aipassport", exportName: "Ledger" },
             },
@@ -212,6 +230,12 @@ class Broker {
         .bind(...values)
         .all()
     ).results;
+  }
+
+  /** What the platform does when a cron of wrangler.toml is due; answers when the run is over. */
+  async runScheduled() {
+    const worker = await this.#miniflare.getWorker("aipassport");
+    return worker.scheduled({ cron: "17 * * * *" });
   }
 
   /** Paths of every file that holds state: D1, Durable Objects, and their write-ahead logs. */

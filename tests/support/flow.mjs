@@ -147,7 +147,15 @@ export class Browser {
    * From the app's link to its access token. `edit` is what the person changes on the page. Most tests are not about money, so that
    * it is not limited unless they say so.
    */
-  async grant(app, { edit = () => {}, money = false, ...options } = {}) {
+  async grant(app, options) {
+    const { code, verifier } = await this.code(app, options);
+    const { body } = await redeem(this.broker, app, { code, verifier });
+    assert.ok(body.access_token, JSON.stringify(body));
+    return { ...body, code, verifier, grant_id: claims(body.access_token).grant_id };
+  }
+
+  /** The same, as far as the code that waits to be redeemed. */
+  async code(app, { edit = () => {}, money = false, ...options } = {}) {
     const consent = await this.consent(app, options);
     if (!money && consent.form.names.includes("no_budget")) consent.form.tick("no_budget");
     edit(consent.form);
@@ -156,9 +164,7 @@ export class Browser {
     const { code, state, iss } = Object.fromEntries(location.searchParams);
     assert.equal(state, consent.state);
     assert.equal(iss, this.broker.url);
-    const { body } = await redeem(this.broker, app, { code, verifier: consent.verifier });
-    assert.ok(body.access_token, JSON.stringify(body));
-    return { ...body, code, verifier: consent.verifier, grant_id: claims(body.access_token).grant_id };
+    return { code, verifier: consent.verifier };
   }
 
   /** Takes a grant back on `/grants`. */

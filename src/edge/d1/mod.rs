@@ -6,6 +6,7 @@
 mod clients;
 mod device;
 mod grants;
+pub mod housekeeping;
 mod pushed;
 mod usage;
 mod used_ids;

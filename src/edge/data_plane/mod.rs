@@ -29,7 +29,12 @@ use crate::{
         ledger::{Command, Reply, covered},
         time::Timestamp,
     },
-    gateway::{self, Challenge, Failure, Request, Sent, headers::Presented},
+    gateway::{
+        self, Failure, Request, Sent,
+        challenge::{Challenge, token_was_sent},
+        headers::Presented,
+    },
+    web::protected_resource,
 };
 
 /// Serves a call.
@@ -71,12 +76,12 @@ impl Call {
             Ok(answer) => answer,
             Err(failure) => {
                 entry.error = Some(failure.code().as_str());
-                let resource_metadata = settings.as_ref().map_or_else(
-                    |_| String::new(),
-                    |settings| self.resource_metadata(settings.issuer(&self.inbound.origin)),
-                );
-                let challenge =
-                    Challenge { resource_metadata: &resource_metadata, token_was_sent: presented.is_some() };
+                let origin = self.inbound.origin.as_str();
+                let issuer = settings.as_ref().map_or(origin, |settings| settings.issuer(origin));
+                let challenge = Challenge {
+                    resource_metadata: &protected_resource::address(issuer, Some(self.inbound.provider)),
+                    token_was_sent: token_was_sent(|name| self.inbound.header(name).map(str::to_owned)),
+                };
                 let nonce = settings.as_ref().ok().and_then(|settings| proof::nonce_for(&failure, settings));
                 outbound::refusal(&failure, self.inbound.provider, &self.request_id, &challenge, nonce.as_deref())?
             }
@@ -85,11 +90,6 @@ impl Call {
         entry.ms = clock::now().millis().saturating_sub(began.millis());
         log::write(&entry);
         Ok(answer)
-    }
-
-    /// Address of the metadata of the resource that was called (RFC 9728 §3.1).
-    fn resource_metadata(&self, issuer: &str) -> String {
-        format!("{issuer}/.well-known/oauth-protected-resource{}", self.inbound.provider.base_path())
     }
 
     async fn carry_out(

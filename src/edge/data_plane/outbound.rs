@@ -8,7 +8,7 @@ use super::{answer::Answer, head::Headers, inbound::Inbound};
 use crate::{
     domain::{ledger::Reservation, permission::Provider},
     edge::js,
-    gateway::{Challenge, Failure, dialect, headers},
+    gateway::{Failure, challenge::Challenge, dialect, headers},
 };
 
 /// How long a browser may remember a preflight, in seconds.
@@ -95,7 +95,7 @@ pub fn preflight(inbound: &Inbound, request_id: &str) -> Result<Response, JsValu
     head.with_stream(None)
 }
 
-/// A refusal, so that the provider's SDK raises the exception that it knows.
+/// A refusal, so that the provider's SDK raises the exception that it knows. `issuer` is the broker's, for the challenge of a 401.
 ///
 /// # Errors
 /// As [`Head::with_stream`].

@@ -135,9 +135,20 @@ fn a_token_narrowed_to_nothing_stays_so() {
 fn a_token_confirmed_by_another_kind_of_proof_is_refused() {
     let payload = part(&sign(&both(), &claims()), 1);
     let confirmed = |cnf: Value| verify(&forge(&with(payload.clone(), "cnf", cnf), |header| header));
-    assert!(confirmed(json!({"jkt":"a"})).is_ok());
-    assert!(confirmed(json!({"x5t#S256":"a"})).is_err());
-    assert!(confirmed(json!({"jkt":"a","x5t#S256":"a"})).is_err());
+    let jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    assert!(confirmed(json!({"jkt":jkt})).is_ok());
+    assert!(confirmed(json!({"x5t#S256":jkt})).is_err());
+    assert!(confirmed(json!({"jkt":jkt,"x5t#S256":jkt})).is_err());
+}
+
+/// RFC 9449 §6.1: a key that can't be named can't be proven.
+#[test]
+fn a_token_confirmed_by_a_malformed_thumbprint_is_refused() {
+    let payload = part(&sign(&both(), &claims()), 1);
+    for jkt in [json!(""), json!("a"), json!("A".repeat(42)), json!("A".repeat(44)), json!("!".repeat(43)), Value::Null, json!(1)] {
+        let forged = forge(&with(payload.clone(), "cnf", json!({ "jkt": jkt })), |header| header);
+        assert!(verify(&forged).is_err(), "{jkt}");
+    }
 }
 
 #[test]

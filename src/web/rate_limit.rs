@@ -1,0 +1,256 @@
+//! How often strangers may knock, by the platform's own rate limiting. It counts in each of its locations and a little late
+//! ("intentionally permissive and eventually consistent"), so this bounds floods and guesses; what must hold exactly, such as one use of a
+//! code, is the store's business. AI calls aren't counted here: their ledger does that.
+//!
+//! | limit | of whom | what | a minute | why |
+//! |---|---|---|---|---|
+//! | `LIMIT_CALLS` | an address; a client that proved who it is | `POST /token`, `/par`, `/introspect`, `/revoke`; all of `/register/{client_id}` | 1200 | a server behind one address refreshes for all its users: 20 a second are a hundred thousand tokens within their hour; a flood is more |
+//! | `LIMIT_STARTS` | an address | `POST /device_authorization`, `GET /authorize` without a session, `POST /sign-in` | 60 | each writes a row or makes a page for somebody unknown; an office behind one address starts one a second at most |
+//! | `LIMIT_GUESSES` | an address | `POST /device`, `POST /register` | 20 | a person types a code a few times; 20 guesses a minute in the life of a user code are nothing beside its 20^8 (RFC 8628 §5.1); nobody registers 20 apps a minute |
+//!
+//! An address is what the platform says in `cf-connecting-ip`, whatever a client sends; of IPv6 its first 64 bits, since whoever has one
+//! such address has them all. A client is counted only once it has proven who it is: else a stranger could use up somebody else's calls.
+//!
+//! The numbers stand in `wrangler.toml`. A binding that isn't there is a 503: limits that nobody keeps are worse than none.
+
+use core::{
+    future::Future,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Method, Response, StatusCode},
+    middleware::Next,
+    response::IntoResponse,
+};
+
+use super::{
+    oauth_response::EndpointError,
+    page::Trouble,
+    ports::{Ports, RateLimits, StoreError},
+    state::AppState,
+    visitor::Visitor,
+};
+use crate::domain::oauth::client::{Client, ClientAuth};
+
+/// Seconds after which a count begins anew, as `wrangler.toml` says: nobody is told to wait longer.
+pub const PERIOD_SECONDS: u64 = 60;
+/// Where the platform says who is there.
+const ADDRESS_HEADER: &str = "cf-connecting-ip";
+
+/// One of the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// What programs do all day.
+    Calls,
+    /// What begins something.
+    Starts,
+    /// What could be tried until it fits.
+    Guesses,
+}
+
+impl Limit {
+    /// The binding's name in `wrangler.toml`.
+    #[must_use]
+    pub const fn binding(self) -> &'static str {
+        match self {
+            Self::Calls => "LIMIT_CALLS",
+            Self::Starts => "LIMIT_STARTS",
+            Self::Guesses => "LIMIT_GUESSES",
+        }
+    }
+
+    /// The one that a request counts in. What isn't named counts in none.
+    #[must_use]
+    pub fn of(method: &Method, path: &str, is_signed_in: bool) -> Option<Self> {
+        if path.strip_prefix("/register/").is_some_and(|client_id| !client_id.is_empty()) {
+            return (method != Method::OPTIONS).then_some(Self::Calls);
+        }
+        match path {
+            "/token" | "/par" | "/introspect" | "/revoke" if method == Method::POST => Some(Self::Calls),
+            "/device_authorization" | "/sign-in" if method == Method::POST => Some(Self::Starts),
+            // HEAD is answered by what answers GET.
+            "/authorize" if !is_signed_in && (method == Method::GET || method == Method::HEAD) => Some(Self::Starts),
+            "/device" | "/register" if method == Method::POST => Some(Self::Guesses),
+            _ => None,
+        }
+    }
+}
+
+/// Whom a request without a proven client counts for.
+#[must_use]
+pub fn address_key(headers: &HeaderMap) -> String {
+    let Some(value) = headers.get(ADDRESS_HEADER) else { return "ip:local".to_owned() };
+    match value.to_str().ok().and_then(|text| text.trim().parse().ok()).map(|address: IpAddr| address.to_canonical()) {
+        Some(IpAddr::V4(address)) => format!("ip:{address}"),
+        Some(IpAddr::V6(address)) => {
+            let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64));
+            format!("ip:{network}/64")
+        }
+        None => "ip:unknown".to_owned(),
+    }
+}
+
+/// Whether a client that has proven who it is may go on. A public client proves nothing: its address is what counts.
+///
+/// # Errors
+/// [`EndpointError::TooMany`], or the platform can't say.
+pub async fn client_may_go_on<L: RateLimits>(limits: &L, client: &Client) -> Result<(), EndpointError> {
+    if matches!(client.auth, ClientAuth::Public) {
+        return Ok(());
+    }
+    let allowed = limits.is_within_limit(Limit::Calls, &format!("client:{}", client.id)).await?;
+    if allowed { Ok(()) } else { Err(EndpointError::TooMany) }
+}
+
+fn count<P: Ports>(
+    state: &AppState<P>,
+    request: &Request,
+) -> Option<impl Future<Output = Result<bool, StoreError>> + Send + use<P>> {
+    let is_signed_in = request.extensions().get::<Visitor>().is_some();
+    let limit = Limit::of(request.method(), request.uri().path(), is_signed_in)?;
+    let (ports, key) = (state.ports.clone(), address_key(request.headers()));
+    Some(async move { ports.is_within_limit(limit, &key).await })
+}
+
+/// Before what programs ask for.
+pub async fn for_programs<P: Ports>(State(state): State<AppState<P>>, request: Request, next: Next) -> Response<Body> {
+    match count(&state, &request) {
+        None => next.run(request).await,
+        Some(allowed) => match allowed.await {
+            Ok(true) => next.run(request).await,
+            Ok(false) => EndpointError::TooMany.into_response(),
+            Err(error) => EndpointError::from(error).into_response(),
+        },
+    }
+}
+
+/// Before pages, once it is known who is there.
+pub async fn for_people<P: Ports>(State(state): State<AppState<P>>, request: Request, next: Next) -> Response<Body> {
+    match count(&state, &request) {
+        None => next.run(request).await,
+        Some(allowed) => match allowed.await {
+            Ok(true) => next.run(request).await,
+            Ok(false) => too_often().into_response(),
+            Err(error) => Trouble::unavailable(error).into_response(),
+        },
+    }
+}
+
+fn too_often() -> Trouble {
+    let text = "From your network this was tried too often within a minute. Nothing was changed. Wait a minute, then try again.";
+    Trouble::new(StatusCode::TOO_MANY_REQUESTS, "Too many tries", text).with_way_on("/", "Go to the start page")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::http::HeaderValue;
+    use futures_executor::block_on;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::secret::SecretHash;
+
+    fn key_of(address: &str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(ADDRESS_HEADER, HeaderValue::from_str(address).unwrap());
+        address_key(&headers)
+    }
+
+    #[test]
+    fn what_programs_do_all_day_counts_as_calls() {
+        for path in ["/token", "/par", "/introspect", "/revoke", "/register/app_1"] {
+            assert_eq!(Limit::of(&Method::POST, path, false), Some(Limit::Calls), "{path}");
+        }
+        for method in [Method::GET, Method::PUT, Method::DELETE] {
+            assert_eq!(Limit::of(&method, "/register/app_1", false), Some(Limit::Calls), "{method}");
+        }
+    }
+
+    #[test]
+    fn what_begins_something_counts_as_starts() {
+        assert_eq!(Limit::of(&Method::POST, "/device_authorization", false), Some(Limit::Starts));
+        assert_eq!(Limit::of(&Method::POST, "/sign-in", false), Some(Limit::Starts));
+        assert_eq!(Limit::of(&Method::GET, "/authorize", false), Some(Limit::Starts));
+        assert_eq!(Limit::of(&Method::HEAD, "/authorize", false), Some(Limit::Starts));
+    }
+
+    #[test]
+    fn what_could_be_guessed_counts_as_guesses_signed_in_or_not() {
+        for is_signed_in in [false, true] {
+            assert_eq!(Limit::of(&Method::POST, "/device", is_signed_in), Some(Limit::Guesses));
+            assert_eq!(Limit::of(&Method::POST, "/register", is_signed_in), Some(Limit::Guesses));
+        }
+    }
+
+    #[test]
+    fn somebody_signed_in_opens_requests_of_apps_as_they_like() {
+        assert_eq!(Limit::of(&Method::GET, "/authorize", true), None);
+    }
+
+    #[test]
+    fn pages_preflights_and_documents_are_not_counted() {
+        for path in ["/token", "/par", "/register", "/register/app_1", "/device_authorization"] {
+            assert_eq!(Limit::of(&Method::OPTIONS, path, false), None, "{path}");
+        }
+        for path in ["/", "/grants", "/sign-in", "/jwks.json", "/health", "/.well-known/oauth-authorization-server"] {
+            assert_eq!(Limit::of(&Method::GET, path, false), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_address_counts_for_itself_however_it_is_written() {
+        assert_eq!(key_of("192.0.2.7"), "ip:192.0.2.7");
+        assert_eq!(key_of("::ffff:192.0.2.7"), "ip:192.0.2.7");
+    }
+
+    #[test]
+    fn ipv6_addresses_of_one_network_count_together() {
+        assert_eq!(key_of("2001:db8:1:2:3:4:5:6"), "ip:2001:db8:1:2::/64");
+        assert_eq!(key_of("2001:db8:1:2::1"), "ip:2001:db8:1:2::/64");
+        assert_ne!(key_of("2001:db8:1:3::1"), key_of("2001:db8:1:2::1"));
+    }
+
+    #[test]
+    fn without_an_address_all_count_together() {
+        assert_eq!(address_key(&HeaderMap::new()), "ip:local");
+        assert_eq!(key_of("not an address"), "ip:unknown");
+    }
+
+    proptest! {
+        #[test]
+        fn no_address_makes_a_long_key(text in "[ -~]{0,200}") {
+            prop_assert!(key_of(&text).len() <= 48);
+        }
+    }
+
+    /// Lets nobody through, and notes who asked.
+    #[derive(Default)]
+    struct Closed(Mutex<Vec<String>>);
+
+    impl RateLimits for Closed {
+        async fn is_within_limit(&self, limit: Limit, key: &str) -> Result<bool, StoreError> {
+            self.0.lock().unwrap().push(format!("{} {key}", limit.binding()));
+            Ok(false)
+        }
+    }
+
+    #[test]
+    fn a_client_with_a_secret_is_counted_by_its_name() {
+        let closed = Closed::default();
+        let client = Client::example(ClientAuth::Confidential(SecretHash::from_stored("00".repeat(32))));
+        assert!(matches!(block_on(client_may_go_on(&closed, &client)), Err(EndpointError::TooMany)));
+        assert_eq!(*closed.0.lock().unwrap(), [format!("LIMIT_CALLS client:{}", client.id)]);
+    }
+
+    #[test]
+    fn a_public_client_can_not_be_shut_out_by_strangers_who_use_its_name() {
+        let closed = Closed::default();
+        assert!(block_on(client_may_go_on(&closed, &Client::example(ClientAuth::Public))).is_ok());
+        assert!(closed.0.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,37 @@
+// The page for developers, as `npm run dev` serves it.
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { launch, listen, picture, sidewaysScroll } from "../support/chromium.mjs";
+import { startStack } from "../support/stack.mjs";
+
+const stack = await startStack();
+after(() => stack.stop());
+const chromium = await launch();
+after(() => chromium.close());
+const context = await chromium.newContext({ viewport: { width: 1200, height: 800 } });
+const page = await context.newPage();
+const complaints = listen(page);
+
+test("the start page leads there", async () => {
+  await page.goto(stack.brokerUrl);
+  await picture(page, "d1-home");
+  await page.getByRole("link", { name: "How to connect an app" }).click();
+  await page.waitForURL(`${stack.brokerUrl}/developers`);
+  await picture(page, "d2-developers");
+});
+
+test("on a phone the page does not move sideways; its code does, and by keyboard too", async () => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  assert.equal(await sidewaysScroll(page), 0);
+  for (const name of ["JavaScript", "Python", "By hand"]) {
+    const code = page.getByRole("region", { name });
+    assert.ok(await code.evaluate((element) => element.scrollWidth > element.clientWidth), `${name} is wider than the phone`);
+    await code.focus();
+    await page.keyboard.press("ArrowRight");
+    await page.waitForFunction((element) => element.scrollLeft > 0, await code.elementHandle());
+  }
+  assert.equal(await sidewaysScroll(page), 0);
+});
+
+test("the browser has nothing to complain about", () => assert.deepEqual(complaints, []));
