@@ -133,7 +133,7 @@ test("docs/story.md: each command prints what the page says, and a person reads 
       continue;
     }
     if (step.kind === "run") {
-      shell.type(step.text);
+      shell.type(step.text.trimEnd());
       // `read` waits for the person.
       if (/^read /m.test(step.text)) continue;
       lastPrinted = await shell.printed();
