@@ -1,6 +1,8 @@
 //! Runs the inputs that fuzzing found worth keeping: every way into a parser that is known, and what once broke one.
 //! `npm run fuzz` looks for more.
 
+#![expect(clippy::disallowed_methods, reason = "how long it takes is what is asked, and no wasm runs it")]
+
 use std::{
     fs,
     path::Path,

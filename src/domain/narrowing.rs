@@ -56,6 +56,16 @@ fn within(granted: &[Permission], asked: &[Permission]) -> Result<Vec<Permission
     asked.iter().enumerate().map(find).collect()
 }
 
+/// What a narrowed token may do, each entry with the limits that bind it, and with the position of the granted one that they are from.
+#[must_use]
+pub fn bound(granted: &[Permission], narrowed: &[Permission]) -> Vec<(usize, Permission)> {
+    let find = |permission: &Permission| {
+        let (position, covering) = granted.iter().enumerate().find(|(_, granted)| permission.is_within(granted))?;
+        Some((position, Permission { limits: covering.limits, ..permission.clone() }))
+    };
+    narrowed.iter().filter_map(find).collect()
+}
+
 /// What a token response says of a narrowed token (RFC 9396 §7): what it may do, and the limits that bind it.
 #[must_use]
 pub fn details(granted: &Terms, narrowed: Option<&[Permission]>, issuer: &str) -> Vec<GrantedDetail> {
@@ -100,6 +110,18 @@ mod tests {
         let told = serde_json::to_value(details(&granted(), Some(&narrowed), "https://b.example")).unwrap();
         assert_eq!(told[0]["limits"]["requests"], 9, "the limits of the grant bind it");
         assert_eq!(told[1], serde_json::json!({"type": "ai_limits", "budget_usd": "5.00"}));
+    }
+
+    #[test]
+    fn a_narrower_entry_is_bound_by_the_limits_of_the_first_that_covers_it() {
+        let narrowed = asked(
+            r#"[{"type":"ai_access","provider":"anthropic","models":["claude-opus-5"],"capabilities":["chat"]},
+                {"type":"ai_access","provider":"openai","models":["o4"],"capabilities":["chat"]}]"#,
+        );
+        let bound = bound(&granted().permissions, &narrowed.permissions);
+        let found: Vec<_> =
+            bound.iter().map(|(position, bound)| (*position, bound.limits.requests.is_some())).collect();
+        assert_eq!(found, [(1, false), (0, true)]);
     }
 
     #[test]

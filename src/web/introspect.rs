@@ -20,11 +20,13 @@ use crate::domain::{
     grant::{Grant, Terms},
     id::{ClientId, GrantId},
     ledger::{ScopeUsage, Snapshot},
+    narrowing,
     oauth::{
         client::{Client, ClientAuth},
         code::RefreshTokenRow,
         error::TokenError,
     },
+    permission::Permission,
     secret::{RefreshToken, Secret},
 };
 
@@ -57,7 +59,7 @@ async fn describe<P: Ports>(
         let Some((grant, snapshot)) = live(state, client, &row.client_id, &row.grant_id).await? else {
             return Ok(None);
         };
-        let mut members = of_grant(state, &grant, &snapshot);
+        let mut members = of_grant(state, &grant, &snapshot, None);
         members.insert("exp".to_owned(), json!(row.expires_at.seconds()));
         members.insert("iat".to_owned(), json!(row.created_at.seconds()));
         return Ok(Some(members));
@@ -67,7 +69,7 @@ async fn describe<P: Ports>(
         return Ok(None);
     };
     let mut members = match &claims.delegation {
-        None => of_grant(state, &grant, &snapshot),
+        None => of_grant(state, &grant, &snapshot, claims.narrowed.as_deref()),
         Some(id) => {
             let line = snapshot.line_of(id);
             let Some(own) = line.first() else { return Ok(None) };
@@ -121,10 +123,24 @@ fn basic<P: Ports>(state: &AppState<P>, grant: &Grant, paused: bool) -> Map<Stri
     members
 }
 
-fn of_grant<P: Ports>(state: &AppState<P>, grant: &Grant, snapshot: &Snapshot) -> Map<String, Value> {
+/// `narrowed`: what the token may do of it, if not all.
+fn of_grant<P: Ports>(
+    state: &AppState<P>,
+    grant: &Grant,
+    snapshot: &Snapshot,
+    narrowed: Option<&[Permission]>,
+) -> Map<String, Value> {
     let terms = snapshot.terms.as_ref().unwrap_or(&grant.terms);
     let mut members = basic(state, grant, terms.paused);
-    let details = details(state, terms, &snapshot.overall, &snapshot.permissions);
+    let details = match narrowed {
+        None => details(state, terms, &snapshot.overall, &snapshot.permissions),
+        Some(narrowed) => {
+            let usage = |position: usize| snapshot.permissions.get(position).copied().unwrap_or_default();
+            let bound = narrowing::bound(&terms.permissions, narrowed);
+            let (usages, permissions): (Vec<_>, _) = bound.into_iter().map(|(at, bound)| (usage(at), bound)).unzip();
+            details(state, &Terms { permissions, ..terms.clone() }, &snapshot.overall, &usages)
+        }
+    };
     members.insert("authorization_details".to_owned(), details);
     members
 }
@@ -169,8 +185,5 @@ fn add_claims(members: &mut Map<String, Value>, claims: &AccessClaims) {
     }
     if let Some(at) = claims.auth_time {
         add("auth_time", json!(at.seconds()));
-    }
-    if let Some(narrowed) = &claims.narrowed {
-        add("narrowed_to", json!(narrowed));
     }
 }

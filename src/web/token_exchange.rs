@@ -51,7 +51,8 @@ pub async fn serve<P: Ports>(
     let requested = wanted.requested.unwrap_or_else(|| Requested { permissions: parent.clone(), limits: Limits::NONE });
     for (index, permission) in requested.permissions.iter().enumerate() {
         if !parent.iter().any(|held| permission.is_within(held)) {
-            return Err(TokenError::Delegation(beyond(Beyond::Permission(index))).into());
+            let details = || TokenError::Delegation(beyond(Beyond::Permission(index)));
+            return Err(if wanted.by_scope { TokenError::WiderScope } else { details() }.into());
         }
     }
     let asked = exchange.audience(wanted.resources, issuer)?;

@@ -45,7 +45,12 @@ test(`RFC 9449 §11.1: of ${MANY} requests to /token with one proof one succeeds
   for (let i = 0; i < 10; i += 1) grants.push(await browser.grant(confidential));
   const { client_id, client_secret } = confidential;
   const ask = (i) => {
-    const fields = { grant_type: "refresh_token", refresh_token: grants[i % grants.length].refresh_token, client_id, client_secret };
+    const fields = {
+      grant_type: "refresh_token",
+      refresh_token: grants[i % grants.length].refresh_token,
+      client_id,
+      client_secret,
+    };
     return postForm(`${broker.url}/token`, fields, { dpop });
   };
   const { body } = theOnly(await many(ask), (answer) => assertOAuthError(answer, 400, "invalid_dpop_proof"));

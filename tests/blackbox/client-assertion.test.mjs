@@ -62,7 +62,11 @@ test("RFC 7523 §3 point 7: an assertion is accepted once, at whichever endpoint
   const once = await assertion();
   isAuthenticated(await authenticate(once));
   for (const path of ["/token", "/revoke", "/introspect"]) {
-    assertOAuthError(await postForm(`${broker.url}${path}`, { token: "x", grant_type: "refresh_token", refresh_token: "x", ...once }), 401, "invalid_client");
+    assertOAuthError(
+      await postForm(`${broker.url}${path}`, { token: "x", grant_type: "refresh_token", refresh_token: "x", ...once }),
+      401,
+      "invalid_client",
+    );
   }
   const sameId = { change: { jti: "the-same" } };
   isAuthenticated(await authenticate(await assertion(sameId)));
@@ -113,7 +117,12 @@ for (const [what, options] of Object.entries({
 
 test("RFC 7523 §3 point 9: another key is refused, also where the text itself carries it", async () => {
   const wrong = await Key.create();
-  for (const header of [{ kid: key.jkt }, { kid: undefined }, { kid: key.jkt, jwk: wrong.jwk }, { kid: undefined, jwk: wrong.jwk }]) {
+  for (const header of [
+    { kid: key.jkt },
+    { kid: undefined },
+    { kid: key.jkt, jwk: wrong.jwk },
+    { kid: undefined, jwk: wrong.jwk },
+  ]) {
     assertOAuthError(await authenticate(await assertion({ header }, wrong)), 401, "invalid_client");
   }
 });
@@ -207,7 +216,12 @@ test("a generic OAuth client gets along with it: oauth4webapi's PrivateKeyJwt", 
   const server = { issuer: broker.url, token_endpoint: `${broker.url}/token` };
   const own = { client_id: client.client_id };
   const { code, verifier } = await browser.code(client);
-  const parameters = oauth.validateAuthResponse(server, own, new URLSearchParams({ code, iss: broker.url }), oauth.skipStateCheck);
+  const parameters = oauth.validateAuthResponse(
+    server,
+    own,
+    new URLSearchParams({ code, iss: broker.url }),
+    oauth.skipStateCheck,
+  );
   const auth = oauth.PrivateKeyJwt({ key: key.privateKey, kid: key.jkt });
   const answer = await oauth.authorizationCodeGrantRequest(server, own, auth, parameters, REDIRECT_URI, verifier, http);
   const tokens = await oauth.processAuthorizationCodeResponse(server, own, answer);

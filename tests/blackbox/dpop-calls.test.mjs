@@ -197,7 +197,11 @@ for (const [how, lose] of Object.entries({ killed: () => broker.kill(), restarte
     const answer = await callWith(used);
     assertOpenAiError(answer, 401, "use_dpop_nonce");
     // Nor a new one with a nonce of that time; with the nonce that comes back it works at once.
-    assertOpenAiError(await callWith({ authorization, dpop: await prover.key.proof({ url, nonce, token: own }) }), 401, "use_dpop_nonce");
+    assertOpenAiError(
+      await callWith({ authorization, dpop: await prover.key.proof({ url, nonce, token: own }) }),
+      401,
+      "use_dpop_nonce",
+    );
     const next = answer.headers.get("dpop-nonce");
     const retried = await callWith({ authorization, dpop: await prover.key.proof({ url, nonce: next, token: own }) });
     assert.equal(retried.status, 200, retried.text);

@@ -4,7 +4,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as oauth from "oauth4webapi";
 import { base64url, newSigningKey } from "../support/broker.mjs";
-import { REDIRECT_URI, assertOAuthError, authorizationRequest, chat, claims, postForm, redeem, refresh } from "../support/flow.mjs";
+import {
+  REDIRECT_URI,
+  assertOAuthError,
+  authorizationRequest,
+  chat,
+  claims,
+  postForm,
+  redeem,
+  refresh,
+} from "../support/flow.mjs";
 import { Key, Prover, nonceMadeAt } from "../support/keys.mjs";
 import { startWorld } from "../support/world.mjs";
 
@@ -18,7 +27,8 @@ const url = `${broker.url}/token`;
 const NONCE = /^[\w-]{32}$/;
 
 /** The answer to a code that comes with this header. */
-const redeemWith = async (dpop, waiting, client = app) => redeem(broker, client, { ...(waiting ?? (await browser.code(client))), headers: { dpop } });
+const redeemWith = async (dpop, waiting, client = app) =>
+  redeem(broker, client, { ...(waiting ?? (await browser.code(client))), headers: { dpop } });
 const freshNonce = () => nonceMadeAt(broker, Date.now());
 
 test("RFC 9449 §8: a proof without a nonce is answered with one, and burns nothing", async () => {
@@ -112,7 +122,10 @@ for (const [what, dpop] of Object.entries({
   "a symmetric algorithm (§4.3 point 5)": unsigned({ alg: "HS256", jwk: { kty: "oct", k: "AAAA" } }, "AAAA"),
   "a signature of zeros (§4.3 point 6)": unsigned({ alg: "ES256", jwk: jwk.jwk }, base64url(Buffer.alloc(64))),
   "no signature (§4.3 point 6)": unsigned({ alg: "ES256", jwk: jwk.jwk }),
-  "a signing key of the broker's kind, not its own": unsigned({ alg: "EdDSA", jwk: { ...newSigningKey(), d: undefined } }, base64url(Buffer.alloc(64))),
+  "a signing key of the broker's kind, not its own": unsigned(
+    { alg: "EdDSA", jwk: { ...newSigningKey(), d: undefined } },
+    base64url(Buffer.alloc(64)),
+  ),
   "no JWT in it (§4.3 point 2)": "x",
 })) {
   test(`RFC 9449: a proof with ${what} is refused`, async () => {
@@ -149,7 +162,11 @@ test("RFC 9449 §8.2: with a nonce that gets old the answer brings the next one"
 });
 
 test("RFC 9449 §9: a browser app may send proofs and read nonces", async () => {
-  const asks = { origin: "https://app.example", "access-control-request-method": "POST", "access-control-request-headers": "dpop" };
+  const asks = {
+    origin: "https://app.example",
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "dpop",
+  };
   const preflight = await fetch(url, { method: "OPTIONS", headers: asks });
   assert.match(preflight.headers.get("access-control-allow-headers"), /\bdpop\b/i);
   const answer = await redeemWith(await prover.key.proof({ url }));
@@ -234,10 +251,18 @@ test("a generic OAuth client gets along with it: oauth4webapi's DPoP", async () 
   const server = { issuer: broker.url, token_endpoint: url };
   const client = { client_id: app.client_id };
   const { code, verifier } = await browser.code(app);
-  const parameters = oauth.validateAuthResponse(server, client, new URLSearchParams({ code, iss: broker.url }), oauth.skipStateCheck);
+  const parameters = oauth.validateAuthResponse(
+    server,
+    client,
+    new URLSearchParams({ code, iss: broker.url }),
+    oauth.skipStateCheck,
+  );
   const dpop = oauth.DPoP(client, await oauth.generateKeyPair("ES256"));
   const ask = async () => {
-    const answer = await oauth.authorizationCodeGrantRequest(server, client, oauth.None(), parameters, REDIRECT_URI, verifier, { DPoP: dpop, ...http });
+    const answer = await oauth.authorizationCodeGrantRequest(server, client, oauth.None(), parameters, REDIRECT_URI, verifier, {
+      DPoP: dpop,
+      ...http,
+    });
     return oauth.processAuthorizationCodeResponse(server, client, answer);
   };
   const tokens = await ask().catch((error) => {
@@ -246,6 +271,9 @@ test("a generic OAuth client gets along with it: oauth4webapi's DPoP", async () 
   });
   assert.equal(tokens.token_type, "dpop");
   const list = new URL(`${broker.url}/openai/v1/models`);
-  const answer = await oauth.protectedResourceRequest(tokens.access_token, "GET", list, new Headers(), null, { DPoP: dpop, ...http });
+  const answer = await oauth.protectedResourceRequest(tokens.access_token, "GET", list, new Headers(), null, {
+    DPoP: dpop,
+    ...http,
+  });
   assert.equal(answer.status, 200);
 });

@@ -89,7 +89,7 @@ test("RFC 8414 §2: whatever the metadata names is served", async (t) => {
     const path = new URL(address).pathname;
     assert.equal(new URL(address).origin, broker.url, name);
     await t.test(`${name}: ${path}`, async () => {
-      const isPage = ["authorization_endpoint", "service_documentation", "jwks_uri"].includes(name);
+      const isPage = !name.endsWith("_endpoint") || name === "authorization_endpoint";
       const { status } = await get(path, isPage ? {} : { method: "POST", body: new URLSearchParams() });
       assert.ok(status !== 404 && status !== 405 && status < 500, `${name} answers ${status}`);
     });
@@ -211,7 +211,7 @@ test("RFC 9068 §2: an access token is an at+jwt that the published key verifies
   assert.ok(verify(null, Buffer.from(`${head}.${payload}`), key, Buffer.from(signature, "base64url")));
   assert.equal(header.typ, "at+jwt");
   assert.equal(header.alg, "EdDSA");
-  assert.deepEqual(Object.keys(claims).sort(), ["aud", "client_id", "exp", "grant_id", "iat", "iss", "jti", "sub"]);
+  assert.deepEqual(Object.keys(claims).sort(), ["aud", "auth_time", "client_id", "exp", "grant_id", "iat", "iss", "jti", "sub"]);
   assert.deepEqual([claims.iss, claims.aud, claims.client_id], [broker.url, broker.url, app.client_id]);
   assert.equal(claims.exp - claims.iat, expiresIn);
   assert.ok(expiresIn <= 3600);

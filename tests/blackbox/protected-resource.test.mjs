@@ -74,8 +74,11 @@ test("RFC 9728 §5.1: a 401 leads to the document of what was called", async () 
 
 test("RFC 6750 §3.1: who sent no token gets a challenge without an error code", async () => {
   const challenge = `Bearer realm="aipassport", resource_metadata="${broker.url}${PATHS["/openai/v1"]}"`;
-  assert.equal(challengeOf(await ofOpenAi({})), challenge);
-  assert.equal(challengeOf(await ofOpenAi({ authorization: "Basic dDp0" })), challenge, "another scheme is no token");
+  for (const headers of [{}, { authorization: "Basic dDp0" }]) {
+    // Challenges of other schemes may stand behind it.
+    const given = challengeOf(await ofOpenAi(headers));
+    assert.ok(given.startsWith(challenge) && !given.includes("error="), given);
+  }
 });
 
 test("RFC 6750 §3.1: whose token isn't accepted learns that, wherever it stood", async () => {

@@ -3,7 +3,18 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DETAILS, assertAnthropicError, assertOAuthError, assertOpenAiError, call, chat, claims, messages, postForm, refresh } from "../support/flow.mjs";
+import {
+  DETAILS,
+  assertAnthropicError,
+  assertOAuthError,
+  assertOpenAiError,
+  call,
+  chat,
+  claims,
+  messages,
+  postForm,
+  refresh,
+} from "../support/flow.mjs";
 import { Prover } from "../support/keys.mjs";
 import { ACCESS_TOKEN, exchange, exchangeFields, introspect, narrowed } from "../support/tokens.mjs";
 import { startWorld, until, useUp } from "../support/world.mjs";
@@ -82,7 +93,9 @@ for (const [what, details] of Object.entries({
   "one model more": [{ ...NARROW, models: ["gpt-5-mini", "gpt-5-pro"] }],
   "one capability more": [{ ...NARROW, capabilities: ["chat", "images"] }],
   "one entry more": [NARROW, { ...DETAILS[1], models: ["*"] }],
-  "what only two entries together cover": [{ ...NARROW, provider: "anthropic", capabilities: ["chat", "embeddings"], models: ["claude-*"] }],
+  "what only two entries together cover": [
+    { ...NARROW, provider: "anthropic", capabilities: ["chat", "embeddings"], models: ["claude-*"] },
+  ],
   "more requests": [NARROW, { type: "ai_limits", requests: 11 }],
   "more money": [NARROW, { type: "ai_limits", budget_usd: "5.01" }],
   "money for another period": [NARROW, { type: "ai_limits", budget_usd: "5.00", budget_period: "day" }],
@@ -168,10 +181,14 @@ test("a limit of a child is no limit of its own child unless it says so, and bin
   const it = await child(token, { details: [NARROW, { type: "ai_limits", requests: 2 }] });
   const grandchild = await child(it);
   assert.equal(await useUp(broker, grandchild), 2);
-  assertOpenAiError(await until(async () => {
-    const answer = await chat(broker, it);
-    return answer.code !== "requests_held" && answer;
-  }, "it is booked"), 402, "requests_exhausted");
+  assertOpenAiError(
+    await until(async () => {
+      const answer = await chat(broker, it);
+      return answer.code !== "requests_held" && answer;
+    }, "it is booked"),
+    402,
+    "requests_exhausted",
+  );
   isWider(await ask(it, { details: [NARROW, { type: "ai_limits", requests: 3 }] }));
   await works(token);
 });

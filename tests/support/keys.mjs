@@ -109,7 +109,9 @@ export class Prover {
       ...change,
     };
     const answer = await this.form("/token", fields);
-    return answer.body?.access_token ? { ...answer, ...answer.body, grant_id: claims(answer.body.access_token).grant_id } : answer;
+    return answer.body?.access_token
+      ? { ...answer, ...answer.body, grant_id: claims(answer.body.access_token).grant_id }
+      : answer;
   }
 
   async refresh(app, token, change) {
@@ -129,7 +131,10 @@ export class Prover {
     return this.#withNonce(async () => {
       const { method = "POST" } = options;
       const proof = await this.header({ url: new URL(path, this.broker.url), method, token });
-      return call(this.broker, null, path, { ...options, headers: { authorization: `DPoP ${token}`, ...proof, ...options.headers } });
+      return call(this.broker, null, path, {
+        ...options,
+        headers: { authorization: `DPoP ${token}`, ...proof, ...options.headers },
+      });
     });
   }
 
@@ -139,7 +144,11 @@ export class Prover {
 }
 
 /** Registers a client that signs assertions with any of these keys. */
-export async function registerWithKeys(broker, keys, { id = `keys-${randomUUID()}`, redirectUri = "https://app.example/callback" } = {}) {
+export async function registerWithKeys(
+  broker,
+  keys,
+  { id = `keys-${randomUUID()}`, redirectUri = "https://app.example/callback" } = {},
+) {
   await broker.sql(
     `INSERT INTO clients (client_id, kind, name, redirect_uris, grant_types, token_endpoint_auth_method, jwks, created_at)
      VALUES (?, 'registered', 'Signing app', ?, ?, 'private_key_jwt', ?, ?)`,

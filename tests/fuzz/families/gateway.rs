@@ -83,8 +83,11 @@ pub fn answer(input: &[u8]) {
     let [kind, cut, body @ ..] = input else { return };
     let answer = KINDS[usize::from(*kind) % KINDS.len()];
     let reading = |part: usize| -> Reading {
-        let mut meter =
-            if usize::from(*kind) / KINDS.len() % 2 == 0 { Meter::for_stream(answer) } else { Meter::for_json(answer) };
+        let mut meter = if (usize::from(*kind) / KINDS.len()).is_multiple_of(2) {
+            Meter::for_stream(answer)
+        } else {
+            Meter::for_json(answer)
+        };
         body.chunks(part).for_each(|part| meter.feed(part));
         meter.finish()
     };

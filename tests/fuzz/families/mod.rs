@@ -71,6 +71,7 @@ const FAMILIES: &[Family] = &[
     family(b'w', 1024, tokens::secrets),
     family(b'x', 64 * 1024, gateway::failure),
     family(b'y', 8 * 1024, proofs::target),
+    family(b'z', 64 * 1024, oauth::device),
 ];
 
 /// What stands between the fields of an input; nothing that is read means anything by it.

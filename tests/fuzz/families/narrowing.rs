@@ -4,6 +4,7 @@ use aipassport::domain::{
     access_token::{AccessClaims, AccessTokenError, SigningAlgorithm},
     authorization_details::Requested,
     grant::Terms,
+    jose::JwkThumbprint,
     limits::Limits,
     narrowing::{details, narrow},
     oauth::{
@@ -62,7 +63,7 @@ pub fn wanted(input: &[u8]) {
     let Ok(exchange) = ExchangeRequest::parse(&params) else { return };
     assert_eq!(params.get("subject_token"), Ok(Some(exchange.subject_token.as_str())));
     assert_ne!(exchange.expires_in, Some(0));
-    assert_eq!(params.get("dpop_jkt"), Ok(exchange.dpop_jkt.as_ref().map(|jkt| jkt.as_str())));
+    assert_eq!(params.get("dpop_jkt"), Ok(exchange.dpop_jkt.as_ref().map(JwkThumbprint::as_str)));
     assert_eq!(params.get("actor_token"), Ok(None), "nobody else is acted for");
     let Ok(wanted) = wanted else { return };
     let Ok(both) = exchange.audience(wanted.resources.clone(), ISSUER) else { return };

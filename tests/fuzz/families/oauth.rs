@@ -9,16 +9,20 @@ use aipassport::domain::{
     grant::Terms,
     narrowing::narrow,
     oauth::{
-        authorization_request::{Answer, Asked, AuthorizationQuery, AuthorizationRequest, MAX_STATE_BYTES},
+        authorization_request::{
+            Answer, Asked, AuthorizationQuery, AuthorizationRequest, DeviceRequest, MAX_STATE_BYTES, Way, read_query,
+        },
         client::{Client, ClientAuth, ClientKind, GrantType},
         code::Binding,
+        device::UserCode,
         error::RedirectReason,
         params::Params,
+        pushed_request::{self, PushedReference},
         redirect_uri::{Destination, RedirectUri, csp_source, with_parameters},
         registration::{MAX_NAME_CHARS, MAX_REDIRECT_URIS, Registration},
         token_request::{Credentials, TokenRequest, granted_scope},
     },
-    secret::{ClientSecret, Secret},
+    secret::{ClientSecret, Secret, SecretHash},
 };
 use url::Url;
 
@@ -197,6 +201,7 @@ fn client(auth: ClientAuth) -> Client {
         redirect_uris: uris.iter().map(|uri| uri.parse().unwrap()).collect(),
         grant_types: GrantType::ALL.into(),
         auth,
+        prefers_secret_in_body: false,
         requires_par: false,
         requires_dpop: false,
         access_token_alg: SigningAlgorithm::EdDSA,
@@ -206,10 +211,15 @@ fn client(auth: ClientAuth) -> Client {
 
 pub fn authorize(input: &[u8]) {
     let Some([query]) = texts(input) else { return };
-    let Ok(parsed) = AuthorizationQuery::parse(query) else { return };
+    let Ok(params) = read_query(query) else { return };
+    refers_to_what_was_pushed(&params);
     let client = client(ClientAuth::Public);
+    let pushed = pushed_request::read(params, &client, ISSUER);
+    let Ok(parsed) = AuthorizationQuery::read(Params::parse(query.as_bytes()), Way::Browser) else { return };
     let Ok(proven) = parsed.prove(Some(&client)) else { return };
-    match proven.request(ISSUER) {
+    let request = proven.request(ISSUER);
+    assert_eq!(pushed.ok().as_ref(), request.as_ref().ok(), "what is pushed means the same");
+    match request {
         Ok(request) => {
             assert!(client.may_redirect_to(&request.redirect_uri) && request.client_id == client.id);
             assert!(request.state.as_ref().is_none_or(|state| (1..=MAX_STATE_BYTES).contains(&state.len())));
@@ -232,6 +242,12 @@ pub fn authorize(input: &[u8]) {
             reaches_the_app(&answer, state.map(|(_, state)| state.as_str()));
         }
     }
+}
+
+fn refers_to_what_was_pushed(params: &Params) {
+    let Ok(Some(reference)) = PushedReference::find(params) else { return };
+    assert_eq!(params.get("request_uri"), Ok(Some(pushed_request::request_uri(&reference.handle).as_str())));
+    assert_eq!(params.get("client_id"), Ok(Some(reference.client_id.as_str())));
 }
 
 /// Whether what waits for the person's answer, and what the code is bound to then, come back from the store as they went.
@@ -285,4 +301,27 @@ pub fn token(input: &[u8]) {
         assert_eq!(params.get("client_secret"), Ok(Some(secret().expose_secret())));
     }
     assert!(credentials.authenticate(None).is_err());
+}
+
+/// What a person enters, and the form of the device that shows it.
+pub fn device(input: &[u8]) {
+    let [entered, form] = fields(input);
+    let code = texts(entered).and_then(|[entered]| entered.parse::<UserCode>().ok());
+    if let (Some(code), Some([entered])) = (&code, texts(entered)) {
+        assert!(code.as_str().len() == 8 && code.as_str().bytes().all(|letter| letter.is_ascii_uppercase()));
+        for written in [code.to_string(), code.as_str().to_lowercase()] {
+            assert_eq!(written.parse().as_ref(), Ok(code), "the same however it is written");
+        }
+        let letters: String = entered.chars().filter(char::is_ascii_alphabetic).collect();
+        assert_eq!(letters.to_ascii_uppercase(), code.as_str(), "no letter is taken for another");
+        let stored = serde_json::to_string(code).unwrap();
+        assert_eq!(serde_json::from_str::<UserCode>(&stored).ok().as_ref(), Some(code));
+    }
+    let params = Params::parse(form);
+    let Ok(request) = DeviceRequest::read(&client(ClientAuth::Public), &params, ISSUER) else { return };
+    assert!(!request.requested.permissions.is_empty());
+    let user_code = code.unwrap_or_else(|| UserCode::from_entropy([7; 32]));
+    let asked = Asked::Device { device_code: SecretHash::from_stored("ab".repeat(32)), user_code, request };
+    let stored = serde_json::to_string(&asked).unwrap();
+    assert_eq!(serde_json::from_str::<Asked>(&stored).ok(), Some(asked));
 }

@@ -16,7 +16,7 @@ use aipassport::{
             RegistrationToken, Secret, SecretHash, Session,
         },
     },
-    gateway::headers::{TOKEN_HEADERS, token},
+    gateway::headers::{Presented, TOKEN_HEADERS, token},
     web::{SESSION_COOKIE, cookie},
 };
 use http::{HeaderMap, HeaderValue, header};
@@ -48,7 +48,9 @@ pub fn token_of_headers(input: &[u8]) {
         };
         (!value.is_empty()).then(|| value.to_owned())
     };
-    let Some(found) = token(header) else { return };
+    let Some(Presented { token: found, with_proof }) = token(header) else { return };
+    let says_dpop = authorization.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("dpop "));
+    assert_eq!(with_proof, says_dpop, "a proof belongs to a token that comes with DPoP");
     assert!(
         authorization.ends_with(&found) || authorization.trim().ends_with(&found) || [first, second].contains(&&*found)
     );

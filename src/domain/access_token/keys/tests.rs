@@ -145,7 +145,15 @@ fn a_token_confirmed_by_another_kind_of_proof_is_refused() {
 #[test]
 fn a_token_confirmed_by_a_malformed_thumbprint_is_refused() {
     let payload = part(&sign(&both(), &claims()), 1);
-    for jkt in [json!(""), json!("a"), json!("A".repeat(42)), json!("A".repeat(44)), json!("!".repeat(43)), Value::Null, json!(1)] {
+    for jkt in [
+        json!(""),
+        json!("a"),
+        json!("A".repeat(42)),
+        json!("A".repeat(44)),
+        json!("!".repeat(43)),
+        Value::Null,
+        json!(1),
+    ] {
         let forged = forge(&with(payload.clone(), "cnf", json!({ "jkt": jkt })), |header| header);
         assert!(verify(&forged).is_err(), "{jkt}");
     }
