@@ -195,6 +195,32 @@ pub enum RequestedError {
 }
 
 impl Requested {
+    /// What a client asks for that names nothing (RFC 6749 §3.3 lets a server choose): to chat, with any model, at these providers. A
+    /// person takes away from that what they like, and money is limited unless they say otherwise.
+    #[must_use]
+    pub fn unspecified(providers: &[Provider]) -> Self {
+        let every_model = ModelPattern::every_model();
+        let chat = |provider: &Provider| Permission {
+            provider: *provider,
+            models: vec![every_model.clone()],
+            capabilities: BTreeSet::from([Capability::Chat]),
+            limits: Limits::NONE,
+        };
+        Self { permissions: providers.iter().map(chat).collect(), limits: Limits::NONE }
+    }
+
+    /// As [`Self::read`], or [`Self::unspecified`] where there is neither.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_or_unspecified(
+        details: Option<&str>,
+        scope: Option<&str>,
+        providers: &[Provider],
+    ) -> Result<Self, RequestedError> {
+        if details.is_none() && scope.is_none() { Ok(Self::unspecified(providers)) } else { Self::read(details, scope) }
+    }
+
     /// Reads `authorization_details` or `scope`, whichever is there.
     ///
     /// # Errors
@@ -259,7 +285,7 @@ impl Requested {
             if let Some(permission) = permissions.iter_mut().find(|permission| permission.provider == provider) {
                 permission.capabilities.insert(capability);
             } else {
-                let every_model = ModelPattern::try_from("*".to_owned()).map_err(|_| DetailsError::Nothing)?;
+                let every_model = ModelPattern::every_model();
                 permissions.push(Permission {
                     provider,
                     models: vec![every_model],
@@ -367,6 +393,13 @@ mod tests {
     const ASKED: &str = r#"[{"type":"ai_access","provider":"openai","models":["gpt-5-mini","gpt-5.1*"],
         "capabilities":["chat","embeddings"],"limits":{"requests":1000,"requests_per_minute":60,"concurrency":8}},
         {"type":"ai_limits","requests":500}]"#;
+
+    #[test]
+    fn nothing_in_particular_is_a_chat_with_any_model() {
+        let asked = Requested::read_or_unspecified(None, None, &Provider::ALL).unwrap();
+        assert_eq!(asked, Requested::from_scope("openai:chat anthropic:chat").unwrap());
+        assert!(Requested::read_or_unspecified(Some("[]"), None, &Provider::ALL).is_err());
+    }
 
     #[test]
     fn entries_are_read_as_asked() {

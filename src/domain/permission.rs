@@ -150,6 +150,12 @@ impl ModelPattern {
         }
     }
 
+    /// `*`.
+    #[must_use]
+    pub fn every_model() -> Self {
+        Self("*".to_owned())
+    }
+
     /// Whether it is `*`.
     #[must_use]
     pub fn is_every_model(&self) -> bool {

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::domain::{
     id::ClientId,
+    jose::strict::Members,
     oauth::{
         client::{Client, ClientAuth, ClientKind},
         client_metadata::{AuthMethod, ClientMetadata, MAX_METADATA_BYTES, MetadataError},
@@ -156,7 +157,7 @@ pub async fn create<P: Ports>(
         return Err(RegistrationError::Off);
     }
     let body = json_body(request).await?;
-    let (metadata, _) = ClientMetadata::parse(&body, state.config.registration.reach)?;
+    let (metadata, _) = read(&state, &body)?;
     let token = Secret::<RegistrationToken>::from_entropy(&state.ports.entropy32());
     let secret = metadata.auth_method.needs_secret().then(|| Secret::from_entropy(&state.ports.entropy32()));
     let id = ClientId::from_entropy(state.ports.entropy16());
@@ -196,7 +197,7 @@ pub async fn replace<P: Ports>(
 ) -> Result<Response<Body>, RegistrationError> {
     let (before, token) = authorized(&state, &id, request.headers()).await?;
     let body = json_body(request).await?;
-    let (metadata, members) = ClientMetadata::parse(&body, state.config.registration.reach)?;
+    let (metadata, members) = read(&state, &body)?;
     if members.get("client_id").and_then(Value::as_str) != Some(before.id.as_str()) {
         return Err(RegistrationError::Another("client_id"));
     }
@@ -240,6 +241,15 @@ pub async fn preflight() -> impl IntoResponse {
     let mut response = oauth_response::preflight().await.into_response();
     response.headers_mut().remove(header::ACCESS_CONTROL_ALLOW_METHODS);
     (methods, response)
+}
+
+/// What a client says of itself, if this broker can do as it wants.
+fn read<P>(state: &AppState<P>, body: &[u8]) -> Result<(ClientMetadata, Members), RegistrationError> {
+    let (metadata, members) = ClientMetadata::parse(body, state.config.registration.reach)?;
+    if !state.config.signing_keys.supports(metadata.access_token_alg) {
+        return Err(MetadataError::AccessTokenAlg.into());
+    }
+    Ok((metadata, members))
 }
 
 /// The client that the bearer token belongs to, if it is the one of this name.

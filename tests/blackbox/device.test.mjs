@@ -85,7 +85,6 @@ test("RFC 8628 §5.2: the device code itself is stored nowhere", async () => {
 });
 
 for (const [what, change, error] of [
-  ["RFC 6749 §3.3: nothing asked for", { scope: undefined }, "invalid_scope"],
   ["RFC 6749 §3.3: an unknown scope", { scope: "everything" }, "invalid_scope"],
   ["RFC 9396 §5: authorization_details that can't be read", { scope: undefined, authorization_details: "x" }, "invalid_authorization_details"],
   ["scope and authorization_details at once", { authorization_details: "[]" }, "invalid_request"],

@@ -38,7 +38,7 @@ test("a grant that no app came for is not shown: allowed twice by Back and Allow
   await browser.submit(again.form.press("decision", "allow"));
   assert.equal(await times(), 2, "its code may still be redeemed");
   const now = Math.floor(Date.now() / 1000);
-  await broker.sql("UPDATE authorization_codes SET expires_at = ? WHERE redeemed_at IS NULL", now);
+  await broker.sql("UPDATE grants SET claimable_until = ? WHERE claimed_at IS NULL", now);
   assert.equal(await times(), 1);
 });
 

@@ -229,7 +229,19 @@ test("RFC 6749 §3.3: scope alone asks for every model of a provider", async () 
   assert.deepEqual([form.values("p0.models"), form.values("p1.models")], [["*"], ["*"]]);
 });
 
-for (const scope of ["", "admin", "openai:root", "acme:chat", "openai:chat:x", "openid"]) {
+test("RFC 6749 §3.3: whoever asks for nothing in particular asks to chat, with money limited", async () => {
+  const { form } = await browser.consent(app, { scope: "" });
+  assert.deepEqual([form.values("p0.models"), form.values("p1.models")], [["*"], ["*"]]);
+  assert.deepEqual([form.values("p0.capabilities"), form.values("budget_usd")], [["chat"], ["5.00"]]);
+});
+
+test("RFC 8707 §2: and at one resource, only there", async () => {
+  const { form } = await browser.consent(app, { scope: "", change: { resource: `${broker.url}/anthropic` } });
+  assert.deepEqual(form.values("p0.models"), ["*"]);
+  assert.ok(!form.names.includes("p1.models"));
+});
+
+for (const scope of ["admin", "openai:root", "acme:chat", "openai:chat:x", "openid"]) {
   test(`RFC 6749 §3.3: an unknown scope is refused: ${JSON.stringify(scope)}`, async () => {
     goesToTheApp(await ask({ scope, authorization_details: null }), "invalid_scope");
   });

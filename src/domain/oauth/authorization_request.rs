@@ -377,8 +377,9 @@ impl ProvenRedirect {
             return Err(RedirectReason::ChallengeMethod);
         }
         let code_challenge = CodeChallenge::try_from(challenge).map_err(|_| RedirectReason::MalformedChallenge)?;
-        let requested = Requested::read(self.get("authorization_details")?, self.get("scope")?)?;
         let resources = Resources::read(self.params.all("resource"), issuer)?;
+        let (details, scope) = (self.get("authorization_details")?, self.get("scope")?);
+        let requested = Requested::read_or_unspecified(details, scope, &resources.providers(issuer))?;
         let prompt = Prompt::parse(self.get("prompt")?.unwrap_or("")).ok_or(RedirectReason::Prompt)?;
         let max_age = self.get("max_age")?.map(|text| text.parse().map_err(|_| RedirectReason::MaxAge)).transpose()?;
         if self.get("login_hint")?.is_some_and(|hint| hint.len() > MAX_LOGIN_HINT_BYTES) {
@@ -512,7 +513,7 @@ mod tests {
 
     #[test]
     fn an_error_travels_as_the_answer_would() {
-        let error = outcome(&query(&[("response_mode", Some("form_post")), ("scope", None)])).unwrap_err();
+        let error = outcome(&query(&[("response_mode", Some("form_post")), ("scope", Some("x"))])).unwrap_err();
         assert_eq!(error.answer(ISSUER).response_mode, ResponseMode::FormPost);
     }
 

@@ -155,11 +155,9 @@ impl DeviceRequest {
             return Err(DeviceRequestError::NotForDevices.into());
         }
         let (details, scope) = (params.get("authorization_details")?, params.get("scope")?);
-        Ok(Self {
-            client_id: client.id.clone(),
-            requested: Requested::read(details, scope).map_err(DeviceRequestError::from)?,
-            resources: Resources::read(params.all("resource"), issuer).map_err(DeviceRequestError::from)?,
-        })
+        let resources = Resources::read(params.all("resource"), issuer).map_err(DeviceRequestError::from)?;
+        let requested = Requested::read_or_unspecified(details, scope, &resources.providers(issuer));
+        Ok(Self { client_id: client.id.clone(), requested: requested.map_err(DeviceRequestError::from)?, resources })
     }
 }
 
@@ -481,7 +479,6 @@ mod tests {
         let read =
             |body: &str| DeviceRequest::read(&client(), &Params::parse(body.as_bytes()), "https://broker.example");
         let code = |body: &str| read(body).unwrap_err().code();
-        assert_eq!(code(""), ErrorCode::InvalidScope);
         assert_eq!(code("scope=nothing"), ErrorCode::InvalidScope);
         assert_eq!(code("authorization_details=x"), ErrorCode::InvalidAuthorizationDetails);
         assert_eq!(code("scope=openai:chat&authorization_details=[]"), ErrorCode::InvalidRequest);

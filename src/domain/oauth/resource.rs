@@ -50,6 +50,18 @@ impl Resources {
         if asked.0.iter().all(agreed) { Ok(asked) } else { Err(InvalidTarget) }
     }
 
+    /// The providers that they reach.
+    #[must_use]
+    pub fn providers(&self, issuer: &str) -> Vec<Provider> {
+        let reaches = |provider: &Provider| {
+            self.0.is_empty()
+                || self.0.iter().any(|one| {
+                    one.strip_prefix(issuer).is_some_and(|path| path.is_empty() || path == provider.base_path())
+                })
+        };
+        Provider::ALL.into_iter().filter(reaches).collect()
+    }
+
     /// Those of a token, from its `aud`.
     #[must_use]
     pub fn of_audience(audience: &[String], issuer: &str) -> Self {
@@ -95,6 +107,13 @@ mod tests {
         {
             assert_eq!(read(&[value]), Err(InvalidTarget), "{value}");
         }
+    }
+
+    #[test]
+    fn a_resource_reaches_its_provider_and_the_broker_all_of_them() {
+        assert_eq!(read(&[OPENAI]).unwrap().providers(ISSUER), [Provider::OpenAi]);
+        assert_eq!(read(&[ISSUER]).unwrap().providers(ISSUER), Provider::ALL);
+        assert_eq!(read(&[]).unwrap().providers(ISSUER), Provider::ALL);
     }
 
     #[test]
