@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertOAuthError, authorizationRequest, claims, postForm, redeem } from "../support/flow.mjs";
+import { assertOAuthError, authorizationRequest, call, claims, postForm, redeem } from "../support/flow.mjs";
 import { Prover, nonceMadeAt } from "../support/keys.mjs";
 import { startWorld } from "../support/world.mjs";
 
@@ -54,4 +54,20 @@ test("RFC 9449 §10.1: a proof at /par that is no good is refused, and one witho
   assert.ok(without.headers.get("dpop-nonce"));
   const elsewhere = await prover.key.proof({ url: `${broker.url}/token`, nonce: without.headers.get("dpop-nonce") });
   assertOAuthError(await postForm(url, query.searchParams, { dpop: elsewhere }), 400, "invalid_dpop_proof");
+});
+
+test("RFC 6749 §5.1: a scope of which less was granted than asked is in the answer", async () => {
+  const asked = { scope: "openai:chat anthropic:chat" };
+  const whole = await browser.grant(app, asked);
+  assert.deepEqual(whole.scope.split(" ").sort(), ["anthropic:chat", "openai:chat"]);
+  const less = await browser.grant(app, { ...asked, edit: (form) => form.untick("p1.on") });
+  assert.equal(less.scope, "openai:chat");
+  assert.equal(claims(less.access_token).scope, "openai:chat", "RFC 9068 §2.2.3");
+});
+
+test("RFC 9449 §7.1: the challenge for DPoP names the algorithms of proofs, those of the metadata", async () => {
+  const { headers } = await call(broker, null, "/openai/v1/models", { method: "GET" });
+  const [, names] = /DPoP [^,]*(?:, error="[^"]*")?, algs="([^"]+)"/.exec(headers.get("www-authenticate")) ?? [];
+  const metadata = await (await fetch(`${broker.url}/.well-known/oauth-authorization-server`)).json();
+  assert.deepEqual(names?.split(" "), metadata.dpop_signing_alg_values_supported);
 });
