@@ -117,7 +117,6 @@ test("RFC 8707 §2.2: the code grant for a resource that is not the broker's end
   const port = await freePort();
   const known = ["--client-id", await byHand(`http://127.0.0.1:${port}/callback`), "--port", String(port)];
   const run = await conformance([...known, "--resource", "https://mcp.example/"], async (link) => {
-    link.searchParams.set("scope", SCOPE);
     await fetch((await browser.get(link)).location);
   });
   assert.match(status(run, "authorization-code-grant"), /^FAILURE Authorization error: invalid_target/, run.said);
