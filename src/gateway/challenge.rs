@@ -22,13 +22,20 @@ pub fn token_was_sent(header: impl Fn(&str) -> Option<String>) -> bool {
     by_scheme || TOKEN_HEADERS.iter().any(|name| header(name).is_some())
 }
 
+/// Whether another token could do what this one can't (RFC 6750 §3.1): a 403 that carries a challenge too.
+#[must_use]
+pub const fn is_insufficient(code: FailureCode) -> bool {
+    matches!(code, FailureCode::ProviderNotGranted | FailureCode::ModelNotGranted | FailureCode::CapabilityNotGranted)
+}
+
 impl Challenge<'_> {
     /// The header. A client may choose: with a proof, or without, unless the token came with one.
     #[must_use]
     pub fn header(&self, failure: &Failure) -> String {
         let code = failure.code();
         let is_about_proof = matches!(code, FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce);
-        let error = if self.token_was_sent { format!(", error=\"{}\"", code.as_str()) } else { String::new() };
+        let error = if is_insufficient(code) { "insufficient_scope" } else { code.as_str() };
+        let error = if self.token_was_sent { format!(", error=\"{error}\"") } else { String::new() };
         let metadata = self.resource_metadata;
         let dpop = format!(
             "DPoP realm=\"aipassport\"{error}, algs=\"{}\", resource_metadata=\"{metadata}\"",
@@ -45,7 +52,7 @@ impl Challenge<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::oauth::dpop::DpopError;
+    use crate::domain::{ledger::Refusal, oauth::dpop::DpopError};
 
     fn header(failure: &Failure, token_was_sent: bool) -> String {
         let resource_metadata = "https://broker.example/.well-known/oauth-protected-resource/anthropic";
@@ -86,6 +93,13 @@ mod tests {
     fn a_bad_token_is_told_for_both_schemes() {
         let text = header(&Failure::InvalidToken, true);
         assert_eq!(text.matches("error=\"invalid_token\"").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn a_token_that_may_not_do_this_is_told_so_rfc_6750_3_1() {
+        let refusal = Failure::Refused(Refusal::ModelNotGranted("gpt-5".into()));
+        assert!(is_insufficient(refusal.code()));
+        assert_eq!(header(&refusal, true).matches("error=\"insufficient_scope\"").count(), 2);
     }
 
     #[test]

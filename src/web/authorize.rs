@@ -59,7 +59,12 @@ pub async fn show<P: Ports>(
         Some(reference) => pushed(&state, reference).await?,
         None => match in_query(&state, params).await? {
             Ok(found) => found,
-            Err(error) => return Ok(deliver(&error.answer(&state.config.issuer))),
+            // RFC 9700 §4.11.2: nobody is sent on who didn't sign in, or a faulty request to an app that registered itself would be a link
+            // at this broker to anywhere.
+            Err(error) if visitor.is_some() || error.is_silent => {
+                return Ok(deliver(&error.answer(&state.config.issuer)));
+            }
+            Err(_) => return Ok(sign_in::ask_for_app(&state.config, None, &format!("/authorize?{}", returned.query))),
         },
     };
     match (found.request.next_step(presence(&state, visitor.as_ref(), &returned), state.now), visitor) {

@@ -317,3 +317,10 @@ test("a grant's access token is no refresh token and no code", async () => {
   const fields = { grant_type: "authorization_code", code: token, client_id, redirect_uri, code_verifier: "x".repeat(43) };
   assert.equal((await postForm(`${broker.url}/token`, fields)).body.error, "invalid_grant");
 });
+
+test("RFC 6750 §3.1: a call beyond the grant is told that its token is not enough", async () => {
+  const { access_token: token } = await browser.grant(app);
+  const { status, headers } = await chat(broker, token, "x", { model: "gpt-4o" });
+  assert.equal(status, 403);
+  assert.match(headers.get("www-authenticate"), /^Bearer .*error="insufficient_scope".*resource_metadata="/);
+});

@@ -196,3 +196,21 @@ test("without a session /grants and /apps show nothing and ask to sign in", asyn
     assert.ok(!answer.text.includes(app.client_id));
   }
 });
+
+test("RFC 9700 §4.11.2: a faulty request sends nobody on who has not signed in", async () => {
+  const { url } = authorizationRequest(broker, app, { change: { response_type: "token" } });
+  const browser = new Browser(broker);
+  const before = await browser.get(url);
+  assert.deepEqual([before.status, before.location], [200, null], "the page that says how to sign in");
+  const { page } = await browser.get(signInLink(broker));
+  const back = await browser.submit(page.form("/sign-in"));
+  const { location } = await browser.get(back.location);
+  assert.equal(location.origin + location.pathname, app.redirect_uri);
+  assert.equal(location.searchParams.get("error"), "unsupported_response_type");
+});
+
+test("RFC 9700 §4.11.2: but with prompt=none, where nobody may be asked anything", async () => {
+  const { url } = authorizationRequest(broker, app, { change: { response_type: "token", prompt: "none" } });
+  const { location } = await new Browser(broker).get(url);
+  assert.equal(location.searchParams.get("error"), "unsupported_response_type");
+});

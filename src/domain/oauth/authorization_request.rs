@@ -214,6 +214,8 @@ pub struct RedirectError {
     redirect_uri: String,
     response_mode: ResponseMode,
     state: Option<String>,
+    /// Whether the person must not be asked anything (`prompt=none`), and so is sent on without having signed in.
+    pub is_silent: bool,
     /// Why.
     pub reason: RedirectReason,
 }
@@ -323,7 +325,8 @@ impl ProvenRedirect {
                 // A state that is repeated or too long isn't given back.
                 let state = self.state().unwrap_or_default();
                 let response_mode = self.response_mode().unwrap_or_default();
-                Err(RedirectError { redirect_uri: self.redirect_uri, response_mode, state, reason })
+                let is_silent = matches!(self.get("prompt"), Ok(Some("none")));
+                Err(RedirectError { redirect_uri: self.redirect_uri, response_mode, state, is_silent, reason })
             }
         }
     }

@@ -8,7 +8,11 @@ use super::{head::Headers, inbound::Inbound, upstream::Answered};
 use crate::{
     domain::{ledger::Reservation, permission::Provider},
     edge::js,
-    gateway::{Failure, challenge::Challenge, dialect, headers},
+    gateway::{
+        Failure,
+        challenge::{Challenge, is_insufficient},
+        dialect, headers,
+    },
 };
 
 /// How long a browser may remember a preflight, in seconds.
@@ -116,7 +120,7 @@ pub fn refusal(
     let mut head = Head::new(code.status(), request_id);
     head.headers.set("content-type", "application/json");
     head.headers.set(headers::ERROR, code.as_str());
-    if code.status() == 401 {
+    if code.status() == 401 || is_insufficient(code) {
         head.headers.set("www-authenticate", &challenge.header(failure));
     }
     if let Some(nonce) = nonce {
