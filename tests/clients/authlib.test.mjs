@@ -61,7 +61,10 @@ for (const alg of ["ES256", "EdDSA"]) {
 }
 
 test("RFC 7523 §3 point 4: assertions that live for an hour, as the library makes them by itself, are refused", async () => {
-  const refused = (error) => assert.equal(error, "invalid_client");
+  const refused = ([error, why]) => {
+    assert.equal(error, "invalid_client");
+    assert.match(why, /^exp of client_assertion/);
+  };
   assert.deepEqual(await run("signing_for_an_hour", { alg: "ES256" }, { visit, refused }), ["visit", "refused"]);
 });
 

@@ -185,7 +185,10 @@ def signing():
 def signing_for_an_hour():
     """The same with the assertions that authlib makes by itself."""
     client, metadata = with_own_key(PrivateKeyJWT)
-    ask("refused", refused(lambda: connect(client, metadata)))
+    try:
+        connect(client, metadata)
+    except OAuthError as error:
+        ask("refused", [error.error, error.description])
 
 
 def device():

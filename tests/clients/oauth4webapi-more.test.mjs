@@ -96,6 +96,23 @@ test("RFC 9449 §9: a resource server that hasn't seen a key yet answers its fir
   assert.equal(answer.status, 200);
 });
 
+test("RFC 9449 §6.1, §7.1: a bound token and its proof pass the library's check of a resource server; without the proof they don't", async () => {
+  const DPoP = oauth.DPoP(PUBLIC.client, await oauth.generateKeyPair("ES256"));
+  const { sent, ...remembered } = await parameters(PUBLIC);
+  const redeem = await redemption(PUBLIC, sent, remembered);
+  const { access_token: token } = await againWithNonce(() => redeem({ DPoP }));
+  let incoming;
+  const seen = (url, init) => {
+    incoming = new Request(url, init);
+    return fetch(url, init);
+  };
+  assert.equal((await call(token, { DPoP, [oauth.customFetch]: seen })).status, 200);
+  const claims = await oauth.validateJwtAccessToken(server, incoming, broker.url, { ...http, requireDPoP: true });
+  assert.equal(claims.cnf.jkt, await DPoP.calculateThumbprint());
+  const bare = new Request(incoming.url, { method: "POST", headers: { authorization: `Bearer ${token}` } });
+  await assert.rejects(oauth.validateJwtAccessToken(server, bare, broker.url, http));
+});
+
 test("RFC 9449 §5: a refresh token of an app without a secret works with its key alone", async () => {
   const DPoP = oauth.DPoP(PUBLIC.client, await oauth.generateKeyPair("ES256"));
   const { sent, ...remembered } = await parameters(PUBLIC);

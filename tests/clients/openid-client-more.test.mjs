@@ -1,13 +1,15 @@
 // https://github.com/panva/openid-client with what goes beyond RFC 6749: pushed requests, registration, keys instead of secrets, devices,
-// DPoP, introspection, exchange.
+// DPoP, introspection, exchange, documents that make an app known.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { test } from "node:test";
 import * as client from "openid-client";
-import { REDIRECT_URI, chatBody } from "../support/flow.mjs";
+import { REDIRECT_URI, assertOpenAiError, chat, chatBody } from "../support/flow.mjs";
 import { DETAILS, SCOPE, allow, decideForDevice, startClients } from "./person.mjs";
 
-const { broker, browser, app, confidential } = await startClients();
+const { broker, browser, app, confidential } = await startClients({ env: { CLIENT_DOCUMENTS_FROM_LOOPBACK: "on" } });
 const insecure = { algorithm: "oauth2", execute: [client.allowInsecureRequests] };
 const server = new URL(broker.url);
 const publicApp = () => client.discovery(server, app.client_id, undefined, client.None(), insecure);
@@ -54,6 +56,21 @@ test("RFC 7591 §3.2.1: a client that registers with a secret connects with it",
   const config = await client.dynamicClientRegistration(server, metadata, undefined, insecure);
   assert.ok(config.clientMetadata().client_secret);
   assert.equal((await call(config, await connect(config))).status, 200);
+});
+
+test("Client ID Metadata Document: an app that nobody registered connects, known by what it publishes", async () => {
+  const site = createServer((_, response) => {
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ client_id: id, client_name: "Published app", redirect_uris: [REDIRECT_URI] }));
+  });
+  await once(site.listen(0, "localhost"), "listening");
+  const id = `http://localhost:${site.address().port}/client.json`;
+  try {
+    const config = await client.discovery(server, id, undefined, client.None(), insecure);
+    assert.equal((await call(config, await connect(config))).status, 200);
+  } finally {
+    site.close();
+  }
 });
 
 for (const alg of ["EdDSA", "ES256"]) {
@@ -116,6 +133,9 @@ test("RFC 8693 §2: a token is exchanged for a narrower one", async () => {
   });
   assert.equal(narrower.issued_token_type, "urn:ietf:params:oauth:token-type:access_token");
   assert.equal((await call(config, narrower)).status, 200);
+  const other = { model: "gpt-5-nano" };
+  assert.equal((await chat(broker, tokens.access_token, "hello", other)).status, 200);
+  assertOpenAiError(await chat(broker, narrower.access_token, "hello", other), 403, "model_not_granted");
 });
 
 test("RFC 8707 §2.2: a resource that is not the broker's is refused at the token endpoint", async () => {
