@@ -15,7 +15,7 @@ const ALGORITHMS: [Algorithm; 4] = [Algorithm::Es256, Algorithm::EdDsa, Algorith
 /// What the key of each kind consists of (RFC 7638 §3.2, RFC 8037 §2).
 const MEMBERS: [&[&str]; 3] = [&["crv", "kty", "x"], &["crv", "kty", "x", "y"], &["e", "kty", "n"]];
 /// RFC 7518 §6.2.2, §6.3.2, §6.4; RFC 8037 §2.
-const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+pub const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 const MAX_TEXT_BYTES: usize = 8 * 1024;
 
 /// The keys of the examples in RFC 8037 appendix A.2, RFC 9449 §4.1 and RFC 7638 §3.1, by other names.

@@ -13,6 +13,7 @@
 
 mod gateway;
 mod jose;
+mod metadata;
 mod narrowing;
 mod oauth;
 mod proofs;
@@ -72,6 +73,7 @@ const FAMILIES: &[Family] = &[
     family(b'x', 64 * 1024, gateway::failure),
     family(b'y', 8 * 1024, proofs::target),
     family(b'z', 64 * 1024, oauth::device),
+    family(b'A', 20 * 1024, metadata::client_metadata),
 ];
 
 /// What stands between the fields of an input; nothing that is read means anything by it.
