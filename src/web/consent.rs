@@ -25,7 +25,7 @@ use crate::domain::{
     id::GrantId,
     oauth::{
         authorization_request::{Asked, AuthorizationRequest, CONSENT_TTL_SECONDS, PendingRequest},
-        client::Client,
+        client::{Client, GrantType},
         code::{AuthorizationCodeRow, Binding, CODE_TTL_SECONDS},
         error::RedirectReason,
         redirect_uri::csp_source,
@@ -101,7 +101,8 @@ pub async fn decide<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -
     match params.field("decision") {
         "deny" => deny(&state, &visitor, &handle, &pending).await,
         "allow" => {
-            let client = state.ports.find_client(pending.asked.client_id()).await?.ok_or_else(gone)?;
+            let client = state.ports.find_client(pending.asked.client_id()).await?;
+            let client = client.filter(|client| may_still_ask(client, &pending.asked)).ok_or_else(gone)?;
             let requested = pending.asked.requested();
             let choice = consent_form::read(&params, requested);
             match choice.and_then(|choice| Ok(requested.narrow(&choice, state.now)?)) {
@@ -114,6 +115,14 @@ pub async fn decide<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -
             }
         }
         _ => Err(Trouble::new(StatusCode::BAD_REQUEST, "Nothing was decided", "Go back and choose Allow or Deny.")),
+    }
+}
+
+/// An app may have changed since the page was shown: one that took its redirect URI back has a reason.
+fn may_still_ask(client: &Client, asked: &Asked) -> bool {
+    match asked {
+        Asked::Redirect(request) => client.may_redirect_to(&request.redirect_uri),
+        Asked::Device { .. } => client.may_use(GrantType::DeviceCode),
     }
 }
 

@@ -121,7 +121,8 @@ pub trait Clients {
     fn insert_client(&self, client: &Client) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Stores a client that registered itself, while fewer than `most` of its kind are there that nobody ever granted anything. Where there
-    /// are as many, those of them go first that are older than `unused_seconds`. [`Write::Lost`]: there are still too many.
+    /// are as many, those of them go first that are older than `unused_seconds` and that nobody is just asked about. [`Write::Lost`]: there
+    /// are still too many.
     fn insert_dynamic_client(
         &self,
         client: &Client,
@@ -134,10 +135,10 @@ pub trait Clients {
     fn update_dynamic_client(&self, client: &Client) -> impl Future<Output = Result<Write, StoreError>> + Send;
 
     /// Keeps what a client metadata document says, in place of what it said before (`created_at` stays). Of the documents whose apps nobody
-    /// ever granted anything, `most` others are kept, the oldest go.
+    /// ever granted anything or is just asked about, `most` others are kept, the oldest go.
     fn put_document_client(&self, client: &Client, most: u32) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Newest first, at most `limit`. `owner`: only theirs; `None`: every app.
+    /// Those that people registered first, then newest first, at most `limit`. `owner`: only theirs; `None`: every app.
     fn list_clients(
         &self,
         owner: Option<&UserId>,

@@ -281,6 +281,21 @@ test("of a thousand documents that nobody uses the oldest go", async () => {
   await broker.sql("DELETE FROM clients WHERE client_id LIKE 'https://crowd.example/%'");
 });
 
+test("documents that strangers make known end no consent that is open", async () => {
+  const asked = publish();
+  const { form } = await browser.consent(asked);
+  await broker.sql("UPDATE clients SET created_at = 1 WHERE client_id = ?", asked.client_id);
+  await broker.sql(
+    `INSERT INTO clients (client_id, kind, name, redirect_uris, grant_types, token_endpoint_auth_method, created_at, fresh_until)
+     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
+     SELECT 'https://crowd.example/' || i, 'document', 'x', '[]', '["authorization_code"]', 'none', 10 + i, 0 FROM n`,
+  );
+  await redeem(broker, publish(), { code: "x", verifier: "y" });
+  const { location } = await browser.submit(form.tick("no_budget").press("decision", "allow"));
+  assert.ok(location?.searchParams.get("code"), "the app gets its code");
+  await broker.sql("DELETE FROM clients WHERE client_id LIKE 'https://crowd.example/%'");
+});
+
 test("nothing is fetched from this machine unless it is said, and only where the issuer is on it", async (t) => {
   const app = publish();
   t.after(() => broker.restart({ CLIENT_DOCUMENTS_FROM_LOOPBACK: "on", ISSUER: broker.url }));

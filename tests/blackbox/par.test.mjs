@@ -293,6 +293,15 @@ test("ten thousand requests may wait in all; one more is 429", async () => {
   assert.equal((await push(other)).status, 201);
 });
 
+test("requests that are over do not pile up, however many come", async () => {
+  await broker.sql("DELETE FROM pushed_requests");
+  for (let pushes = 0; pushes < 4; pushes += 1) await pushed();
+  const over = now();
+  await broker.sql("UPDATE pushed_requests SET expires_at = ?", over);
+  await pushed();
+  assert.deepEqual(await broker.sql("SELECT 1 FROM pushed_requests WHERE expires_at <= ?", over), []);
+});
+
 test("a generic client pushes (oauth4webapi)", async () => {
   const issuer = new URL(broker.url);
   const insecure = { [oauth.allowInsecureRequests]: true };

@@ -194,6 +194,16 @@ test("RFC 7592 §2.2: an update takes the place of everything; the token stays",
   assert.deepEqual([gone.status, gone.location], [400, null], "the old redirect URI is none any more");
 });
 
+test("a redirect URI that an app takes back while the consent page is open gets no code", async () => {
+  const app = await registered();
+  const { form } = await browser.consent({ client_id: app.client_id, redirect_uri: REDIRECT_URI });
+  const body = metadata({ client_id: app.client_id, redirect_uris: ["https://app.example/new"] });
+  const { status } = await send("PUT", app.registration_client_uri, { body, token: app.registration_access_token });
+  assert.equal(status, 200);
+  const answer = await browser.submit(form.tick("no_budget").press("decision", "allow"));
+  assert.deepEqual([answer.status, answer.location], [400, null]);
+});
+
 test("RFC 7592 §2.2: an update names this client, and its secret if any", async () => {
   const made = await registered({ token_endpoint_auth_method: "client_secret_basic" });
   const update = (change) =>
@@ -287,6 +297,15 @@ test("a thousand apps that nobody uses are enough; one that is granted something
     await disperse();
   }
   await registered();
+});
+
+test("however many registered themselves, the app that a person registered is on the list", async () => {
+  await crowd(Math.floor(Date.now() / 1000) + 60);
+  try {
+    assert.match((await browser.get("/apps")).text, new RegExp(byHand.client_id));
+  } finally {
+    await disperse();
+  }
 });
 
 test("once there are too many, those that nobody used for a day make room", async () => {

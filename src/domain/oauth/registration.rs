@@ -67,9 +67,13 @@ pub(super) fn parse_name(text: &str) -> Result<String, &'static str> {
     Ok(name.to_owned())
 }
 
-/// Control characters, and the invisible ones that turn or hide text: a name is what a person judges by.
+/// Control characters, and the invisible ones that turn or hide text or are blank themselves: a name is what a person judges by.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
+        || matches!(
+            c,
+            '\u{034f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+        )
         || matches!(c, '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -142,6 +146,13 @@ mod tests {
     #[test]
     fn a_name_can_not_turn_or_hide_text() {
         for name in ["evil\u{202e}txt", "a\u{200b}b", "two\nlines", &"x".repeat(61)] {
+            assert!(Registration::parse(name, "https://a.example", "https://a.example/").is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_shows_something() {
+        for name in ["\u{3164}", "\u{2800}\u{2800}", "\u{115f}\u{1160}", "\u{ffa0}", "\u{34f}", "\u{a0}"] {
             assert!(Registration::parse(name, "https://a.example", "https://a.example/").is_err(), "{name:?}");
         }
     }

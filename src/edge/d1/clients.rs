@@ -22,6 +22,10 @@ const COLUMNS: &str = "client_id, kind, name, home_page, logo_uri, redirect_uris
 /// Nobody ever granted it anything.
 const UNUSED: &str = "NOT EXISTS (SELECT 1 FROM grants WHERE grants.client_id = clients.client_id)";
 
+/// Nor is anybody just asked about it, or was within a day: only people who are signed in are.
+const NOBODY_IS_ASKED: &str =
+    "NOT EXISTS (SELECT 1 FROM authorization_requests AS r WHERE r.client_id = clients.client_id)";
+
 #[derive(Deserialize)]
 struct Row {
     client_id: String,
@@ -149,8 +153,9 @@ impl Clients for EdgePorts {
         now: Timestamp,
     ) -> Result<Write, StoreError> {
         let too_many = format!("(SELECT COUNT(*) FROM clients WHERE kind = 'dynamic' AND {UNUSED}) >= ?");
-        let make_room =
-            format!("DELETE FROM clients WHERE kind = 'dynamic' AND created_at < ? AND {UNUSED} AND {too_many}");
+        let make_room = format!(
+            "DELETE FROM clients WHERE kind = 'dynamic' AND created_at < ? AND {UNUSED} AND {NOBODY_IS_ASKED} AND {too_many}"
+        );
         let old = Timestamp::from_seconds(now.seconds().saturating_sub(unused_seconds));
         let bound = Bound::of(client)?;
         let mut values = bound.values(client);
@@ -186,14 +191,15 @@ impl Clients for EdgePorts {
         );
         let forget = format!(
             "DELETE FROM clients WHERE client_id IN (SELECT client_id FROM clients WHERE kind = 'document' AND client_id != ? \
-             AND {UNUSED} ORDER BY created_at DESC, client_id LIMIT -1 OFFSET ?)"
+             AND {UNUSED} AND {NOBODY_IS_ASKED} ORDER BY created_at DESC, client_id LIMIT -1 OFFSET ?)"
         );
         let others = [Value::Text(client.id.as_str()), Value::Count(most)];
         self.database.batch(&[(&put, &values), (&forget, others.as_slice())]).await.map(drop)
     }
 
     async fn list_clients(&self, owner: Option<&UserId>, limit: u32) -> Result<Vec<Client>, StoreError> {
-        let newest = "ORDER BY created_at DESC, client_id LIMIT ?";
+        // However many strangers come, what people registered stays on the list.
+        let newest = "ORDER BY kind = 'registered' DESC, created_at DESC, client_id LIMIT ?";
         match owner {
             None => self.database.clients(newest, &[Value::Count(limit)]).await,
             Some(owner) => {

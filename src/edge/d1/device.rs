@@ -13,8 +13,8 @@ use crate::{
         oauth::{
             code::RefreshTokenRow,
             device::{
-                DeviceCodeRow, DeviceState, GUESS_WINDOW_SECONDS, MAX_OPEN_CODES, MAX_OPEN_CODES_OF_CLIENT,
-                MAX_WRONG_CODES, Pace, UserCode,
+                DEVICE_CODE_TTL_SECONDS, DeviceCodeRow, DeviceState, GUESS_WINDOW_SECONDS, MAX_OPEN_CODES,
+                MAX_OPEN_CODES_OF_CLIENT, MAX_WRONG_CODES, Pace, UserCode,
             },
         },
         secret::{DeviceCode, SecretHash},
@@ -23,6 +23,13 @@ use crate::{
     edge::ports::EdgePorts,
     web::ports::{DeviceCodes, Entered, StoreError, Write},
 };
+
+/// Most rows that one new code deletes: more than it makes, so that those that are over don't pile up, however many come.
+const FORGOTTEN_AT_A_CODE: u32 = 4;
+
+/// Codes that nobody answered; those that were answered stay for whoever sends one twice. Binds: until when they lived, how many.
+const FORGET: &str = "DELETE FROM device_codes WHERE device_code_hash IN (SELECT device_code_hash FROM device_codes \
+                      WHERE decided_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?)";
 
 const COLUMNS: &str = "device_code_hash, user_code, request, expires_at, interval_seconds, polled_at_ms, decided_at, grant_id, \
                        auth_time, redeemed_at";
@@ -101,7 +108,9 @@ impl DeviceCodes for EdgePorts {
              SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM device_codes WHERE client_id = ? AND {OPEN}) < ? \
              AND (SELECT count(*) FROM device_codes WHERE {OPEN}) < ? ON CONFLICT DO NOTHING"
         );
-        self.database.run((&sql, &values)).await.map(won)
+        let until = Timestamp::from_seconds(now.seconds().saturating_sub(DEVICE_CODE_TTL_SECONDS));
+        let over = [Value::Time(until), Value::Count(FORGOTTEN_AT_A_CODE)];
+        self.database.conditional_batch(&[(FORGET, &over), (&sql, &values)], 1).await
     }
 
     async fn find_device_code(&self, hash: &SecretHash<DeviceCode>) -> Result<Option<DeviceCodeRow>, StoreError> {

@@ -16,6 +16,13 @@ use crate::{
     web::ports::{PushedRequests, StoreError, Write},
 };
 
+/// Most rows that one push deletes: more than it makes, so that those that are over don't pile up, however many come.
+const FORGOTTEN_AT_A_PUSH: u32 = 4;
+
+/// Whether one that is over is still there makes no difference to anybody. Binds: now, how many.
+const FORGET: &str = "DELETE FROM pushed_requests WHERE handle_hash IN \
+                      (SELECT handle_hash FROM pushed_requests WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)";
+
 /// Counts no further than to the limits. Binds: client, now, its limit twice; now, the limit of all twice.
 const HAS_ROOM: &str = "(SELECT COUNT(*) FROM (SELECT 1 FROM pushed_requests \
                         WHERE client_id = ? AND expires_at > ? AND used_at IS NULL LIMIT ?)) < ? \
@@ -67,7 +74,8 @@ impl PushedRequests for EdgePorts {
         let sql = format!(
             "INSERT INTO pushed_requests (handle_hash, client_id, request, expires_at) SELECT ?, ?, ?, ? WHERE {HAS_ROOM}"
         );
-        self.database.run((&sql, &values)).await.map(won)
+        let over = [Value::Time(now), Value::Count(FORGOTTEN_AT_A_PUSH)];
+        self.database.conditional_batch(&[(FORGET, &over), (&sql, &values)], 1).await
     }
 
     async fn find_pushed_request(&self, handle: &SecretHash<PushedRequest>) -> Result<Option<PushedRow>, StoreError> {
