@@ -7,7 +7,8 @@
 //! | asked by | the document |
 //! |---|---|
 //! | a person's browser, at `/authorize` | is fresh, or read now; a person without a session makes the broker read none |
-//! | a program, at `/token` and the like | was fresh within the last day, or is read now |
+//! | a program, at `/par` and `/device_authorization` | was fresh within the last day, or is read now |
+//! | a program, at `/token` and the like | the same, but one that is not known yet is not read: strangers would make the broker read |
 //!
 //! A document that can't be read, or isn't one, is an error: what it said before counts for nothing then.
 
@@ -66,7 +67,9 @@ pub enum NoKeys {
 pub enum Asks {
     /// Somebody who is about to be shown what the client says of itself.
     Person,
-    /// The client itself.
+    /// The client itself, to begin something.
+    Starting,
+    /// The client itself, with something that it was given: one that is not known yet was given nothing, and isn't read.
     Program,
 }
 
@@ -94,6 +97,7 @@ pub async fn resolve<P: Ports>(state: &AppState<P>, id: &ClientId, asks: Asks) -
     }
     match found {
         Some(client) if serves(&client, state, asks) => Ok(Some(client)),
+        None if asks == Asks::Program => Ok(None),
         found => read_document(state, id, found).await.map(Some),
     }
 }
@@ -113,7 +117,9 @@ pub async fn must_be_read<P: Ports>(state: &AppState<P>, id: &ClientId) -> Resul
 fn serves<P>(client: &Client, state: &AppState<P>, asks: Asks) -> bool {
     match (&client.kind, asks) {
         (ClientKind::Document { fresh_until }, Asks::Person) => state.now < *fresh_until,
-        (ClientKind::Document { fresh_until }, Asks::Program) => serves_programs(*fresh_until, state.now),
+        (ClientKind::Document { fresh_until }, Asks::Starting | Asks::Program) => {
+            serves_programs(*fresh_until, state.now)
+        }
         (ClientKind::Registered(_) | ClientKind::Dynamic(_), _) => true,
     }
 }

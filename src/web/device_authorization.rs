@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{
-    client_auth::{Caller, authenticated_form},
+    client_auth::{Caller, authenticated_start},
     oauth_response::{EndpointError, no_store},
     ports::{Ports, Write},
     state::AppState,
@@ -43,7 +43,7 @@ pub async fn serve<P: Ports>(
     State(state): State<AppState<P>>,
     request: Request,
 ) -> Result<Response<Body>, EndpointError> {
-    let Caller { client, params, .. } = authenticated_form(&state, request).await?;
+    let Caller { client, params, .. } = authenticated_start(&state, request, true).await?;
     let asked = DeviceRequest::read(&client, &params, &state.config.issuer)?;
     let secret = Secret::<DeviceCode>::from_entropy(&state.ports.entropy32());
     for _ in 0..ATTEMPTS {

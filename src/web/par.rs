@@ -9,7 +9,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{
-    client_auth::{Caller, authenticated_form},
+    client_auth::{Caller, authenticated_start},
     dpop,
     oauth_response::{EndpointError, no_store},
     ports::{Ports, Write},
@@ -38,7 +38,7 @@ pub async fn serve<P: Ports>(
     State(state): State<AppState<P>>,
     request: Request,
 ) -> Result<Response<Body>, EndpointError> {
-    let Caller { client, params, headers } = authenticated_form(&state, request).await?;
+    let Caller { client, params, headers } = authenticated_start(&state, request, false).await?;
     let proof = dpop::proof(&state, &headers, "/par").await?;
     let mut request = pushed_request::read(params, &client, &state.config.issuer)?;
     if let Some(proof) = &proof {

@@ -16,7 +16,7 @@
 //! Whoever pushes a request, asks for a device code or uses an id up makes a row without anybody's consent, as fast as rate limits let
 //! them: each of them deletes a few that are over at the same time, so that an hour's flood is not left to the hour's clean-up.
 //!
-//! A statement deletes at most [`BATCH`] rows and finds them by an index; what is left after [`ROUNDS`] of them is the next hour's. The
+//! A statement deletes at most `BATCH` rows and finds them by an index; what is left after `ROUNDS` of them is the next hour's. The
 //! platform allows 50 queries in a run on its free plan: 11 times 4 stay below it.
 
 use super::{Database, Value};

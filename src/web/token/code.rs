@@ -54,7 +54,9 @@ impl<P: Ports> Ask<'_, P> {
         let state = self.state;
         let row = state.ports.find_refresh_token(&token.hash()).await?.ok_or(TokenError::UnknownRefreshToken)?;
         match row.check(self.client, state.now) {
+            // Whoever found one without its key ends nothing.
             Err(TokenError::RefreshReplayed(grant_id)) => {
+                dpop::check_bound(state, self.proof.as_ref(), row.binding.dpop_jkt.as_ref())?;
                 return self.end_and_refuse(grant_id, TokenError::RefreshReplayed).await;
             }
             checked => checked?,

@@ -136,7 +136,7 @@ fn is_where_it_says(text: &str, reach: Reach) {
     if reach == Reach::LoopbackToo && scheme == "http" {
         let is_home =
             |home: &&str| authority.strip_prefix(*home).is_some_and(|port| port.is_empty() || port.starts_with(':'));
-        assert!(["localhost", "127.0.0.1", "[::1]"].iter().any(|home| is_home(home)), "{authority}");
+        assert!(["localhost", "127.0.0.1", "[::1]"].iter().any(is_home), "{authority}");
         return;
     }
     assert_eq!(scheme, "https");
