@@ -1,15 +1,17 @@
 // `npm run fuzz`: throws made-up input at every parser that reads what a stranger sends, for a minute or as long as it is told.
 //
 //   npm run fuzz -- --seconds 600      for ten minutes
-//   npm run fuzz -- --minimise         also takes what was found into tests/fuzz/corpus, as few files as reach the same code
+//   npm run fuzz -- --minimise         also takes what was found into tests/fuzz/corpus: the 200 files or fewer that reach most
 //
 // The target and what it holds the parsers to are in tests/fuzz/families. What is found beyond the kept corpus stays in target/ and
 // is where the next run begins.
 
-import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { relative } from "node:path";
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureCargoFuzz } from "./lib/cargo-tools.mjs";
+import { fewest, readMergeNotes } from "./lib/fuzz-corpus.mjs";
 import { inRoot, root } from "./lib/paths.mjs";
 import { runScript, say, SetupError, start, step } from "./lib/steps.mjs";
 
@@ -20,6 +22,8 @@ const MOST = ["-timeout=2", "-rss_limit_mb=512"];
 const MAX_INPUT_BYTES = 65_536;
 /** A kept input is small: what a longer one reaches in addition is left to the next run to find again. */
 const MAX_KEPT_BYTES = 4_096;
+/** So few that a change of the kept inputs can be looked through; what is left out adds least. */
+const MOST_KEPT = 200;
 const KEPT = inRoot("tests/fuzz/corpus");
 const FOUND = inRoot("target/fuzz-corpus");
 const ARTIFACTS = inRoot("test-artifacts/fuzz");
@@ -54,15 +58,44 @@ async function libFuzzer(program, args) {
   return { text, code };
 }
 
+/** An older one would measure other code, and take what a new family reads for nothing. */
+function refuseIfOlder(program) {
+  const built = statSync(program).mtimeMs;
+  const sources = readdirSync(inRoot("tests/fuzz/families")).map((name) => inRoot("tests/fuzz/families", name));
+  const newer = [inRoot("tests/fuzz/parsers.rs"), ...sources].find((source) => statSync(source).mtimeMs > built);
+  if (newer) throw new SetupError(`${relative(root, newer)} was changed since the target was built. Run this again.`);
+}
+
 async function minimise(program) {
-  const fewest = inRoot("target/fuzz-fewest");
-  rmSync(fewest, { recursive: true, force: true });
-  mkdirSync(fewest, { recursive: true });
-  const { code } = await libFuzzer(program, ["-set_cover_merge=1", `-max_len=${MAX_KEPT_BYTES}`, ...MOST, `-artifact_prefix=${ARTIFACTS}/`, fewest, KEPT, FOUND]);
+  refuseIfOlder(program);
+  const merged = inRoot("target/fuzz-merged");
+  const notes = inRoot("target/fuzz-merge-notes");
+  for (const path of [merged, notes]) rmSync(path, { recursive: true, force: true });
+  mkdirSync(merged);
+  // By places reached alone: how often each was reached makes several times as many inputs differ.
+  const args = ["-set_cover_merge=1", "-use_counters=0", `-merge_control_file=${notes}`, `-max_len=${MAX_KEPT_BYTES}`];
+  const { code } = await libFuzzer(program, [...args, ...MOST, `-artifact_prefix=${ARTIFACTS}/`, merged, KEPT, FOUND]);
   if (code !== 0) throw new SetupError("The corpus could not be minimised; the reason is above.");
-  rmSync(KEPT, { recursive: true });
-  renameSync(fewest, KEPT);
+  const inputs = readMergeNotes(readFileSync(notes, "utf8"))
+    .map((input) => ({ ...input, content: readFileSync(input.path) }))
+    .filter(({ content }) => content.length > 0 && content.length <= MAX_KEPT_BYTES)
+    .map((input) => ({ ...input, family: String.fromCharCode(input.content[0]), bytes: input.content.length }));
+  const families = [...readFileSync(inRoot("tests/fuzz/families/mod.rs"), "utf8").matchAll(/\bfamily\(b'(.)'/g)];
+  const letters = families.map(([, letter]) => letter);
+  swapKept(fewest(inputs, letters, MOST_KEPT).map(({ content }) => content));
+  rmSync(merged, { recursive: true });
   say(`${relative(root, KEPT)} holds ${readdirSync(KEPT).length} inputs now.`);
+}
+
+/** Written beside the old one, so that whatever ends this in between leaves one of them whole. */
+function swapKept(contents) {
+  const [fresh, old] = [`${KEPT}.new`, `${KEPT}.old`];
+  for (const folder of [fresh, old]) rmSync(folder, { recursive: true, force: true });
+  mkdirSync(fresh);
+  for (const content of contents) writeFileSync(join(fresh, createHash("sha1").update(content).digest("hex")), content);
+  renameSync(KEPT, old);
+  renameSync(fresh, KEPT);
+  rmSync(old, { recursive: true });
 }
 
 await runScript(async () => {

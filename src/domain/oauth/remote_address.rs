@@ -86,8 +86,8 @@ impl RemoteAddress {
         if text.len() > MAX_ADDRESS_BYTES {
             return Err(InvalidAddress::TooLong);
         }
-        // A host beyond ASCII is written as `xn--…`; the parser isn't asked about anything else.
-        if !text.is_ascii() {
+        // A host beyond ASCII is written as `xn--…`; the parser isn't asked about anything else. It keeps a backslash in a query.
+        if !text.is_ascii() || text.contains('\\') {
             return Err(InvalidAddress::NotNormal);
         }
         let url = Url::parse(text).map_err(|_| InvalidAddress::NotNormal)?;
@@ -225,6 +225,7 @@ mod tests {
             ("https:app.example/c", E::NotNormal),
             ("https:\\\\app.example\\c", E::NotNormal),
             ("https://app.example/é", E::NotNormal),
+            ("https://app.example/c?a\\b", E::NotNormal),
             (" https://app.example/c", E::NotNormal),
             ("app.example/c", E::NotNormal),
             ("https://u@app.example/c", E::Extras),
