@@ -112,8 +112,17 @@ test("RFC 6749 §5.2: a client that is not registered for the device flow is una
   assertOAuthError(await poll(device, browserApp), 400, "unauthorized_client");
 });
 
-test("fifty codes of one client may wait at once, also when they are asked for together; answered ones make room", async () => {
+test("a thousand codes of one client may wait at once, also when they are asked for together; answered ones make room", async () => {
   const hoarder = await browser.register({ name: "Hoarder" });
+  await show(hoarder);
+  // 949 more of the same.
+  await broker.sql(
+    `WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < 949)
+     INSERT INTO device_codes (device_code_hash, user_code, client_id, request, created_at, expires_at, interval_seconds)
+     SELECT lower(hex(randomblob(32))), 'waiting ' || i, client_id, request, created_at, expires_at, interval_seconds
+     FROM device_codes, numbers WHERE client_id = ?`,
+    hoarder.client_id,
+  );
   const answers = await Promise.all(Array.from({ length: 60 }, () => ask(hoarder)));
   const [got, refused] = [answers.filter(({ status }) => status === 200), answers.filter(({ status }) => status === 429)];
   assert.deepEqual([got.length, refused.length], [50, 10]);
