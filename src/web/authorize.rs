@@ -11,7 +11,7 @@ use axum::{
 
 use super::{
     answer::deliver,
-    clients::{self, Asks, Unresolved},
+    clients::{self, Asks, Known, Unresolved},
     consent,
     page::Trouble,
     ports::{Ports, Write},
@@ -20,6 +20,7 @@ use super::{
     visitor::{Guest, Visitor},
 };
 use crate::domain::{
+    id::ClientId,
     oauth::{
         authorization_request::{Asked, AuthorizationQuery, AuthorizationRequest, RedirectError, Way, read_query},
         client::Client,
@@ -82,16 +83,25 @@ pub async fn show<P: Ports>(
 
 /// Whether the client's document would have to be read: for a person without a session it isn't.
 async fn makes_us_read<P: Ports>(state: &AppState<P>, params: &Params) -> Result<bool, Trouble> {
-    match params.get("client_id").ok().flatten().and_then(|text| text.parse().ok()) {
-        None => Ok(false),
-        Some(client_id) => Ok(clients::must_be_read(state, &client_id).await?),
+    let client_id = params.get("client_id").ok().flatten().and_then(|text| text.parse().ok());
+    let Some(client_id) = client_id.filter(|client_id| clients::is_document(state, client_id)) else {
+        return Ok(false);
+    };
+    Ok(matches!(clients::look_up(state, &client_id, Asks::Person).await?, Known::Unread(_)))
+}
+
+/// Who a signed-in person is asked about: a document that isn't fresh is read now.
+async fn client<P: Ports>(state: &AppState<P>, id: &ClientId) -> Result<Option<Client>, Unresolved> {
+    match clients::look_up(state, id, Asks::Person).await? {
+        Known::Ready(client) => Ok(client),
+        Known::Unread(known) => clients::read_document(state, id, known).await.map(Some),
     }
 }
 
 /// The request that stands in the query.
 async fn in_query<P: Ports>(state: &AppState<P>, params: Params) -> Result<Result<Found, RedirectError>, Trouble> {
     let asked = AuthorizationQuery::read(params, Way::Browser).map_err(unproven)?;
-    let client = clients::resolve(state, &asked.client_id, Asks::Person).await?;
+    let client = client(state, &asked.client_id).await?;
     let proven = asked.prove(client.as_ref()).map_err(unproven)?;
     let client = client.ok_or_else(|| unproven(LocalError::UnknownClient))?;
     Ok(proven.request(&state.config.issuer).map(|request| Found { client, request, pushed: None }))
@@ -99,7 +109,7 @@ async fn in_query<P: Ports>(state: &AppState<P>, params: Params) -> Result<Resul
 
 /// The request that was pushed. Whose it is, and whether its redirect URI still is the client's, is asked again: the client may have changed.
 async fn pushed<P: Ports>(state: &AppState<P>, reference: PushedReference) -> Result<Found, Trouble> {
-    let client = clients::resolve(state, &reference.client_id, Asks::Person).await?;
+    let client = client(state, &reference.client_id).await?;
     let client = client.ok_or_else(|| unproven(LocalError::UnknownClient))?;
     let row = state.ports.find_pushed_request(&reference.handle.hash()).await?;
     let row = row.filter(|row| row.is_open_to(&client.id, state.now)).ok_or_else(over)?;

@@ -85,33 +85,34 @@ pub enum Removal {
     MoreToDo,
 }
 
-/// A client; `None`: there is none of this name.
-///
-/// # Errors
-/// [`Unresolved`].
-pub async fn resolve<P: Ports>(state: &AppState<P>, id: &ClientId, asks: Asks) -> Result<Option<Client>, Unresolved> {
-    let found = state.ports.find_client(id).await?;
-    let policy = state.config.registration;
-    if !policy.takes_documents || !is_address(id) {
-        return Ok(found);
-    }
-    match found {
-        Some(client) if serves(&client, state, asks) => Ok(Some(client)),
-        None if asks == Asks::Program => Ok(None),
-        found => read_document(state, id, found).await.map(Some),
-    }
+/// What is known of a client without reading anything of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// This; `None`: there is no such client.
+    Ready(Option<Client>),
+    /// Its document has to be read, by [`read_document`]; what it said before, if it was read before.
+    Unread(Option<Client>),
 }
 
-/// Whether [`resolve`] would have to read a document for a person: nobody who isn't signed in should make the broker do that.
+/// Whether a client of this name could only be known by its document.
+pub fn is_document<P>(state: &AppState<P>, id: &ClientId) -> bool {
+    state.config.registration.takes_documents && is_address(id)
+}
+
+/// Looks a client up.
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn must_be_read<P: Ports>(state: &AppState<P>, id: &ClientId) -> Result<bool, StoreError> {
-    if !state.config.registration.takes_documents || !is_address(id) {
-        return Ok(false);
-    }
+pub async fn look_up<P: Ports>(state: &AppState<P>, id: &ClientId, asks: Asks) -> Result<Known, StoreError> {
     let found = state.ports.find_client(id).await?;
-    Ok(!found.is_some_and(|client| serves(&client, state, Asks::Person)))
+    if !is_document(state, id) {
+        return Ok(Known::Ready(found));
+    }
+    Ok(match found {
+        Some(client) if serves(&client, state, asks) => Known::Ready(Some(client)),
+        None if asks == Asks::Program => Known::Ready(None),
+        found => Known::Unread(found),
+    })
 }
 
 fn serves<P>(client: &Client, state: &AppState<P>, asks: Asks) -> bool {
@@ -124,7 +125,11 @@ fn serves<P>(client: &Client, state: &AppState<P>, asks: Asks) -> bool {
     }
 }
 
-async fn read_document<P: Ports>(
+/// Reads a client's document, and keeps it.
+///
+/// # Errors
+/// [`Unresolved`].
+pub async fn read_document<P: Ports>(
     state: &AppState<P>,
     id: &ClientId,
     known: Option<Client>,

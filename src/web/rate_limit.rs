@@ -5,7 +5,7 @@
 //! | limit | of whom | what | a minute | why |
 //! |---|---|---|---|---|
 //! | `LIMIT_CALLS` | an address; a client that proved who it is | `POST /token`, `/par`, `/introspect`, `/revoke`; all of `/register/{client_id}` | 1200 | a server behind one address refreshes for all its users: 20 a second are a hundred thousand tokens within their hour; a flood is more |
-//! | `LIMIT_STARTS` | an address | `POST /device_authorization`, `GET /authorize` without a session, `POST /sign-in`, `POST /par` of a public client or of one whose document has to be read | 60 | each writes a row or makes a page for somebody unknown; an office behind one address starts one a second at most |
+//! | `LIMIT_STARTS` | an address | `POST /device_authorization`, `GET /authorize` without a session, `POST /sign-in`, `POST /par` of a public client, and whatever makes the broker read the document of a client | 60 | each writes a row or makes a page for somebody unknown; an office behind one address starts one a second at most |
 //! | `LIMIT_GUESSES` | an address | `POST /device`, `POST /register` | 20 | a person types a code a few times; 20 guesses a minute in the life of a user code are nothing beside its 20^8 (RFC 8628 §5.1); nobody registers 20 apps a minute |
 //!
 //! An address is what the platform says in `cf-connecting-ip`, whatever a client sends; of IPv6 its first 64 bits, since whoever has one

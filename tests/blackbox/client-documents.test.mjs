@@ -5,7 +5,9 @@ import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
 import { after, test } from "node:test";
-import { Browser, assertOAuthError, authorizationRequest, chat, redeem, refresh } from "../support/flow.mjs";
+import { startBroker } from "../support/broker.mjs";
+import { Browser, assertOAuthError, authorizationRequest, basic, chat, postForm, redeem, refresh } from "../support/flow.mjs";
+import { Key } from "../support/keys.mjs";
 import { startWorld } from "../support/world.mjs";
 
 const { broker, browser } = await startWorld({ env: { CLIENT_DOCUMENTS_FROM_LOOPBACK: "on" } });
@@ -315,4 +317,24 @@ test("where documents are off an address is no client, and they are not announce
   assert.equal(fetched(app), 0);
   const body = await (await fetch(`${broker.url}/.well-known/oauth-authorization-server`)).json();
   assert.equal(body.client_id_metadata_document_supported, false);
+});
+
+test("a stranger makes the broker read few documents, wherever it says who it is", async () => {
+  const limits = { LIMIT_STARTS: 3 };
+  const strict = await startBroker({ env: { CLIENT_DOCUMENTS_FROM_LOOPBACK: "on" }, limits });
+  after(() => strict.close());
+  const nobody = { client_id: `${SITE}/nobody.json`, path: "/nobody.json" };
+  const signer = await Key.create("ES256");
+  const ways = {
+    "in the form": () => postForm(`${strict.url}/par`, { client_id: nobody.client_id }),
+    "in the header": () => postForm(`${strict.url}/par`, {}, { authorization: basic(nobody.client_id, "") }),
+    "in an assertion": async () => postForm(`${strict.url}/par`, await signer.assertion(nobody.client_id, strict.url)),
+  };
+  for (const way of Object.values(ways)) {
+    for (let i = 0; i < 4; i += 1) await way();
+  }
+  const before = fetched(nobody);
+  assert.ok(before <= 3, `${before} reads`);
+  for (const [name, way] of Object.entries(ways)) assert.equal((await way()).status, 429, name);
+  assert.equal(fetched(nobody), before);
 });
