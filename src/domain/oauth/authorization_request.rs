@@ -398,6 +398,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::authorization_details::RequestedError;
     use crate::domain::{jose::InvalidThumbprint, oauth::client::ClientAuth};
 
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -566,7 +567,7 @@ mod tests {
     #[test]
     fn details_and_scope_together_are_refused() {
         let error = outcome(&query(&[("authorization_details", Some("[]"))])).unwrap_err();
-        assert_eq!(error.reason, RedirectReason::DetailsAndScope);
+        assert_eq!(error.reason, RedirectReason::Requested(RequestedError::DetailsAndScope));
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use super::{
     authorization_request::DeviceRequest,
     client::{Client, GrantType},
     code::Binding,
-    error::{ErrorCode, RedirectReason},
+    error::{ErrorCode, requested_code},
     params::Params,
     resource::{InvalidTarget, Resources},
 };
@@ -140,7 +140,7 @@ impl DeviceRequestError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotForDevices => ErrorCode::UnauthorizedClient,
-            Self::Requested(error) => RedirectReason::from(error.clone()).code(),
+            Self::Requested(error) => requested_code(error),
             Self::Target(_) => ErrorCode::InvalidTarget,
         }
     }

@@ -10,10 +10,7 @@ use super::{
     resource::InvalidTarget,
 };
 use crate::domain::{
-    authorization_details::{DetailsError, RequestedError},
-    id::GrantId,
-    jose::InvalidThumbprint,
-    narrowing::NarrowingError,
+    authorization_details::RequestedError, id::GrantId, jose::InvalidThumbprint, narrowing::NarrowingError,
 };
 
 /// Codes of RFC 6749 §4.1.2.1 and §5.2, RFC 9396 §5, RFC 8628 §3.5.
@@ -105,6 +102,15 @@ pub(super) fn describe(text: &str) -> String {
             _ => '?',
         })
         .collect()
+}
+
+/// The code of what `authorization_details` and `scope` ask for, wherever they are sent.
+pub(super) const fn requested_code(error: &RequestedError) -> ErrorCode {
+    match error {
+        RequestedError::DetailsAndScope => ErrorCode::InvalidRequest,
+        RequestedError::Details(_) => ErrorCode::InvalidAuthorizationDetails,
+        RequestedError::Scope(_) => ErrorCode::InvalidScope,
+    }
 }
 
 /// Why `/authorize` shows a page and sends the browser nowhere: the address of the app isn't proven.
@@ -208,15 +214,9 @@ pub enum RedirectReason {
     /// Not a hash.
     #[error("code_challenge must be the base64url of a SHA-256 hash: 43 characters without padding")]
     MalformedChallenge,
-    /// Both at once: which one would count?
-    #[error("send either authorization_details or scope, not both")]
-    DetailsAndScope,
-    /// RFC 9396 §5.
-    #[error("{0}")]
-    Details(DetailsError),
-    /// RFC 6749 §3.3.
-    #[error("{0}")]
-    Scope(DetailsError),
+    /// RFC 9396 §5, RFC 6749 §3.3.
+    #[error(transparent)]
+    Requested(#[from] RequestedError),
     /// RFC 8707 §2.
     #[error(transparent)]
     Target(#[from] InvalidTarget),
@@ -263,16 +263,6 @@ pub enum RedirectReason {
     Denied,
 }
 
-impl From<RequestedError> for TokenError {
-    fn from(error: RequestedError) -> Self {
-        match error {
-            RequestedError::DetailsAndScope => Self::DetailsAndScope,
-            RequestedError::Details(error) => Self::Details(error),
-            RequestedError::Scope(error) => Self::Scope(error),
-        }
-    }
-}
-
 impl From<AssertionError> for TokenError {
     fn from(error: AssertionError) -> Self {
         Self::Assertion(error)
@@ -282,16 +272,6 @@ impl From<AssertionError> for TokenError {
 impl From<DpopError> for TokenError {
     fn from(error: DpopError) -> Self {
         Self::Dpop(error)
-    }
-}
-
-impl From<RequestedError> for RedirectReason {
-    fn from(error: RequestedError) -> Self {
-        match error {
-            RequestedError::DetailsAndScope => Self::DetailsAndScope,
-            RequestedError::Details(error) => Self::Details(error),
-            RequestedError::Scope(error) => Self::Scope(error),
-        }
     }
 }
 
@@ -307,7 +287,6 @@ impl RedirectReason {
             | Self::MissingChallenge
             | Self::ChallengeMethod
             | Self::MalformedChallenge
-            | Self::DetailsAndScope
             | Self::Prompt
             | Self::MaxAge
             | Self::LoginHint
@@ -318,8 +297,7 @@ impl RedirectReason {
             | Self::Thumbprint(_) => ErrorCode::InvalidRequest,
             Self::NotForCodes => ErrorCode::UnauthorizedClient,
             Self::UnsupportedResponseType => ErrorCode::UnsupportedResponseType,
-            Self::Details(_) => ErrorCode::InvalidAuthorizationDetails,
-            Self::Scope(_) => ErrorCode::InvalidScope,
+            Self::Requested(error) => requested_code(error),
             Self::Target(_) => ErrorCode::InvalidTarget,
             Self::RequestObject => ErrorCode::RequestNotSupported,
             Self::LoginRequired => ErrorCode::LoginRequired,
@@ -411,15 +389,9 @@ pub enum TokenError {
     /// Revoked or expired since.
     #[error("the user's grant has ended; ask for a new one")]
     GrantEnded,
-    /// Both at once.
-    #[error("send either authorization_details or scope, not both")]
-    DetailsAndScope,
-    /// RFC 9396 §6.
-    #[error("{0}")]
-    Details(DetailsError),
-    /// RFC 6749 §6.
-    #[error("{0}")]
-    Scope(DetailsError),
+    /// RFC 9396 §6, RFC 6749 §6.
+    #[error(transparent)]
+    Requested(#[from] RequestedError),
     /// RFC 9396 §6: more than was granted, or other limits.
     #[error("{0}")]
     WiderDetails(NarrowingError),
@@ -497,7 +469,6 @@ impl TokenError {
             | Self::Missing(_)
             | Self::TwoAuthentications
             | Self::MalformedVerifier
-            | Self::DetailsAndScope
             | Self::TokenType
             | Self::ActorToken
             | Self::SubjectToken
@@ -526,10 +497,9 @@ impl TokenError {
             | Self::RefreshReplayed(_)
             | Self::RefreshOfAnotherClient
             | Self::GrantEnded => ErrorCode::InvalidGrant,
-            Self::Scope(_) | Self::WiderScope => ErrorCode::InvalidScope,
-            Self::Details(_) | Self::WiderDetails(_) | Self::TokenTooLong | Self::Delegation(_) => {
-                ErrorCode::InvalidAuthorizationDetails
-            }
+            Self::Requested(error) => requested_code(error),
+            Self::WiderScope => ErrorCode::InvalidScope,
+            Self::WiderDetails(_) | Self::TokenTooLong | Self::Delegation(_) => ErrorCode::InvalidAuthorizationDetails,
             Self::Target(_) => ErrorCode::InvalidTarget,
             Self::TokenOfAnotherClient | Self::GrantTypeNotRegistered => ErrorCode::UnauthorizedClient,
             Self::Dpop(DpopError::UseNonce) => ErrorCode::UseDpopNonce,
@@ -549,10 +519,12 @@ impl TokenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::authorization_details::DetailsError;
 
     #[test]
     fn a_description_holds_only_what_the_rfc_allows() {
-        let reason = RedirectReason::Scope(DetailsError::UnknownScope { found: "é\"\\\n".into() });
+        let reason =
+            RedirectReason::Requested(RequestedError::Scope(DetailsError::UnknownScope { found: "é\"\\\n".into() }));
         assert!(reason.description().bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)));
     }
 }
