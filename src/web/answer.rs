@@ -8,7 +8,7 @@ use axum::{
 
 use super::page::{form_post_policy, html, leave_for};
 use crate::domain::oauth::{
-    authorization_request::{Answer, ResponseMode},
+    answer::{Answer, ResponseMode},
     redirect_uri::csp_source,
 };
 

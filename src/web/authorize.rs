@@ -22,10 +22,11 @@ use super::{
 use crate::domain::{
     id::ClientId,
     oauth::{
-        authorization_request::{Asked, AuthorizationQuery, AuthorizationRequest, RedirectError, Way, read_query},
+        authorization_request::{AuthorizationQuery, AuthorizationRequest, RedirectError, Way, read_query},
         client::Client,
         error::LocalError,
         params::Params,
+        pending_request::Asked,
         prompt::{Presence, Step},
         pushed_request::{PushedReference, SIGN_IN_SECONDS},
         sign_in_again::{self, Returned},

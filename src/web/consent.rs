@@ -24,10 +24,11 @@ use crate::domain::{
     grant::{Grant, Terms},
     id::GrantId,
     oauth::{
-        authorization_request::{Asked, AuthorizationRequest, CONSENT_TTL_SECONDS, PendingRequest},
+        authorization_request::AuthorizationRequest,
         client::{Client, GrantType},
         code::{AuthorizationCodeRow, Binding, CODE_TTL_SECONDS},
         error::RedirectReason,
+        pending_request::{Asked, CONSENT_TTL_SECONDS, PendingRequest},
         redirect_uri::csp_source,
     },
     secret::{AuthorizationCode, ConsentRequest, DeviceCode, Secret, SecretHash},

@@ -19,9 +19,9 @@ use crate::domain::{
     id::UserId,
     limits::Limits,
     oauth::{
-        authorization_request::{Asked, PendingRequest},
         client::{Client, ClientKind},
         params::Params,
+        pending_request::{Asked, PendingRequest},
         redirect_uri::Destination,
         remote_address::RemoteAddress,
     },

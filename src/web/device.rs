@@ -21,9 +21,9 @@ use super::{
     visitor::{Guest, Visitor},
 };
 use crate::domain::oauth::{
-    authorization_request::Asked,
     device::{GUESS_WINDOW_SECONDS, UserCode},
     params::Params,
+    pending_request::Asked,
 };
 
 /// Longest text that is put back into the field.

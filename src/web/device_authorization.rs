@@ -15,8 +15,8 @@ use super::{
 };
 use crate::domain::{
     oauth::{
-        authorization_request::DeviceRequest,
         device::{DEVICE_CODE_TTL_SECONDS, DeviceCodeRow, DeviceState, Pace, UserCode},
+        pending_request::DeviceRequest,
     },
     secret::{DeviceCode, Secret},
 };

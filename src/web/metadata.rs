@@ -11,7 +11,7 @@ use super::{developers, oauth_response::CACHE, ports::Ports, protected_resource,
 use crate::domain::{
     authorization_details::{TYPE_ACCESS, TYPE_LIMITS},
     jose::Algorithm,
-    oauth::{authorization_request::ResponseMode, client::GrantType, prompt::Prompt},
+    oauth::{answer::ResponseMode, client::GrantType, prompt::Prompt},
     permission::Provider,
 };
 

@@ -19,11 +19,12 @@ use crate::domain::{
     ledger::{Basis, Change, Delegate, Refusal, Snapshot},
     money::NanoUsd,
     oauth::{
-        authorization_request::{AuthorizationRequest, PendingRequest},
+        authorization_request::AuthorizationRequest,
         client::Client,
         client_metadata::FetchError,
         code::{AuthorizationCodeRow, RefreshTokenRow},
         device::{DeviceCodeRow, Pace, UserCode},
+        pending_request::PendingRequest,
         pushed_request::PushedRow,
         remote_address::RemoteAddress,
         replay::ReplayId,

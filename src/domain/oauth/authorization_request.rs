@@ -7,29 +7,21 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    answer::{Answer, ResponseMode, answer, error_parameters},
     client::{Client, GrantType},
-    device::UserCode,
     error::{LocalError, RedirectReason},
     params::Params,
     pkce::CodeChallenge,
     prompt::Prompt,
-    redirect_uri::{Destination, with_parameters},
+    redirect_uri::Destination,
     resource::Resources,
 };
-use crate::domain::{
-    authorization_details::Requested,
-    id::{ClientId, GrantId},
-    jose::JwkThumbprint,
-    secret::{DeviceCode, SecretHash, Session},
-    time::Timestamp,
-};
+use crate::domain::{authorization_details::Requested, id::ClientId, jose::JwkThumbprint};
 
 /// Longest query of `/authorize`, in bytes: room for the largest `authorization_details`, percent-encoded.
 pub const MAX_QUERY_BYTES: usize = 48 * 1024;
 /// Longest `state`, in bytes.
 pub const MAX_STATE_BYTES: usize = 4 * 1024;
-/// How long a consent page can be answered.
-pub const CONSENT_TTL_SECONDS: u64 = 600;
 
 /// Longest `login_hint`, in bytes.
 pub const MAX_LOGIN_HINT_BYTES: usize = 256;
@@ -57,112 +49,6 @@ pub struct AuthorizationRequest {
     pub prompt: Prompt,
     /// How long ago the person may have signed in, in seconds.
     pub max_age: Option<u64>,
-}
-
-/// How an answer reaches the app.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResponseMode {
-    /// In the query of the redirect URI.
-    #[default]
-    Query,
-    /// In a form that the browser posts there (OAuth 2.0 Form Post Response Mode).
-    FormPost,
-}
-
-impl ResponseMode {
-    /// Every one, by the name in the request.
-    pub const ALL: [(&'static str, Self); 2] = [("query", Self::Query), ("form_post", Self::FormPost)];
-}
-
-/// A row of `authorization_requests`: what a consent page shows, and who is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingRequest {
-    /// Only this session may answer it.
-    pub session: SecretHash<Session>,
-    /// What is asked.
-    pub asked: Asked,
-    /// From this moment on it can't be answered.
-    pub expires_at: Timestamp,
-    /// How it was answered, if it was.
-    pub decision: Option<Decision>,
-}
-
-/// What a consent page is about, and where the answer goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Asked {
-    /// To the app's redirect URI.
-    Redirect(Box<AuthorizationRequest>),
-    /// To a device that polls (RFC 8628).
-    Device {
-        /// The row of `device_codes`.
-        device_code: SecretHash<DeviceCode>,
-        /// What the person entered, to be held against what the device shows (RFC 8628 §3.3.1).
-        user_code: UserCode,
-        /// What it asked for.
-        request: DeviceRequest,
-    },
-}
-
-/// What a device asked for at `/device_authorization` (RFC 8628 §3.1).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceRequest {
-    /// Who asks.
-    pub client_id: ClientId,
-    /// What for.
-    pub requested: Requested,
-    /// Which part of the broker the tokens are for (RFC 8707).
-    pub resources: Resources,
-}
-
-impl Asked {
-    /// Who asks.
-    #[must_use]
-    pub const fn client_id(&self) -> &ClientId {
-        match self {
-            Self::Redirect(request) => &request.client_id,
-            Self::Device { request, .. } => &request.client_id,
-        }
-    }
-
-    /// What for.
-    #[must_use]
-    pub const fn requested(&self) -> &Requested {
-        match self {
-            Self::Redirect(request) => &request.requested,
-            Self::Device { request, .. } => &request.requested,
-        }
-    }
-}
-
-/// How an authorization request was answered: columns `decided_at` and `grant_id`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// With a grant.
-    Allowed(GrantId),
-    /// With no.
-    Denied,
-}
-
-/// An answer on its way to an app: its parameters, and how they travel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Where to.
-    pub redirect_uri: String,
-    /// How.
-    pub response_mode: ResponseMode,
-    /// What, in order.
-    pub parameters: Vec<(&'static str, String)>,
-}
-
-impl Answer {
-    /// The address of the app with the answer in it, for [`ResponseMode::Query`].
-    #[must_use]
-    pub fn location(&self) -> String {
-        let parameters: Vec<_> = self.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        with_parameters(&self.redirect_uri, &parameters)
-    }
 }
 
 impl AuthorizationRequest {
@@ -226,24 +112,6 @@ impl RedirectError {
     pub fn answer(&self, issuer: &str) -> Answer {
         answer(&self.redirect_uri, self.response_mode, self.state.as_deref(), issuer, error_parameters(&self.reason))
     }
-}
-
-fn error_parameters(reason: &RedirectReason) -> Vec<(&'static str, String)> {
-    vec![("error", reason.code().as_str().to_owned()), ("error_description", reason.description())]
-}
-
-fn answer(
-    redirect_uri: &str,
-    response_mode: ResponseMode,
-    state: Option<&str>,
-    issuer: &str,
-    mut parameters: Vec<(&'static str, String)>,
-) -> Answer {
-    if let Some(state) = state {
-        parameters.push(("state", state.to_owned()));
-    }
-    parameters.push(("iss", issuer.to_owned()));
-    Answer { redirect_uri: redirect_uri.to_owned(), response_mode, parameters }
 }
 
 /// The parameters of `/authorize`.

@@ -9,11 +9,11 @@ use core::{fmt, iter, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    authorization_request::DeviceRequest,
     client::{Client, GrantType},
     code::Binding,
     error::{ErrorCode, requested_code},
     params::Params,
+    pending_request::DeviceRequest,
     resource::{InvalidTarget, Resources},
 };
 use crate::domain::{

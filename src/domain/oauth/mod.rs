@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a store. Checks are pure functions over what was sent and what was read; `now` is an argument.
 
+pub mod answer;
 pub mod authorization_request;
 pub mod client;
 pub mod client_assertion;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod exchange_request;
 pub mod mac;
 pub mod params;
+pub mod pending_request;
 pub mod pkce;
 pub mod prompt;
 pub mod pushed_request;

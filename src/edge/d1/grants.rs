@@ -8,8 +8,8 @@ use crate::{
         grant::{Grant, Terms},
         id::{ClientId, GrantId, UserId},
         oauth::{
-            authorization_request::{Decision, PendingRequest},
             code::{AuthorizationCodeRow, RefreshTokenRow},
+            pending_request::{Decision, PendingRequest},
         },
         secret::{AuthorizationCode, ConsentRequest, DeviceCode, RefreshToken, SecretHash, Session},
         time::Timestamp,

@@ -9,14 +9,14 @@ use aipassport::domain::{
     grant::Terms,
     narrowing::narrow,
     oauth::{
-        authorization_request::{
-            Answer, Asked, AuthorizationQuery, AuthorizationRequest, DeviceRequest, MAX_STATE_BYTES, Way, read_query,
-        },
+        answer::Answer,
+        authorization_request::{AuthorizationQuery, AuthorizationRequest, MAX_STATE_BYTES, Way, read_query},
         client::{Client, ClientAuth, ClientKind, GrantType},
         code::Binding,
         device::UserCode,
         error::RedirectReason,
         params::Params,
+        pending_request::{Asked, DeviceRequest},
         pushed_request::{self, PushedReference},
         redirect_uri::{Destination, RedirectUri, csp_source, with_parameters},
         registration::{MAX_NAME_CHARS, MAX_REDIRECT_URIS, Registration},
