@@ -338,3 +338,21 @@ test("a stranger makes the broker read few documents, wherever it says who it is
   for (const [name, way] of Object.entries(ways)) assert.equal((await way()).status, 429, name);
   assert.equal(fetched(nobody), before);
 });
+
+test("keys that can't be read are not asked for again at once, however many requests name them", async () => {
+  const keys = { path: "/keys.json" };
+  const metadata = {
+    redirect_uris: [`${SITE}/callback`],
+    token_endpoint_auth_method: "private_key_jwt",
+    jwks_uri: SITE + keys.path,
+  };
+  const headers = { "content-type": "application/json" };
+  const made = await fetch(`${broker.url}/register`, { method: "POST", headers, body: JSON.stringify(metadata) });
+  const { client_id: id } = await made.json();
+  const signer = await Key.create("ES256");
+  for (let i = 0; i < 5; i += 1) {
+    const answer = await postForm(`${broker.url}/token`, await signer.assertion(id, broker.url));
+    assertOAuthError(answer, 401, "invalid_client");
+  }
+  assert.equal(fetched(keys), 1);
+});
