@@ -13,6 +13,7 @@ use core::future::Future;
 
 use super::limit::Limit;
 use crate::domain::{
+    audit::Entry,
     calls::{CallFilter, CallQuery, Position},
     grant::{Grant, Terms},
     id::{ClientId, DelegationId, GrantId, UserId},
@@ -488,6 +489,12 @@ pub trait Usage {
     ) -> impl Future<Output = Result<Option<Position>, StoreError>> + Send;
 }
 
+/// Table `audit`.
+pub trait Audit {
+    /// Notes what happened.
+    fn record(&self, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// The Durable Objects that enforce grants.
 pub trait Ledgers {
     /// Ends the grant: when this answers, no later call is let through. Idempotent, and works on a ledger that was never used.
@@ -574,9 +581,9 @@ pub trait Entropy {
 }
 
 /// The tables.
-pub trait Store: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage {}
+pub trait Store: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit {}
 
-impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage> Store for T {}
+impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit> Store for T {}
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:
