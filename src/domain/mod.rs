@@ -3,7 +3,10 @@
 pub mod access_token;
 pub mod audit;
 pub mod authorization_details;
+pub mod calls;
+pub mod change;
 pub mod consent;
+pub mod day;
 pub mod encoding;
 pub mod grant;
 pub mod id;

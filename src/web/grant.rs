@@ -238,10 +238,7 @@ async fn set_paused<P: Ports>(
     paused: bool,
 ) -> Result<Response<Body>, Trouble> {
     let grant = own_grant(state, &visitor, id).await?;
-    let limits = |terms: &Terms| terms.limits_of_permissions().copied().collect();
-    let to = |terms: &Terms| {
-        Ok(Change { limits: terms.limits, permissions: limits(terms), paused, revision: Some(terms.revision) })
-    };
+    let to = |terms: &Terms| Ok(Change { paused, ..Change::nothing_of(terms) });
     let mut changed = change(state, &grant, to).await;
     for _ in 1..PAUSE_ATTEMPTS {
         // Whatever limits hold, a pause is meant.
@@ -269,16 +266,10 @@ async fn change<P: Ports>(
         Refusal::Revoked | Refusal::Expired => ChangeError::Ended,
         _ => ChangeError::DoesNotFit,
     })?;
-    if !holds(&change, &terms) {
+    if !change.holds_in(&terms) {
         return Err(ChangeError::ChangedElsewhere);
     }
     state.ports.note_terms(&grant.id, &terms).await.map_err(|error| ChangeError::NotNoted(error.0))
-}
-
-/// Whether the terms are what the change makes of them.
-fn holds(change: &Change, terms: &Terms) -> bool {
-    (change.limits, change.paused) == (terms.limits, terms.paused)
-        && terms.limits_of_permissions().eq(&change.permissions)
 }
 
 async fn read_ledger<P: Ports>(state: &AppState<P>, id: &GrantId) -> Result<Snapshot, String> {
@@ -299,7 +290,7 @@ fn read_change(params: &Params, terms: &Terms) -> Result<Change, ChangeError> {
     if revision != terms.revision {
         return Err(ChangeError::ChangedElsewhere);
     }
-    Ok(Change { limits, permissions, paused: terms.paused, revision: Some(revision) })
+    Ok(Change { limits, permissions, ..Change::nothing_of(terms) })
 }
 
 fn prefix(permission: usize) -> String {

@@ -14,6 +14,7 @@ use core::future::Future;
 use super::limit::Limit;
 use crate::domain::{
     audit::Entry,
+    calls::{CallFilter, CallQuery, Position},
     grant::{Grant, Terms},
     id::{ClientId, DelegationId, GrantId, UserId},
     jose::{SignatureFails, SignatureHolds, SignatureToCheck},
@@ -406,8 +407,12 @@ pub trait DeviceCodes {
 /// What a ledger has booked for a call, for the person who watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Booking {
+    /// The number of its hold; unique in its grant.
+    pub hold: u64,
     /// When the call was let through.
     pub reserved_at: Timestamp,
+    /// From there to the end of its answer, in milliseconds; 0: nobody knows.
+    pub duration_ms: u64,
     /// Where it went.
     pub provider: Option<Provider>,
     /// The model that it asked for; empty for a list of models.
@@ -418,6 +423,8 @@ pub struct Booking {
     pub status: u16,
     /// Tokens read, as the provider said.
     pub input_tokens: u64,
+    /// Of those: from a cache.
+    pub cached_tokens: u64,
     /// Tokens written, as the provider said.
     pub output_tokens: u64,
     /// Tokens booked.
@@ -426,16 +433,60 @@ pub struct Booking {
     pub cost: NanoUsd,
     /// How that is known.
     pub basis: Basis,
+    /// The delegation that called, if one did.
+    pub delegation: Option<DelegationId>,
+    /// The broker's name for the call.
+    pub request_id: String,
 }
 
-/// Table `usage_events`, which the ledgers fill a little later than they book.
+impl Booking {
+    /// Where it stands among its grant's.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        Position { at: self.reserved_at, hold: self.hold }
+    }
+}
+
+/// What calls come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallSum {
+    /// How many there are.
+    pub calls: u64,
+    /// What was booked for them.
+    pub cost: NanoUsd,
+}
+
+/// Table `usage_events`, which the ledgers fill a little later than they book. Everything is found by an index, however many calls a
+/// grant has.
 pub trait Usage {
-    /// A grant's bookings, latest first, at most `limit`.
-    fn list_bookings(
+    /// Calls of a grant, newest first.
+    fn list_calls(
+        &self,
+        grant: &GrantId,
+        query: &CallQuery,
+    ) -> impl Future<Output = Result<Vec<Booking>, StoreError>> + Send;
+
+    /// What the calls come to that a filter lets through, of which no more than `most` are looked at.
+    fn sum_calls(
+        &self,
+        grant: &GrantId,
+        filter: &CallFilter,
+        most: u32,
+    ) -> impl Future<Output = Result<CallSum, StoreError>> + Send;
+
+    /// The models that a grant's calls name, in alphabetical order, at most `limit`.
+    fn list_called_models(
         &self,
         grant: &GrantId,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<Booking>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
+    /// Where the last of these calls stands, newest first, if there are as many as `limit` and yet another after them.
+    fn end_of_calls(
+        &self,
+        grant: &GrantId,
+        query: &CallQuery,
+    ) -> impl Future<Output = Result<Option<Position>, StoreError>> + Send;
 }
 
 /// Table `audit`.

@@ -294,6 +294,7 @@ impl Lost {
             booked_at: now,
             amounts: self.overall,
             basis: Basis::Unaccounted,
+            delegation: None,
             record: Record::default(),
         }
     }
@@ -316,6 +317,7 @@ pub(super) fn booking(
         booked_at: now,
         amounts,
         basis,
+        delegation: hold.shares.first().map(|share| share.delegation.clone()),
         record,
     }
 }

@@ -191,6 +191,9 @@ pub struct Change {
     pub permissions: Vec<Limits>,
     /// Whether every call is refused until the user resumes it.
     pub paused: bool,
+    /// From this moment on every call is refused; it has to lie ahead. `None`: as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// Of the terms that the change was made from. Where others hold by now nothing is changed. `None`: of any.
     #[serde(default)]
     pub revision: Option<u64>,
@@ -201,7 +204,7 @@ pub struct Change {
 pub enum Reply {
     /// To `Reserve`: go ahead.
     Reserved(Reservation),
-    /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended: no.
+    /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended or to an end that has passed: no.
     Refused(Refusal),
     /// To `Settle`, `Release`, `Revoke`, `RevokeDelegation` and `Wake`.
     Done,

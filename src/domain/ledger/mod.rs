@@ -303,6 +303,7 @@ impl Ledger {
                     booked_at: now,
                     amounts,
                     basis,
+                    delegation: ticket.delegation.clone(),
                     record,
                 })));
             }
@@ -366,7 +367,12 @@ impl Ledger {
         if change.revision.is_some_and(|revision| revision != self.terms.revision) {
             return Reply::Changed(self.terms.clone());
         }
+        let expires_at = change.expires_at.unwrap_or(self.terms.expires_at);
+        if self.clock >= expires_at {
+            return Reply::Refused(Refusal::Expired);
+        }
         let before = self.terms.clone();
+        self.terms.expires_at = expires_at;
         self.terms.limits = change.limits;
         for (permission, limits) in self.terms.permissions.iter_mut().zip(change.permissions) {
             permission.limits = limits;
