@@ -15,3 +15,4 @@ pub mod oauth;
 pub mod permission;
 pub mod secret;
 pub mod time;
+pub mod webauthn;
