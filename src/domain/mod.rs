@@ -17,5 +17,8 @@ pub mod money;
 pub mod narrowing;
 pub mod oauth;
 pub mod permission;
+pub mod recovery_code;
 pub mod secret;
 pub mod time;
+pub mod user_agent;
+pub mod webauthn;

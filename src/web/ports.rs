@@ -9,7 +9,14 @@
 //! - Rows hold whole seconds. A moment compares as *alive* while `now < expires_at`; exactly at `expires_at` it is over.
 //! - Secrets arrive hashed. Nothing here ever sees one in clear.
 
+mod accounts;
+
 use core::future::Future;
+
+pub use accounts::{
+    Accounts, InvitationRow, InvitationState, Invitations, NewInvitation, NewPasskey, NewSession, PasskeyRow,
+    PasskeyUse, Passkeys, Recovery, SessionRow, Sessions,
+};
 
 use super::limit::Limit;
 use crate::domain::{
@@ -86,8 +93,12 @@ pub struct SignedIn {
     pub user: User,
     /// When they signed in.
     pub since: Timestamp,
+    /// When they last proved that it is them: by signing in, or since.
+    pub confirmed_at: Timestamp,
     /// When the session ends unless it is extended.
     pub expires_at: Timestamp,
+    /// Whether they can sign in with a passkey.
+    pub has_passkey: bool,
 }
 
 /// Whether this conditional write was the one that changed the row.
@@ -160,9 +171,7 @@ pub struct NewSignIn {
     /// Id of the operator, should there be no user yet.
     pub candidate: UserId,
     /// The new session.
-    pub session_hash: SecretHash<Session>,
-    /// When it ends unless it is extended.
-    pub session_expires_at: Timestamp,
+    pub session: NewSession,
 }
 
 /// Tables `users`, `sessions`, `used_sign_in_links`.
@@ -185,7 +194,7 @@ pub trait Users {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<SignedIn>, StoreError>> + Send;
 
-    /// Moves the end of a live session later; never earlier, and never revives a dead one.
+    /// Moves the end of a live session later, and notes that it was used; never earlier, and never revives a dead one.
     fn extend_session(
         &self,
         hash: &SecretHash<Session>,
@@ -581,9 +590,9 @@ pub trait Entropy {
 }
 
 /// The tables.
-pub trait Store: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit {}
+pub trait Store: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + Accounts {}
 
-impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit> Store for T {}
+impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + Accounts> Store for T {}
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:
