@@ -13,5 +13,6 @@ pub mod money;
 pub mod narrowing;
 pub mod oauth;
 pub mod permission;
+pub mod policy;
 pub mod secret;
 pub mod time;

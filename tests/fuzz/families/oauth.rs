@@ -96,8 +96,7 @@ fn terms(requested: &Requested) -> Terms {
         permissions: requested.permissions.clone(),
         limits: requested.limits,
         expires_at: NOW,
-        paused: false,
-        revision: 0,
+        ..Terms::default()
     }
 }
 

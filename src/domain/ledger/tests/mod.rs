@@ -30,8 +30,7 @@ fn terms(limits: &str, overall: &str) -> Terms {
         permissions: asked.permissions,
         limits: asked.limits,
         expires_at: START.plus_seconds(10_000_000),
-        paused: false,
-        revision: 0,
+        ..Terms::default()
     }
 }
 
