@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `GET /` | landing page; a signed-in person goes on to `/grants` | 200, 303 |
 //! | `GET, POST /sign-in` | one-time link: shown, used | 200, 303; 400 |
+//! | `POST /language` | the pages in another language | 303; 403 |
 //! | `POST /sign-out` | ends the session | 303; 401, 403 |
 //! | `GET /grants` | what each app may do, and what it used | 200 |
 //! | `GET, POST /grants/{grant_id}` | one of them, call by call; change its limits | 200, 303; 400, 401, 403, 404, 409 |
@@ -26,9 +27,12 @@
 
 mod answer;
 mod apps;
+mod audit;
 mod authorize;
+mod choose_language;
 mod client_auth;
 pub mod clients;
+mod confirm;
 mod consent;
 mod consent_form;
 mod developers;
@@ -37,10 +41,13 @@ mod device_authorization;
 mod dpop;
 mod ending;
 mod format;
+mod frame;
 mod grant;
 mod grants;
+mod headers;
 mod home;
 mod introspect;
+mod language;
 pub mod limit;
 mod limit_report;
 mod limits_form;
@@ -58,20 +65,22 @@ mod sign_in;
 mod sign_in_prompt;
 mod state;
 mod token;
+mod trouble;
 mod usage;
 mod visitor;
 
 use axum::{
     Router,
     body::Body,
-    http::Response,
+    http::{HeaderMap, Response},
     middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
 use url::Url;
 
+pub use headers::cookie;
 use ports::Ports;
-pub use session::{SESSION_COOKIE, cookie};
+pub use session::SESSION_COOKIE;
 pub use state::{AppState, Config, LogDetail, RegistrationPolicy};
 
 use crate::domain::oauth::redirect_uri::is_loopback;
@@ -81,6 +90,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
     let pages = Router::new()
         .route("/", get(home::show::<P>))
         .route("/sign-in", get(sign_in::show::<P>).post(sign_in::sign_in::<P>))
+        .route("/language", post(choose_language::choose::<P>))
         .route("/sign-out", post(sign_in::sign_out::<P>))
         .route("/grants", get(grants::list::<P>))
         .route("/grants/{grant_id}", get(grant::show::<P>).post(grant::save::<P>))
@@ -94,6 +104,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/device", get(device::show::<P>).post(device::enter::<P>))
         .method_not_allowed_fallback(page::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), rate_limit::for_people::<P>))
+        .layer(from_fn(page::in_frame))
         .layer(from_fn_with_state(state.clone(), session::load::<P>))
         .layer(from_fn(page::private));
     let endpoints = Router::new()
@@ -150,8 +161,8 @@ pub fn same_page_at_home(config: &Config, url: &Url) -> Option<Response<Body>> {
 
 /// The answer for `path` when the broker can't even build its state: a secret or a binding is missing.
 #[must_use]
-pub fn unavailable(path: &str) -> Response<Body> {
-    if is_for_programs(path) { oauth_response::unavailable(None) } else { page::unavailable(None) }
+pub fn unavailable(path: &str, headers: &HeaderMap) -> Response<Body> {
+    if is_for_programs(path) { oauth_response::unavailable(None) } else { page::unavailable(headers, None) }
 }
 
 fn is_for_programs(path: &str) -> bool {

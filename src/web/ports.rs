@@ -13,6 +13,7 @@ use core::future::Future;
 
 use super::limit::Limit;
 use crate::domain::{
+    audit::Entry,
     grant::{Grant, Terms},
     id::{ClientId, DelegationId, GrantId, UserId},
     jose::{SignatureFails, SignatureHolds, SignatureToCheck},
@@ -437,6 +438,12 @@ pub trait Usage {
     ) -> impl Future<Output = Result<Vec<Booking>, StoreError>> + Send;
 }
 
+/// Table `audit`.
+pub trait Audit {
+    /// Notes what happened.
+    fn record(&self, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// The Durable Objects that enforce grants.
 pub trait Ledgers {
     /// Ends the grant: when this answers, no later call is let through. Idempotent, and works on a ledger that was never used.
@@ -523,9 +530,9 @@ pub trait Entropy {
 }
 
 /// The tables.
-pub trait Store: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage {}
+pub trait Store: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit {}
 
-impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage> Store for T {}
+impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit> Store for T {}
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:

@@ -1,0 +1,3 @@
+//! Notices, the webhook, refusals.
+
+pub const TABLE: super::Table = &[];
