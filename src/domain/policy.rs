@@ -164,12 +164,7 @@ impl Policed {
     /// The terms as a member's grant gets them: they say whose account its calls count in, and what it may cost at most.
     #[must_use]
     pub fn bind(&self, terms: Terms, account: &UserId) -> Terms {
-        Terms {
-            account: Some(account.clone()),
-            ceiling: self.policy.max_per_grant,
-            policy: self.revision,
-            ..terms
-        }
+        Terms { account: Some(account.clone()), ceiling: self.policy.max_per_grant, policy: self.revision, ..terms }
     }
 
     /// What the ledger of a member's account starts with: a permission for each provider, always at the same position.

@@ -26,7 +26,9 @@ pub(super) fn message(refusal: &Refusal) -> String {
         Refusal::DoesNotFit(shortage) => Failure::Refused(Refusal::DoesNotFit(of_account(shortage))).message(),
         Refusal::RoomHeld(shortage) => Failure::Refused(Refusal::RoomHeld(of_account(shortage))).message(),
         Refusal::PriceUnknown(reason) => {
-            format!("the operator of this broker limits what you may spend, and what this call can cost is not known: {reason}")
+            format!(
+                "the operator of this broker limits what you may spend, and what this call can cost is not known: {reason}"
+            )
         }
         Refusal::NoSuchGrant | Refusal::Revoked | Refusal::Expired => Failure::InvalidToken.message(),
         _ => Failure::BrokerUnavailable.message(),
@@ -63,7 +65,10 @@ mod tests {
     fn a_month_that_is_used_up_is_not_worth_another_try() {
         let (status, code, retry, message) = seen(Refusal::DoesNotFit(shortage()));
         assert_eq!((status, code, retry), (402, "account_budget_exhausted", None));
-        assert_eq!(message, "the 20.00 USD a month that the operator allows for all grants of this account are used up");
+        assert_eq!(
+            message,
+            "the 20.00 USD a month that the operator allows for all grants of this account are used up"
+        );
     }
 
     #[test]

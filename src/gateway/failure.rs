@@ -212,10 +212,9 @@ impl FailureCode {
         match self {
             Self::InvalidRequest => 400,
             Self::InvalidToken | Self::InvalidDpopProof | Self::UseDpopNonce => 401,
-            Self::RequestsExhausted
-            | Self::BudgetExhausted
-            | Self::TokensExhausted
-            | Self::AccountBudgetExhausted => 402,
+            Self::RequestsExhausted | Self::BudgetExhausted | Self::TokensExhausted | Self::AccountBudgetExhausted => {
+                402
+            }
             Self::GrantPaused
             | Self::PriceUnknown
             | Self::ProviderNotGranted

@@ -8,6 +8,8 @@ mod clients;
 mod device;
 mod grants;
 pub mod housekeeping;
+mod members;
+mod policies;
 mod pushed;
 mod usage;
 mod used_ids;
@@ -37,6 +39,8 @@ enum Value<'a> {
     Time(Timestamp),
     OptionalMillis(Option<Timestamp>),
     Count(u32),
+    /// Below 2^53.
+    Number(u64),
 }
 
 impl From<Value<'_>> for JsValue {
@@ -49,6 +53,8 @@ impl From<Value<'_>> for JsValue {
             #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch stay below 2^53")]
             Value::Time(at) => Self::from_f64(at.seconds() as f64),
             Value::Count(count) => Self::from_f64(f64::from(count)),
+            #[expect(clippy::cast_precision_loss, reason = "what is counted so stays below 2^53")]
+            Value::Number(number) => Self::from_f64(number as f64),
         }
     }
 }

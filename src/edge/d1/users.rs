@@ -64,7 +64,7 @@ impl Users for EdgePorts {
             .database
             .row((
                 "SELECT users.user_id, users.name, users.role, sessions.created_at, sessions.expires_at FROM sessions \
-                 JOIN users USING (user_id) WHERE token_hash = ? AND expires_at > ?",
+                 JOIN users USING (user_id) WHERE token_hash = ? AND expires_at > ? AND users.removed_at IS NULL",
                 &[Value::Text(hash.as_str()), Value::Time(now)],
             ))
             .await?;

@@ -27,11 +27,7 @@ use upstream::{Outcome, Outgoing};
 
 use super::{clock, entropy, log, settings::Settings};
 use crate::{
-    domain::{
-        ledger::covered,
-        permission::intersection,
-        time::Timestamp,
-    },
+    domain::{ledger::covered, permission::intersection, time::Timestamp},
     gateway::{
         self, Failure, Request, Sent,
         challenge::{Challenge, token_was_sent},
