@@ -17,6 +17,7 @@ pub mod money;
 pub mod narrowing;
 pub mod oauth;
 pub mod permission;
+pub mod policy;
 pub mod recovery_code;
 pub mod secret;
 pub mod time;

@@ -25,7 +25,7 @@ use crate::domain::{
     grant::{Grant, Terms},
     id::{ClientId, DelegationId, GrantId, UserId},
     jose::{SignatureFails, SignatureHolds, SignatureToCheck},
-    ledger::{Basis, Change, Delegate, Refusal, Snapshot},
+    ledger::{Basis, Change, Delegate, Govern, Refusal, Snapshot},
     money::NanoUsd,
     oauth::{
         authorization_request::AuthorizationRequest,
@@ -40,6 +40,7 @@ use crate::domain::{
         sign_in_link::NonceHash,
     },
     permission::Provider,
+    policy::{Policed, Policy},
     secret::{AuthorizationCode, ConsentRequest, DeviceCode, PushedRequest, RefreshToken, SecretHash, Session},
     time::Timestamp,
 };
@@ -498,6 +499,71 @@ pub trait Usage {
     ) -> impl Future<Output = Result<Option<Position>, StoreError>> + Send;
 }
 
+/// Somebody with an account here, as the operator sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub user: User,
+    /// Since when.
+    pub since: Timestamp,
+    /// When they were removed, if they were.
+    pub removed_at: Option<Timestamp>,
+    /// Grants that an app can use, or may come for.
+    pub active_grants: u32,
+    /// Whether the ledger of their account was ever used.
+    pub has_account: bool,
+}
+
+/// Table `users`, for the operator.
+pub trait Members {
+    /// Everybody who was not removed: operators first, then by the time they came.
+    fn list_people(
+        &self,
+        now: Timestamp,
+        skip: u32,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Person>, StoreError>> + Send;
+
+    /// One of them, also one who was removed.
+    fn find_person(
+        &self,
+        id: &UserId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Person>, StoreError>> + Send;
+
+    /// Notes that a member is removed, under the condition `role = 'member' AND removed_at IS NULL`, and ends their sessions, in one
+    /// batch. Called after [`Ledgers::revoke_account`] succeeded, never before. Grants stay (their revocation is the caller's business).
+    fn remove_member(&self, id: &UserId, now: Timestamp) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// Grants of a user that are neither revoked nor expired, at most `limit`.
+    fn list_active_grants_of_user(
+        &self,
+        user: &UserId,
+        now: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<GrantId>, StoreError>> + Send;
+}
+
+/// Table `policies`, and what the ledgers of accounts know of it.
+pub trait Policies {
+    /// What holds for members.
+    fn find_policy(&self) -> impl Future<Output = Result<Policed, StoreError>> + Send;
+
+    /// Saves it in place of the revision that was seen. [`Write::Lost`]: somebody changed it since.
+    fn save_policy(
+        &self,
+        policy: &Policy,
+        seen: u64,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// Members whose account's ledger has started with, or was told, an earlier revision than this; at most `limit`.
+    fn list_untold(&self, revision: u64, limit: u32) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
+
+    /// Notes that the ledgers of these accounts know this revision. Called after [`Ledgers::govern_account`] succeeded.
+    fn note_told(&self, users: &[UserId], revision: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// Table `audit`.
 pub trait Audit {
     /// Notes what happened.
@@ -533,6 +599,18 @@ pub trait Ledgers {
         id: &GrantId,
         delegation: &DelegationId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Tells a grant's ledger what the operator's policy says. Idempotent; of two the later revision stays.
+    fn govern_ledger(&self, id: &GrantId, govern: Govern) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The same for the ledger of a member's account: when this answers, it holds for the next call of every grant of theirs.
+    fn govern_account(&self, id: &UserId, govern: Govern) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends a member's account: when this answers, no later call of any grant of theirs is let through. Idempotent.
+    fn revoke_account(&self, id: &UserId) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What the grants of each of these members used together; as [`Self::read_ledgers`].
+    fn read_accounts(&self, ids: &[UserId]) -> impl Future<Output = Vec<Result<Snapshot, StoreError>>> + Send;
 
     /// What was used, one answer per grant in the order given; a ledger that can't answer doesn't spoil the others.
     fn read_ledgers(&self, ids: &[GrantId]) -> impl Future<Output = Vec<Result<Snapshot, StoreError>>> + Send;
@@ -590,9 +668,16 @@ pub trait Entropy {
 }
 
 /// The tables.
-pub trait Store: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + Accounts {}
+pub trait Store:
+    Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Members + Policies + Audit + Accounts
+{
+}
 
-impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + Accounts> Store for T {}
+impl<
+    T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Members + Policies + Audit + Accounts,
+> Store for T
+{
+}
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:

@@ -212,7 +212,7 @@ mod tests {
     fn headline(details: &str) -> String {
         let asked = Requested::from_authorization_details(details).unwrap();
         let (permissions, limits) = (asked.permissions, asked.limits);
-        let terms = Terms { permissions, limits, expires_at: NOW, paused: false, revision: 0 };
+        let terms = Terms { permissions, limits, expires_at: NOW, ..Terms::default() };
         let usage = GrantUsage::new(&terms, &Snapshot::default(), NOW, Language::English);
         format!("{} {}", usage.overall[0].figure, usage.overall[0].no_limit.unwrap_or("limited"))
     }

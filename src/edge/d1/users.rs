@@ -68,7 +68,7 @@ impl Users for EdgePorts {
                 "SELECT users.user_id, users.name, users.role, sessions.created_at, sessions.confirmed_at, \
                  sessions.expires_at, \
                  EXISTS (SELECT 1 FROM passkeys WHERE passkeys.user_id = users.user_id) AS has_passkey FROM sessions \
-                 JOIN users USING (user_id) WHERE token_hash = ? AND expires_at > ?",
+                 JOIN users USING (user_id) WHERE token_hash = ? AND expires_at > ? AND users.removed_at IS NULL",
                 &[Value::Text(hash.as_str()), Value::Time(now)],
             ))
             .await?;
