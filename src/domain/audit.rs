@@ -74,6 +74,8 @@ events! {
     InvitationRevoked = "invitation_revoked",
     /// An invitation was accepted: the account began.
     InvitationAccepted = "invitation_accepted",
+    /// A narrower token of a grant was ended.
+    DelegationRevoked = "delegation_revoked",
 }
 
 impl Event {

@@ -570,6 +570,17 @@ pub trait Audit {
     fn record(&self, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
+/// Table `audit`, as a grant's owner reads it.
+pub trait History {
+    /// What happened to a grant, newest first: each entry with its number, of those below `before`.
+    fn list_history(
+        &self,
+        grant: &GrantId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<(u64, Entry)>, StoreError>> + Send;
+}
+
 /// The Durable Objects that enforce grants.
 pub trait Ledgers {
     /// Ends the grant: when this answers, no later call is let through. Idempotent, and works on a ledger that was never used.
@@ -669,12 +680,12 @@ pub trait Entropy {
 
 /// The tables.
 pub trait Store:
-    Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Members + Policies + Audit + Accounts
+    Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Members + Policies + Audit + History + Accounts
 {
 }
 
 impl<
-    T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Members + Policies + Audit + Accounts,
+    T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Members + Policies + Audit + History + Accounts,
 > Store for T
 {
 }
