@@ -186,6 +186,7 @@ mod tests {
             signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
             providers: std::collections::BTreeSet::new(),
             registration: RegistrationPolicy::default(),
+            own_reach: crate::domain::oauth::remote_address::Reach::Public,
         };
         let there = same_page_at_home(&config, &Url::parse(asked).unwrap())?;
         Some(there.headers()["location"].to_str().unwrap().to_owned())

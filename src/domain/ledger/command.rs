@@ -15,6 +15,7 @@ use super::{
     bound::Bound,
     delegation::{Beyond, Delegate},
     proofs::ProofUse,
+    refusals::Reason,
     usage::Snapshot,
 };
 
@@ -106,6 +107,13 @@ pub enum Command {
     Delegate(Box<Delegate>),
     /// No to every later reserve of this delegation and of all that were narrowed from it, for ever.
     RevokeDelegation(DelegationId),
+    /// A call was refused before it came to the ledger.
+    NoteRefusal {
+        /// Why.
+        reason: Reason,
+        /// The model that it asked for; empty where that isn't known.
+        model: String,
+    },
     /// What was used so far.
     Read,
     /// Does what is due. The alarm sends it.
@@ -203,7 +211,7 @@ pub enum Reply {
     Reserved(Reservation),
     /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended: no.
     Refused(Refusal),
-    /// To `Settle`, `Release`, `Revoke`, `RevokeDelegation` and `Wake`.
+    /// To `Settle`, `Release`, `Revoke`, `RevokeDelegation`, `NoteRefusal` and `Wake`.
     Done,
     /// To `Change`: what holds now, which is something else where a change came first.
     Changed(Terms),

@@ -7,10 +7,15 @@ mod clients;
 mod device;
 mod grants;
 pub mod housekeeping;
+mod notices;
 mod pushed;
+mod refusals;
 mod usage;
 mod used_ids;
 mod users;
+mod webhooks;
+
+pub use webhooks::Due;
 
 use serde::{Deserialize, de::DeserializeOwned};
 use wasm_bindgen::JsValue;
@@ -36,17 +41,22 @@ enum Value<'a> {
     Time(Timestamp),
     OptionalMillis(Option<Timestamp>),
     Count(u32),
+    /// Below 2^53.
+    Number(u64),
+    OptionalNumber(Option<u64>),
 }
 
 impl From<Value<'_>> for JsValue {
     fn from(value: Value<'_>) -> Self {
         match value {
             Value::Text(text) | Value::OptionalText(Some(text)) => Self::from_str(text),
-            Value::OptionalText(None) | Value::OptionalMillis(None) => Self::NULL,
+            Value::OptionalText(None) | Value::OptionalMillis(None) | Value::OptionalNumber(None) => Self::NULL,
             #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch stay below 2^53")]
             Value::OptionalMillis(Some(at)) => Self::from_f64(at.millis() as f64),
             #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch stay below 2^53")]
             Value::Time(at) => Self::from_f64(at.seconds() as f64),
+            #[expect(clippy::cast_precision_loss, reason = "what is stored stays below 2^53")]
+            Value::Number(number) | Value::OptionalNumber(Some(number)) => Self::from_f64(number as f64),
             Value::Count(count) => Self::from_f64(f64::from(count)),
         }
     }
