@@ -1,6 +1,7 @@
 //! What the broker means, without the runtime it runs in: no I/O, no clock, no randomness.
 
 pub mod access_token;
+pub mod audit;
 pub mod authorization_details;
 pub mod consent;
 pub mod encoding;

@@ -3,7 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use js_sys::Uint8Array;
 use tower_service::Service;
 use url::Url;
@@ -25,8 +25,9 @@ pub async fn serve(request: web_sys::Request, url: &Url, env: &Env) -> Result<we
     let began = clock::now();
     let mut entry =
         log::Entry { method: log::cut(&request.method()), path: log::cut(url.path()), ..log::Entry::default() };
+    let asked = headers(&request);
     let answer = respond(request, url, env).await.unwrap_or_else(|reason| {
-        let mut answer = web::unavailable(url.path());
+        let mut answer = web::unavailable(url.path(), &asked);
         answer.extensions_mut().insert(LogDetail(reason));
         answer
     });
@@ -35,6 +36,18 @@ pub async fn serve(request: web_sys::Request, url: &Url, env: &Env) -> Result<we
     entry.ms = clock::now().millis().saturating_sub(began.millis());
     log::write(&entry);
     into_platform(answer).await
+}
+
+/// What the page of an error depends on, kept before the request is used up.
+fn headers(request: &web_sys::Request) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in [header::COOKIE, header::ACCEPT_LANGUAGE] {
+        let value = request.headers().get(name.as_str()).ok().flatten();
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            kept.insert(name, value);
+        }
+    }
+    kept
 }
 
 async fn respond(request: web_sys::Request, url: &Url, env: &Env) -> Result<Response<Body>, String> {

@@ -6,7 +6,11 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
 };
 
-use super::page::{form_post_policy, html, leave_for};
+use super::{
+    frame::Frame,
+    language::{Language, filters},
+    page::{form_post_policy, leave_for},
+};
 use crate::domain::oauth::{
     answer::{Answer, ResponseMode},
     redirect_uri::csp_source,
@@ -16,21 +20,22 @@ use crate::domain::oauth::{
 #[derive(Template)]
 #[template(path = "form_post.html")]
 struct FormPostPage<'a> {
-    visitor: Option<super::visitor::Visitor>,
+    frame: Frame,
     answer: &'a Answer,
 }
 
 /// Sends the browser back to the app.
 #[must_use]
-pub fn deliver(answer: &Answer) -> Response<Body> {
+pub fn deliver(answer: &Answer, language: Language) -> Response<Body> {
     match answer.response_mode {
         ResponseMode::Query => leave_for(&answer.location()),
-        ResponseMode::FormPost => form_post(answer),
+        ResponseMode::FormPost => form_post(answer, language),
     }
 }
 
-fn form_post(answer: &Answer) -> Response<Body> {
-    let mut response = html(StatusCode::OK, &FormPostPage { visitor: None, answer });
+fn form_post(answer: &Answer, language: Language) -> Response<Body> {
+    let frame = Frame { language, ..Frame::default() };
+    let mut response = frame.html(StatusCode::OK, &FormPostPage { frame: frame.clone(), answer });
     if let Some(policy) = csp_source(&answer.redirect_uri).and_then(|source| form_post_policy(&source)) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }

@@ -10,11 +10,13 @@ use url::form_urlencoded;
 
 use super::{
     clients::{Removal, remove},
-    format::Moment,
-    page::{Trouble, html, see_other},
+    frame::Frame,
+    language::{Moment, filters},
+    page::see_other,
     ports::{Ports, Role},
     session::{OwnForm, SignedIn},
     state::AppState,
+    trouble::Trouble,
     visitor::Visitor,
 };
 use crate::domain::{
@@ -36,7 +38,7 @@ const MAX_APPS: u32 = 200;
 #[derive(Template)]
 #[template(path = "apps.html")]
 struct AppsPage {
-    visitor: Option<Visitor>,
+    frame: Frame,
     apps: Vec<AppView>,
     /// The app that was registered a moment ago.
     just_registered: Option<String>,
@@ -112,7 +114,7 @@ impl FormView {
 #[derive(Template)]
 #[template(path = "app_secret.html")]
 struct SecretPage<'a> {
-    visitor: Option<Visitor>,
+    frame: Frame,
     name: &'a str,
     client_id: &'a str,
     secret: &'a str,
@@ -125,15 +127,15 @@ struct SecretPage<'a> {
 /// The database can't answer.
 pub async fn list<P: Ports>(
     State(state): State<AppState<P>>,
-    SignedIn(visitor): SignedIn,
+    SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
     let query = Params::parse(query.unwrap_or_default().as_bytes());
     let registered = Some(query.field("registered")).filter(|id| !id.is_empty()).map(str::to_owned);
-    let mut page = page(&state, visitor, FormView::default()).await?;
+    let mut page = page(&state, &visitor, frame.clone(), FormView::default()).await?;
     page.just_registered = registered.filter(|id| page.apps.iter().any(|app| app.client_id == *id));
     page.just_deleted = query.field("done") == "deleted";
-    Ok(html(StatusCode::OK, &page))
+    Ok(frame.html(StatusCode::OK, &page))
 }
 
 /// `POST /apps`: registers an app. A confidential one's secret is on the answer, and never again.
@@ -141,7 +143,7 @@ pub async fn list<P: Ports>(
 /// # Errors
 /// The database can't answer. A form that is wrong is shown again, with 400.
 pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
-    let OwnForm { visitor, params } = form;
+    let OwnForm { visitor, params, frame } = form;
     let kind = AppType::of(&params);
     let filled_in = |errors, wrong_keys| FormView {
         name: params.field("name").to_owned(),
@@ -161,7 +163,7 @@ pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm)
         (Ok(registration), Ok(keys)) => (registration, keys),
         (parsed, keys) => {
             let form = filled_in(parsed.err().unwrap_or_default(), keys.err().map(|error| error.to_string()));
-            return Ok(html(StatusCode::BAD_REQUEST, &page(&state, visitor, form).await?));
+            return Ok(frame.html(StatusCode::BAD_REQUEST, &page(&state, &visitor, frame.clone(), form).await?));
         }
     };
     let secret =
@@ -189,13 +191,13 @@ pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm)
     state.ports.insert_client(&client).await?;
     let Some(secret) = secret else { return Ok(see_other(&format!("/apps?registered={}", client.id))) };
     let page = SecretPage {
-        visitor: Some(visitor),
+        frame: frame.clone(),
         name: &client.name,
         client_id: client.id.as_str(),
         secret: secret.expose_secret(),
         token_endpoint: format!("{}/token", state.config.issuer),
     };
-    Ok(html(StatusCode::CREATED, &page))
+    Ok(frame.html(StatusCode::CREATED, &page))
 }
 
 /// `POST /apps/{client_id}/delete`: takes back every grant that the app has, from whomever, and then the app.
@@ -214,9 +216,12 @@ pub async fn delete<P: Ports>(
         Removal::Done => {}
         Removal::Gone => return Err(Trouble::not_found()),
         Removal::MoreToDo => {
-            let text = "This app has very many grants, and not all of them are revoked yet. Delete it again to go on.";
-            let trouble = Trouble::new(StatusCode::CONFLICT, "Not done yet", text);
-            return Err(trouble.with_way_on("/apps", "Back to the apps"));
+            return Err(Trouble::new(
+                StatusCode::CONFLICT,
+                "Not done yet",
+                "This app has very many grants, and not all of them are revoked yet. Delete it again to go on.",
+            )
+            .with_way_on("/apps", "Back to the apps"));
         }
     }
     Ok(see_other("/apps?done=deleted"))
@@ -235,13 +240,18 @@ fn may_manage(visitor: &Visitor, client: &Client) -> bool {
     visitor.user.role == Role::Operator || client.owner() == Some(&visitor.user.id)
 }
 
-async fn page<P: Ports>(state: &AppState<P>, visitor: Visitor, form: FormView) -> Result<AppsPage, Trouble> {
+async fn page<P: Ports>(
+    state: &AppState<P>,
+    visitor: &Visitor,
+    frame: Frame,
+    form: FormView,
+) -> Result<AppsPage, Trouble> {
     let owner = (visitor.user.role != Role::Operator).then_some(&visitor.user.id);
     let clients = state.ports.list_clients(owner, MAX_APPS).await?;
     let apps = clients.into_iter().map(|client| AppView::new(client, state)).collect();
     let policy = state.config.registration;
     let takes_strangers = policy.is_dynamic || policy.takes_documents;
-    Ok(AppsPage { visitor: Some(visitor), apps, just_registered: None, just_deleted: false, takes_strangers, form })
+    Ok(AppsPage { frame, apps, just_registered: None, just_deleted: false, takes_strangers, form })
 }
 
 impl AppView {

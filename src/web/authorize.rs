@@ -13,11 +13,13 @@ use super::{
     answer::deliver,
     clients::{self, Asks, Known, Unresolved},
     consent,
-    page::Trouble,
+    frame::Frame,
+    language::Text,
     ports::{Ports, Write},
     sign_in,
     state::AppState,
-    visitor::{Guest, Visitor},
+    trouble::Trouble,
+    visitor::Visitor,
 };
 use crate::domain::{
     id::ClientId,
@@ -48,14 +50,15 @@ struct Found {
 /// A page, until client and redirect URI are proven; from there on errors travel to the app.
 pub async fn show<P: Ports>(
     State(state): State<AppState<P>>,
-    Guest(visitor): Guest,
+    frame: Frame,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
     let query = query.unwrap_or_default();
+    let visitor = frame.visitor.clone();
     let returned = Returned::read(&query);
     let params = read_query(returned.query).map_err(unproven)?;
     if visitor.is_none() && makes_us_read(&state, &params).await? {
-        return Ok(sign_in::ask_for_app(&state.config, None, &format!("/authorize?{}", returned.query)));
+        return Ok(sign_in::ask_for_app(&state.config, &frame, &format!("/authorize?{}", returned.query)));
     }
     let found = match PushedReference::find(&params).map_err(unproven)? {
         Some(reference) => pushed(&state, reference).await?,
@@ -64,21 +67,23 @@ pub async fn show<P: Ports>(
             // RFC 9700 §4.11.2: nobody is sent on who didn't sign in, or a faulty request to an app that registered itself would be a link
             // at this broker to anywhere.
             Err(error) if visitor.is_some() || error.is_silent => {
-                return Ok(deliver(&error.answer(&state.config.issuer)));
+                return Ok(deliver(&error.answer(&state.config.issuer), frame.language));
             }
-            Err(_) => return Ok(sign_in::ask_for_app(&state.config, None, &format!("/authorize?{}", returned.query))),
+            Err(_) => {
+                return Ok(sign_in::ask_for_app(&state.config, &frame, &format!("/authorize?{}", returned.query)));
+            }
         },
     };
     match (found.request.next_step(presence(&state, visitor.as_ref(), &returned), state.now), visitor) {
         (Step::Consent, Some(visitor)) => {
             use_up(&state, found.pushed.as_ref()).await?;
-            consent::show(&state, visitor, &found.client, Asked::Redirect(Box::new(found.request))).await
+            consent::show(&state, &frame, visitor, &found.client, Asked::Redirect(Box::new(found.request))).await
         }
         (Step::Refuse(reason), _) => {
             use_up(&state, found.pushed.as_ref()).await?;
-            Ok(deliver(&found.request.failure(&reason, &state.config.issuer)))
+            Ok(deliver(&found.request.failure(&reason, &state.config.issuer), frame.language))
         }
-        (Step::SignIn | Step::Consent, visitor) => ask_to_sign_in(&state, visitor, &found, returned.query).await,
+        (Step::SignIn | Step::Consent, _) => ask_to_sign_in(&state, &frame, &found, returned.query).await,
     }
 }
 
@@ -137,7 +142,7 @@ async fn use_up<P: Ports>(state: &AppState<P>, handle: Option<&Secret<PushedRequ
 
 async fn ask_to_sign_in<P: Ports>(
     state: &AppState<P>,
-    visitor: Option<Visitor>,
+    frame: &Frame,
     found: &Found,
     query: &str,
 ) -> Result<Response<Body>, Trouble> {
@@ -146,26 +151,34 @@ async fn ask_to_sign_in<P: Ports>(
         // Lost: somebody was given the time before. That a request lives ten minutes more it can have once.
         let (Write::Won | Write::Lost) = state.ports.open_pushed_request(&handle.hash(), until, state.now).await?;
     }
-    let session = visitor.as_ref().map(|visitor| &visitor.session);
+    let session = frame.visitor.as_ref().map(|visitor| &visitor.session);
     let way_back = if found.request.minds_sign_in() {
         sign_in_again::with_ticket(&state.config.cookie_key, query, session, state.now)
     } else {
         query.to_owned()
     };
-    Ok(sign_in::ask_for_app(&state.config, visitor, &format!("/authorize?{way_back}")))
+    Ok(sign_in::ask_for_app(&state.config, frame, &format!("/authorize?{way_back}")))
 }
 
 fn unproven(error: LocalError) -> Trouble {
-    let text =
-        format!("The app that sent you here made a mistake: {error}. You were not sent on, and nothing was allowed.");
-    Trouble::new(StatusCode::BAD_REQUEST, "This request can not be shown", text).with_detail(format!("{error:?}"))
+    Trouble::new(
+        StatusCode::BAD_REQUEST,
+        "This request can not be shown",
+        Text::new("The app that sent you here made a mistake: {0}. You were not sent on, and nothing was allowed.")
+            .with(error.to_string()),
+    )
+    .with_detail(format!("{error:?}"))
 }
 
 /// One page for all that a `request_uri` can be beside usable: a stranger learns nothing of other apps' requests.
 fn over() -> Trouble {
-    let text = "It was opened before, took too long, or is another app's: the app's link works once, for a short time. Nothing was \
-                allowed. Go back to the app and connect again.";
-    Trouble::new(StatusCode::BAD_REQUEST, "This request is no longer open", text).with_detail("request_uri")
+    Trouble::new(
+        StatusCode::BAD_REQUEST,
+        "This request is no longer open",
+        "It was opened before, took too long, or is another app's: the app's link works once, for a short time. Nothing was \
+         allowed. Go back to the app and connect again.",
+    )
+    .with_detail("request_uri")
 }
 
 impl From<Unresolved> for Trouble {
@@ -174,10 +187,15 @@ impl From<Unresolved> for Trouble {
             Unresolved::Store(error) => return error.into(),
             Unresolved::Document(error) => error,
         };
-        let text = format!(
-            "The app says who it is at its own address, and what lies there can not be used: {error}. Nothing was allowed. Only \
-             whoever makes the app can put this right."
-        );
-        Self::new(StatusCode::BAD_REQUEST, "This app can not be identified", text).with_detail(format!("{error:?}"))
+        Trouble::new(
+            StatusCode::BAD_REQUEST,
+            "This app can not be identified",
+            Text::new(
+                "The app says who it is at its own address, and what lies there can not be used: {0}. Nothing was allowed. Only \
+                 whoever makes the app can put this right.",
+            )
+            .with(error.to_string()),
+        )
+        .with_detail(format!("{error:?}"))
     }
 }

@@ -14,10 +14,13 @@ use axum::{
 use super::{
     answer::deliver,
     consent_form::{self, ConsentView, DestinationView, OriginView},
-    page::{Trouble, html, policy_with_form_action, see_other},
+    frame::Frame,
+    language::{Language, filters},
+    page::{policy_with_form_action, see_other},
     ports::{Decided, NewAnswer, Ports},
     session::OwnForm,
     state::AppState,
+    trouble::Trouble,
     visitor::Visitor,
 };
 use crate::domain::{
@@ -43,7 +46,7 @@ const DEVICE_DONE: &str = "/device?done=";
 #[derive(Template)]
 #[template(path = "consent.html")]
 struct ConsentPage<'a> {
-    visitor: Option<Visitor>,
+    frame: Frame,
     handle: &'a str,
     view: ConsentView,
 }
@@ -54,6 +57,7 @@ struct ConsentPage<'a> {
 /// The store can't answer.
 pub async fn show<P: Ports>(
     state: &AppState<P>,
+    frame: &Frame,
     visitor: Visitor,
     client: &Client,
     asked: Asked,
@@ -66,19 +70,19 @@ pub async fn show<P: Ports>(
         decision: None,
     };
     state.ports.insert_authorization_request(&handle.hash(), &pending, state.now).await?;
-    let view = ConsentView::new(client, &pending, (&state.config, &visitor.user.id), None);
-    Ok(page(StatusCode::OK, visitor, &handle, &pending, view))
+    let view = ConsentView::new(client, &pending, (&state.config, &visitor.user.id, frame.language), None);
+    Ok(page(StatusCode::OK, frame, &handle, &pending, view))
 }
 
 fn page(
     status: StatusCode,
-    visitor: Visitor,
+    frame: &Frame,
     handle: &Secret<ConsentRequest>,
     pending: &PendingRequest,
     view: ConsentView,
 ) -> Response<Body> {
-    let page = ConsentPage { visitor: Some(visitor), handle: handle.expose_secret(), view };
-    let mut response = html(status, &page);
+    let page = ConsentPage { frame: frame.clone(), handle: handle.expose_secret(), view };
+    let mut response = frame.html(status, &page);
     // Chromium holds `form-action` against the redirect that follows the form, too.
     let leads_to = match &pending.asked {
         Asked::Redirect(request) => csp_source(&request.redirect_uri),
@@ -95,23 +99,23 @@ fn page(
 /// # Errors
 /// A page: the form isn't ours, its time is over, or the store can't answer.
 pub async fn decide<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
-    let OwnForm { visitor, params } = form;
+    let OwnForm { visitor, params, frame } = form;
     let handle = Secret::<ConsentRequest>::parse(params.field("request")).map_err(|_| gone())?;
     let found = state.ports.find_authorization_request(&handle.hash()).await?;
     let pending = found.filter(|pending| pending.session == visitor.session).ok_or_else(gone)?;
     match params.field("decision") {
-        "deny" => deny(&state, &visitor, &handle, &pending).await,
+        "deny" => deny(&state, &frame, &visitor, &handle, &pending).await,
         "allow" => {
             let client = state.ports.find_client(pending.asked.client_id()).await?;
             let client = client.filter(|client| may_still_ask(client, &pending.asked)).ok_or_else(gone)?;
             let requested = pending.asked.requested();
             let choice = consent_form::read(&params, requested);
             match choice.and_then(|choice| Ok(requested.narrow(&choice, state.now)?)) {
-                Ok(terms) => allow(&state, &visitor, &handle, &pending, &client, terms).await,
+                Ok(terms) => allow(&state, &frame, &visitor, &handle, &pending, &client, terms).await,
                 Err(error) => {
-                    let view =
-                        ConsentView::new(&client, &pending, (&state.config, &visitor.user.id), Some((&params, &error)));
-                    Ok(page(StatusCode::BAD_REQUEST, visitor, &handle, &pending, view))
+                    let around = (&*state.config, &visitor.user.id, frame.language);
+                    let view = ConsentView::new(&client, &pending, around, Some((&params, &error)));
+                    Ok(page(StatusCode::BAD_REQUEST, &frame, &handle, &pending, view))
                 }
             }
         }
@@ -129,6 +133,7 @@ fn may_still_ask(client: &Client, asked: &Asked) -> bool {
 
 async fn allow<P: Ports>(
     state: &AppState<P>,
+    frame: &Frame,
     visitor: &Visitor,
     handle: &Secret<ConsentRequest>,
     pending: &PendingRequest,
@@ -145,13 +150,14 @@ async fn allow<P: Ports>(
         revoked_at: None,
     };
     match &pending.asked {
-        Asked::Redirect(request) => allow_app(state, visitor, handle, request, &grant).await,
+        Asked::Redirect(request) => allow_app(state, frame.language, visitor, handle, request, &grant).await,
         Asked::Device { device_code, .. } => allow_device(state, visitor, handle, device_code, &grant).await,
     }
 }
 
 async fn allow_app<P: Ports>(
     state: &AppState<P>,
+    language: Language,
     visitor: &Visitor,
     handle: &Secret<ConsentRequest>,
     request: &AuthorizationRequest,
@@ -175,10 +181,10 @@ async fn allow_app<P: Ports>(
         redeemed_at: None,
     };
     let issuer = &state.config.issuer;
-    let success = || deliver(&request.success(code.expose_secret(), issuer));
+    let success = || deliver(&request.success(code.expose_secret(), issuer), language);
     match state.ports.allow(&handle.hash(), &visitor.session, grant, NewAnswer::Code(&row), state.now).await? {
         Decided::Won => Ok(success()),
-        Decided::AlreadyDecided { grant_id: None } => Ok(denied(state, request)),
+        Decided::AlreadyDecided { grant_id: None } => Ok(denied(state, language, request)),
         Decided::AlreadyDecided { grant_id: Some(_) } => {
             let row = state.ports.find_code(&code.hash()).await?.ok_or_else(gone)?;
             // A code that was used already would look like a stolen one to the token endpoint, and end the grant.
@@ -212,6 +218,7 @@ async fn allow_device<P: Ports>(
 
 async fn deny<P: Ports>(
     state: &AppState<P>,
+    frame: &Frame,
     visitor: &Visitor,
     handle: &Secret<ConsentRequest>,
     pending: &PendingRequest,
@@ -222,7 +229,7 @@ async fn deny<P: Ports>(
     };
     match state.ports.deny(&handle.hash(), &visitor.session, device, state.now).await? {
         Decided::Won | Decided::AlreadyDecided { grant_id: None } => Ok(match &pending.asked {
-            Asked::Redirect(request) => denied(state, request),
+            Asked::Redirect(request) => denied(state, frame.language, request),
             Asked::Device { .. } => see_other(&format!("{DEVICE_DONE}denied")),
         }),
         Decided::AlreadyDecided { grant_id: Some(_) } => Err(decided()),
@@ -230,18 +237,24 @@ async fn deny<P: Ports>(
     }
 }
 
-fn denied<P: Ports>(state: &AppState<P>, request: &AuthorizationRequest) -> Response<Body> {
-    deliver(&request.failure(&RedirectReason::Denied, &state.config.issuer))
+fn denied<P: Ports>(state: &AppState<P>, language: Language, request: &AuthorizationRequest) -> Response<Body> {
+    deliver(&request.failure(&RedirectReason::Denied, &state.config.issuer), language)
 }
 
 fn gone() -> Trouble {
-    let text = "It was open for more than ten minutes, belongs to another sign-in, or the app did not come for its answer. Go back \
-                to the app and connect again.";
-    Trouble::new(StatusCode::BAD_REQUEST, "This request is no longer open", text)
+    Trouble::new(
+        StatusCode::BAD_REQUEST,
+        "This request is no longer open",
+        "It was open for more than ten minutes, belongs to another sign-in, or the app did not come for its answer. Go back \
+         to the app and connect again.",
+    )
 }
 
 fn decided() -> Trouble {
-    let text =
-        "You have allowed this request before, and the app has its access. You can see and revoke it with your grants.";
-    Trouble::new(StatusCode::BAD_REQUEST, "This was answered already", text).with_way_on("/grants", "Go to your grants")
+    Trouble::new(
+        StatusCode::BAD_REQUEST,
+        "This was answered already",
+        "You have allowed this request before, and the app has its access. You can see and revoke it with your grants.",
+    )
+    .with_way_on("/grants", "Go to your grants")
 }

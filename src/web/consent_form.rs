@@ -10,6 +10,7 @@
 
 use super::{
     format,
+    language::Language,
     limits_form::{self, FieldError, LimitsView, Posted, digits},
     state::Config,
 };
@@ -192,7 +193,7 @@ impl ConsentView {
     pub fn new(
         client: &Client,
         pending: &PendingRequest,
-        (config, person): (&Config, &UserId),
+        (config, person, language): (&Config, &UserId, Language),
         posted: Option<(&Params, &FormError)>,
     ) -> Self {
         let form = posted.map(|(params, error)| Posted { params, wrong: error.field() });
@@ -211,13 +212,17 @@ impl ConsentView {
                 .iter()
                 .enumerate()
                 .map(|(index, permission)| {
-                    PermissionView::new((index, requested.permissions.len()), permission, config, form)
+                    PermissionView::new((index, requested.permissions.len()), permission, (config, language), form)
                 })
                 .collect(),
-            limits: LimitsView::asked("", &requested.limits, requested.proposed_budget(), form),
+            limits: LimitsView::asked("", &requested.limits, requested.proposed_budget(), form, language),
             lifetimes: LIFETIMES_SECONDS
                 .iter()
-                .map(|&seconds| LifetimeView { seconds, label: format::lifetime(seconds), chosen: seconds == life })
+                .map(|&seconds| LifetimeView {
+                    seconds,
+                    label: format::lifetime(seconds, language),
+                    chosen: seconds == life,
+                })
                 .collect(),
             error: posted.map(|(_, error)| error.to_string()),
         }
@@ -259,31 +264,36 @@ impl DestinationView {
 }
 
 impl PermissionView {
-    fn new((index, count): (usize, usize), permission: &Permission, config: &Config, form: Option<Posted<'_>>) -> Self {
+    fn new(
+        (index, count): (usize, usize),
+        permission: &Permission,
+        (config, language): (&Config, Language),
+        form: Option<Posted<'_>>,
+    ) -> Self {
         let prefix = format!("p{index}.");
         let ticked = |name: &str, value: &str| {
             form.is_none_or(|form| form.params.all(&format!("{prefix}{name}")).any(|posted| posted == value))
         };
         let models = permission.models.iter().map(|model| Tick {
             value: model.to_string(),
-            label: format::model(model),
+            label: format::model(model, language),
             on: ticked("models", model.as_str()),
         });
         let capabilities = permission.capabilities.iter().map(|capability| Tick {
             value: capability.to_string(),
-            label: format::label(*capability).to_owned(),
+            label: language.t(format::label(*capability)).to_owned(),
             on: ticked("capabilities", capability.as_str()),
         });
-        let sentence = format::sentence(permission);
+        let sentence = format::sentence(permission, language);
         Self {
             provider: permission.provider.display_name(),
-            money_label: format::money_label(&sentence, count),
+            money_label: format::money_label(&sentence, count, language),
             sentence,
             configured: config.providers.contains(&permission.provider),
             on: form.is_none_or(|form| !form.params.field(&format!("{prefix}on")).is_empty()),
             models: models.collect(),
             capabilities: capabilities.collect(),
-            limits: LimitsView::asked(&prefix, &permission.limits, None, form),
+            limits: LimitsView::asked(&prefix, &permission.limits, None, form, language),
             prefix,
         }
     }
@@ -379,9 +389,9 @@ mod tests {
                 asked.permissions[1].limits.budget_usd = Some(Amount::FIVE_USD);
             }
             let fields = [
-                LimitsView::asked("p0.", &asked.permissions[0].limits, None, None).as_sent(),
-                LimitsView::asked("p1.", &asked.permissions[1].limits, None, None).as_sent(),
-                LimitsView::asked("", &asked.limits, asked.proposed_budget(), None).as_sent(),
+                LimitsView::asked("p0.", &asked.permissions[0].limits, None, None, Language::English).as_sent(),
+                LimitsView::asked("p1.", &asked.permissions[1].limits, None, None, Language::English).as_sent(),
+                LimitsView::asked("", &asked.limits, asked.proposed_budget(), None, Language::English).as_sent(),
                 "p0.on=on&p0.models=gpt-5&p0.capabilities=chat&p1.on=on&p1.models=*&p1.capabilities=chat".to_owned(),
                 "expires_in=3600".to_owned(),
             ];

@@ -8,12 +8,7 @@ use axum::{
     http::{Response, StatusCode},
 };
 
-use super::{
-    page::html,
-    ports::Ports,
-    state::AppState,
-    visitor::{Guest, Visitor},
-};
+use super::{frame::Frame, language::filters, ports::Ports, state::AppState};
 use crate::domain::permission::Provider;
 
 /// Where the page is.
@@ -22,7 +17,7 @@ pub const PATH: &str = "/developers";
 #[derive(Template)]
 #[template(path = "developers.html")]
 struct DevelopersPage<'a> {
-    visitor: Option<Visitor>,
+    frame: Frame,
     issuer: &'a str,
     /// The code for it has to allow what is only for the own machine.
     is_in_clear: bool,
@@ -37,7 +32,7 @@ struct ProviderView<'a> {
 }
 
 /// `GET /developers`.
-pub async fn show<P: Ports>(State(state): State<AppState<P>>, Guest(visitor): Guest) -> Response<Body> {
+pub async fn show<P: Ports>(State(state): State<AppState<P>>, frame: Frame) -> Response<Body> {
     let issuer = state.config.issuer.as_str();
     let providers = Provider::ALL
         .map(|provider| ProviderView {
@@ -47,6 +42,6 @@ pub async fn show<P: Ports>(State(state): State<AppState<P>>, Guest(visitor): Gu
             is_configured: state.config.providers.contains(&provider),
         })
         .into();
-    let page = DevelopersPage { visitor, issuer, is_in_clear: !state.config.is_https(), providers };
-    html(StatusCode::OK, &page)
+    let page = DevelopersPage { frame: frame.clone(), issuer, is_in_clear: !state.config.is_https(), providers };
+    frame.html(StatusCode::OK, &page)
 }

@@ -13,12 +13,13 @@ use axum::{
 
 use super::{
     consent,
-    page::{Trouble, html},
+    frame::Frame,
+    language::filters,
     ports::{Entered, Ports},
     session::OwnForm,
     sign_in,
     state::AppState,
-    visitor::{Guest, Visitor},
+    trouble::Trouble,
 };
 use crate::domain::oauth::{
     device::{GUESS_WINDOW_SECONDS, UserCode},
@@ -32,7 +33,7 @@ const MAX_SHOWN_CHARS: usize = 32;
 #[derive(Template)]
 #[template(path = "device.html")]
 struct DevicePage<'a> {
-    visitor: Option<Visitor>,
+    frame: Frame,
     /// What stands in the field.
     code: &'a str,
     is_wrong: bool,
@@ -41,29 +42,29 @@ struct DevicePage<'a> {
 #[derive(Template)]
 #[template(path = "device_done.html")]
 struct DonePage {
-    visitor: Option<Visitor>,
+    frame: Frame,
     allowed: bool,
 }
 
 /// `GET /device`.
 pub async fn show<P: Ports>(
     State(state): State<AppState<P>>,
-    Guest(visitor): Guest,
+    frame: Frame,
     RawQuery(query): RawQuery,
 ) -> Response<Body> {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     if let done @ ("allowed" | "denied") = params.field("done") {
-        return html(StatusCode::OK, &DonePage { visitor, allowed: done == "allowed" });
+        return frame.html(StatusCode::OK, &DonePage { frame: frame.clone(), allowed: done == "allowed" });
     }
     let code = params.field("user_code").parse::<UserCode>().ok().map(|code| code.to_string());
-    if visitor.is_some() {
-        return html(
+    if frame.visitor.is_some() {
+        return frame.html(
             StatusCode::OK,
-            &DevicePage { visitor, code: code.as_deref().unwrap_or_default(), is_wrong: false },
+            &DevicePage { frame: frame.clone(), code: code.as_deref().unwrap_or_default(), is_wrong: false },
         );
     }
     let query = code.map(|code| format!("?user_code={code}")).unwrap_or_default();
-    sign_in::ask_for_app(&state.config, None, &format!("/device{query}"))
+    sign_in::ask_for_app(&state.config, &frame, &format!("/device{query}"))
 }
 
 /// `POST /device`.
@@ -71,32 +72,35 @@ pub async fn show<P: Ports>(
 /// # Errors
 /// A page: the form isn't ours, too many wrong codes were entered, or the store can't answer.
 pub async fn enter<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
-    let OwnForm { visitor, params } = form;
+    let OwnForm { visitor, params, frame } = form;
     let typed = params.field("user_code");
     // What can't be a code is not worth a question to the store.
-    let Ok(code) = typed.parse::<UserCode>() else { return Ok(wrong(visitor, typed)) };
+    let Ok(code) = typed.parse::<UserCode>() else { return Ok(wrong(&frame, typed)) };
     let row = match state.ports.enter_user_code(&visitor.user.id, &code, state.now).await? {
         Entered::Open(row) => row,
-        Entered::Wrong => return Ok(wrong(visitor, &code.to_string())),
+        Entered::Wrong => return Ok(wrong(&frame, &code.to_string())),
         Entered::TooMany => return Ok(too_many()),
     };
     let Some(client) = state.ports.find_client(row.client_id()).await? else {
-        return Ok(wrong(visitor, &code.to_string()));
+        return Ok(wrong(&frame, &code.to_string()));
     };
     let asked = Asked::Device { device_code: row.hash, user_code: row.user_code, request: row.request };
-    consent::show(&state, visitor, &client, asked).await
+    consent::show(&state, &frame, visitor, &client, asked).await
 }
 
-fn wrong(visitor: Visitor, typed: &str) -> Response<Body> {
+fn wrong(frame: &Frame, typed: &str) -> Response<Body> {
     let code: String = typed.chars().take(MAX_SHOWN_CHARS).collect();
-    html(StatusCode::BAD_REQUEST, &DevicePage { visitor: Some(visitor), code: &code, is_wrong: true })
+    frame.html(StatusCode::BAD_REQUEST, &DevicePage { frame: frame.clone(), code: &code, is_wrong: true })
 }
 
 fn too_many() -> Response<Body> {
     use axum::response::IntoResponse;
 
-    let text = "You have entered too many codes that are not good. Wait ten minutes, have your device show a new code, and enter that.";
-    let trouble = Trouble::new(StatusCode::TOO_MANY_REQUESTS, "Too many wrong codes", text);
+    let trouble = Trouble::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Too many wrong codes",
+        "You have entered too many codes that are not good. Wait ten minutes, have your device show a new code, and enter that.",
+    );
     let mut response = trouble.into_response();
     response.headers_mut().insert(header::RETRY_AFTER, GUESS_WINDOW_SECONDS.into());
     response

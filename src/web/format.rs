@@ -1,60 +1,14 @@
-//! Numbers, times and permissions as people read them.
+//! Numbers, money and permissions as people read them.
 
+use super::language::Language;
 use crate::domain::{
     limits::Period,
     money::NanoUsd,
     permission::{Capability, ModelPattern, Permission},
-    time::Timestamp,
 };
 
 /// Most models that a sentence names before it says "and n more".
 pub const MAX_MODELS_IN_A_SENTENCE: usize = 6;
-
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-/// A moment in both forms of a `<time>` element.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// For machines: RFC 3339.
-    pub machine: String,
-    /// For people: `30 Nov 2026, 14:05 UTC`.
-    pub human: String,
-    /// From now: `in 6 days`, `3 minutes ago`.
-    pub relative: String,
-}
-
-impl Moment {
-    /// `at`, seen from `now`.
-    #[must_use]
-    pub fn new(at: Timestamp, now: Timestamp) -> Self {
-        let (year, month, day) = at.date();
-        let of_day = at.seconds() % 86_400;
-        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-        let name = usize::try_from(month).ok().and_then(|month| MONTHS.get(month.saturating_sub(1))).unwrap_or(&"");
-        Self {
-            machine: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"),
-            human: format!("{day} {name} {year}, {hour:02}:{minute:02} UTC"),
-            relative: relative(at, now),
-        }
-    }
-}
-
-fn relative(at: Timestamp, now: Timestamp) -> String {
-    let (past, seconds) =
-        if at <= now { (true, now.seconds() - at.seconds()) } else { (false, at.seconds() - now.seconds()) };
-    if seconds < 60 {
-        return if past { "just now".to_owned() } else { "in less than a minute".to_owned() };
-    }
-    // To the nearest: what was allowed for a week a minute ago ends in 7 days.
-    let (minutes, hours, days) = ((seconds + 30) / 60, (seconds + 1800) / 3600, (seconds + 43_200) / 86_400);
-    let (count, unit) = match (minutes, hours) {
-        (..60, _) => (minutes, "minute"),
-        (_, ..24) => (hours, "hour"),
-        _ => (days, "day"),
-    };
-    let plural = if count == 1 { "" } else { "s" };
-    if past { format!("{count} {unit}{plural} ago") } else { format!("in {count} {unit}{plural}") }
-}
 
 /// `1000000` as `1,000,000`.
 #[must_use]
@@ -103,45 +57,69 @@ pub fn usd(amount: NanoUsd, round: Round) -> String {
 
 /// What a budget is for; follows an amount.
 #[must_use]
-pub const fn period(period: Period) -> &'static str {
-    match period {
-        Period::Total => "in all",
-        Period::Month => "per month",
-        Period::Day => "per day",
+pub fn period(period: Period, language: Language) -> &'static str {
+    match (language, period) {
+        (Language::English, Period::Total) => "in all",
+        (Language::English, Period::Month) => "per month",
+        (Language::English, Period::Day) => "per day",
+        (Language::Korean, Period::Total) => "전체 기간",
+        (Language::Korean, Period::Month) => "매달",
+        (Language::Korean, Period::Day) => "매일",
     }
 }
 
-/// The present one.
+/// So much for a period: `5.00 USD per month`, `매달 5.00 USD`.
 #[must_use]
-pub const fn this_period(period: Period) -> &'static str {
-    match period {
-        Period::Total => "in all",
-        Period::Month => "this month",
-        Period::Day => "today",
+pub fn per(amount: impl core::fmt::Display, of: Period, language: Language) -> String {
+    match language {
+        Language::English => format!("{amount} USD {}", period(of, language)),
+        Language::Korean => format!("{} {amount} USD", period(of, language)),
     }
 }
 
-/// A length of time that the consent page offers.
+/// Used of a budget in the present period: `1.23 of 5.00 USD this month`, `이번 달 5.00 USD 중 1.23`.
 #[must_use]
-pub fn lifetime(seconds: u64) -> String {
-    match seconds {
-        3600 => "1 hour".to_owned(),
-        86_400 => "1 day".to_owned(),
-        31_536_000 => "1 year".to_owned(),
-        _ => format!("{} days", seconds / 86_400),
+pub fn of_this_period(used: &str, budget: impl core::fmt::Display, period: Period, language: Language) -> String {
+    match (language, period) {
+        (Language::English, Period::Total) => format!("{used} of {budget} USD in all"),
+        (Language::English, Period::Month) => format!("{used} of {budget} USD this month"),
+        (Language::English, Period::Day) => format!("{used} of {budget} USD today"),
+        (Language::Korean, Period::Total) => format!("전체 {budget} USD 중 {used}"),
+        (Language::Korean, Period::Month) => format!("이번 달 {budget} USD 중 {used}"),
+        (Language::Korean, Period::Day) => format!("오늘 {budget} USD 중 {used}"),
     }
 }
 
-/// What a capability lets an app do; follows "may".
+/// A length of time that is offered.
 #[must_use]
-pub const fn deed(capability: Capability) -> &'static str {
-    match capability {
-        Capability::Chat => "chat",
-        Capability::Embeddings => "create embeddings",
-        Capability::Images => "make images",
-        Capability::Audio => "use speech and transcription",
-        Capability::Moderation => "check content",
-        Capability::ServerTools => "run provider tools",
+pub fn lifetime(seconds: u64, language: Language) -> String {
+    let days = seconds / 86_400;
+    match (language, seconds) {
+        (Language::English, 3600) => "1 hour".to_owned(),
+        (Language::English, 86_400) => "1 day".to_owned(),
+        (Language::English, 31_536_000) => "1 year".to_owned(),
+        (Language::English, _) => format!("{days} days"),
+        (Language::Korean, 3600) => "1시간".to_owned(),
+        (Language::Korean, 31_536_000) => "1년".to_owned(),
+        (Language::Korean, _) => format!("{days}일"),
+    }
+}
+
+/// What a capability lets an app do; follows "may". In Korean a noun.
+const fn deed(capability: Capability, language: Language) -> &'static str {
+    match (capability, language) {
+        (Capability::Chat, Language::English) => "chat",
+        (Capability::Embeddings, Language::English) => "create embeddings",
+        (Capability::Images, Language::English) => "make images",
+        (Capability::Audio, Language::English) => "use speech and transcription",
+        (Capability::Moderation, Language::English) => "check content",
+        (Capability::ServerTools, Language::English) => "run provider tools",
+        (Capability::Chat, Language::Korean) => "대화",
+        (Capability::Embeddings, Language::Korean) => "임베딩 생성",
+        (Capability::Images, Language::Korean) => "이미지 생성",
+        (Capability::Audio, Language::Korean) => "음성 변환",
+        (Capability::Moderation, Language::Korean) => "콘텐츠 검사",
+        (Capability::ServerTools, Language::Korean) => "제공자 도구 실행",
     }
 }
 
@@ -160,48 +138,50 @@ pub const fn label(capability: Capability) -> &'static str {
 
 /// A `models` entry in words.
 #[must_use]
-pub fn model(pattern: &ModelPattern) -> String {
+pub fn model(pattern: &ModelPattern, language: Language) -> String {
     if pattern.is_every_model() {
-        return "any model".to_owned();
+        return language.t("any model").to_owned();
     }
     match pattern.as_str().strip_suffix('*') {
-        Some(prefix) => format!("any {prefix}… model"),
+        Some(prefix) => language.with("any {0}… model", &[&prefix]),
         None => pattern.to_string(),
     }
 }
 
-/// `a`, `a and b`, `a, b and c`.
+/// `a`, `a and b`, `a, b and c`; in Korean `a, b, c`.
 #[must_use]
-pub fn list(items: &[String]) -> String {
-    match items.split_last() {
-        None => String::new(),
-        Some((only, [])) => only.clone(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+pub fn list(items: &[String], language: Language) -> String {
+    match (language, items.split_last()) {
+        (_, None) => String::new(),
+        (_, Some((only, []))) => only.clone(),
+        (Language::English, Some((last, others))) => format!("{} and {last}", others.join(", ")),
+        (Language::Korean, Some(_)) => items.join(", "),
     }
 }
 
 /// A permission in a sentence: `Chat with gpt-5-mini and gpt-5.1 at OpenAI`.
 #[must_use]
-pub fn sentence(permission: &Permission) -> String {
-    let deeds: Vec<String> = permission.capabilities.iter().map(|capability| deed(*capability).to_owned()).collect();
+pub fn sentence(permission: &Permission, language: Language) -> String {
+    let deeds: Vec<String> =
+        permission.capabilities.iter().map(|capability| deed(*capability, language).to_owned()).collect();
     let mut models: Vec<String> = if permission.models.iter().any(ModelPattern::is_every_model) {
-        vec!["any model".to_owned()]
+        vec![language.t("any model").to_owned()]
     } else {
-        permission.models.iter().take(MAX_MODELS_IN_A_SENTENCE).map(model).collect()
+        permission.models.iter().take(MAX_MODELS_IN_A_SENTENCE).map(|pattern| model(pattern, language)).collect()
     };
     if let Some(more) = permission.models.len().checked_sub(MAX_MODELS_IN_A_SENTENCE).filter(|more| *more > 0)
         && models.len() > 1
     {
-        models.push(format!("{more} more"));
+        models.push(language.with("{0} more", &[&more]));
     }
-    let deeds = capitalised(&list(&deeds));
-    format!("{deeds} with {} at {}", list(&models), permission.provider.display_name())
+    let (deeds, models) = (capitalised(&list(&deeds, language)), list(&models, language));
+    language.with("{0} with {1} at {2}", &[&deeds, &models, &permission.provider.display_name()])
 }
 
 /// What stands at the money of one of `count` permissions.
 #[must_use]
-pub fn money_label(sentence: &str, count: usize) -> String {
-    if count == 1 { "It may spend at most".to_owned() } else { format!("{sentence}: at most") }
+pub fn money_label(sentence: &str, count: usize, language: Language) -> String {
+    if count == 1 { language.t("It may spend at most").to_owned() } else { language.with("{0}: at most", &[&sentence]) }
 }
 
 fn capitalised(text: &str) -> String {
@@ -213,33 +193,6 @@ fn capitalised(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::authorization_details::Requested;
-
-    #[test]
-    fn a_moment_is_written_for_machines_and_people() {
-        let now = Timestamp::from_seconds(1_795_478_400);
-        let moment = Moment::new(now.plus_seconds(7 * 86_400 + 60), now);
-        assert_eq!(moment.machine, "2026-12-01T00:01:00Z");
-        assert_eq!(moment.human, "1 Dec 2026, 00:01 UTC");
-        assert_eq!(moment.relative, "in 7 days");
-        assert_eq!(Moment::new(Timestamp::from_seconds(951_782_400), now).machine, "2000-02-29T00:00:00Z");
-    }
-
-    #[test]
-    fn a_week_that_began_a_minute_ago_ends_in_seven_days() {
-        let end = |seconds| relative(Timestamp::from_seconds(seconds), Timestamp::from_seconds(0));
-        assert_eq!(end(7 * 86_400 - 60), "in 7 days");
-        assert_eq!(end(3_599), "in 1 hour");
-        assert_eq!(end(86_399), "in 1 day");
-        assert_eq!(end(90), "in 2 minutes");
-    }
-
-    #[test]
-    fn the_past_is_ago() {
-        let now = Timestamp::from_seconds(10_000);
-        assert_eq!(relative(Timestamp::from_seconds(9_999), now), "just now");
-        assert_eq!(relative(Timestamp::from_seconds(9_880), now), "2 minutes ago");
-        assert_eq!(relative(Timestamp::from_seconds(6_400), now), "1 hour ago");
-    }
 
     #[test]
     fn thousands_are_grouped() {
@@ -260,7 +213,7 @@ mod tests {
     }
 
     fn said(json: &str) -> String {
-        sentence(&Requested::from_authorization_details(json).unwrap().permissions[0])
+        sentence(&Requested::from_authorization_details(json).unwrap().permissions[0], Language::English)
     }
 
     #[test]
@@ -269,6 +222,14 @@ mod tests {
         assert_eq!(said(json), "Chat and create embeddings with gpt-5-mini and any gpt-5.1… model at OpenAI");
         let json = r#"[{"type":"ai_access","provider":"anthropic","models":["x","*"],"capabilities":["chat"]}]"#;
         assert_eq!(said(json), "Chat with any model at Anthropic");
+    }
+
+    #[test]
+    fn korean_names_the_provider_first() {
+        let json = r#"[{"type":"ai_access","provider":"openai","models":["gpt-5-mini","gpt-5.1*"],"capabilities":["chat","embeddings"]}]"#;
+        let permission = &Requested::from_authorization_details(json).unwrap().permissions[0];
+        let said = sentence(permission, Language::Korean);
+        assert_eq!(said, "OpenAI에서 대화, 임베딩 생성 (모델: gpt-5-mini, gpt-5.1… 계열)");
     }
 
     #[test]

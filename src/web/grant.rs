@@ -13,13 +13,16 @@ use axum::{
 
 use super::{
     ending::end_grant,
-    format::{Moment, Round, money_label, sentence, thousands, usd},
+    format::{Round, money_label, sentence, thousands, usd},
+    frame::Frame,
     grants::{LastUse, host_of, terms_of},
+    language::{Language, Moment, filters},
     limits_form::{self, FieldError, LimitsView, Posted, digits},
-    page::{Trouble, html, see_other},
+    page::see_other,
     ports::{Booking, Ports},
     session::{OwnForm, SignedIn},
     state::{AppState, LogDetail},
+    trouble::Trouble,
     usage::GrantUsage,
     visitor::Visitor,
 };
@@ -41,7 +44,7 @@ const MAX_BOOKINGS: u32 = 50;
 #[derive(Template)]
 #[template(path = "grant.html")]
 struct GrantPage {
-    visitor: Option<Visitor>,
+    frame: Frame,
     id: String,
     app: String,
     host: String,
@@ -152,18 +155,18 @@ impl ChangeError {
 pub async fn show<P: Ports>(
     State(state): State<AppState<P>>,
     Path(id): Path<String>,
-    SignedIn(visitor): SignedIn,
+    SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
     let grant = own_grant(&state, &visitor, &id).await?;
-    let mut page = page(&state, visitor, &grant, None).await;
+    let mut page = page(&state, frame.clone(), &grant, None).await;
     page.notice = match query.as_deref() {
         Some("saved") => Some("Saved. It holds from the next call on."),
         Some("paused") => Some("Paused. Every call is refused until you resume it."),
         Some("resumed") => Some("Resumed. The app can call again."),
         _ => None,
     };
-    Ok(html(StatusCode::OK, &page))
+    Ok(frame.html(StatusCode::OK, &page))
 }
 
 /// `POST /grants/{grant_id}`: other limits.
@@ -175,11 +178,11 @@ pub async fn save<P: Ports>(
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
-    let OwnForm { visitor, params } = form;
+    let OwnForm { visitor, params, frame } = form;
     let grant = own_grant(&state, &visitor, &id).await?;
     match change(&state, &grant, |terms| read_change(&params, terms)).await {
         Ok(()) => Ok(see_other(&format!("/grants/{}?saved", grant.id))),
-        Err(error) => Ok(refused(&state, visitor, &grant, &error, Some(&params)).await),
+        Err(error) => Ok(refused(&state, frame, &grant, &error, Some(&params)).await),
     }
 }
 
@@ -192,7 +195,7 @@ pub async fn pause<P: Ports>(
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
-    set_paused(&state, &id, form.visitor, true).await
+    set_paused(&state, &id, form, true).await
 }
 
 /// `POST /grants/{grant_id}/resume`.
@@ -204,7 +207,7 @@ pub async fn resume<P: Ports>(
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
-    set_paused(&state, &id, form.visitor, false).await
+    set_paused(&state, &id, form, false).await
 }
 
 /// `POST /grants/{grant_id}/revoke`: when this answers, the app's next call is refused.
@@ -231,7 +234,7 @@ async fn own_grant<P: Ports>(state: &AppState<P>, visitor: &Visitor, id: &str) -
 async fn set_paused<P: Ports>(
     state: &AppState<P>,
     id: &str,
-    visitor: Visitor,
+    OwnForm { visitor, frame, .. }: OwnForm,
     paused: bool,
 ) -> Result<Response<Body>, Trouble> {
     let grant = own_grant(state, &visitor, id).await?;
@@ -249,7 +252,7 @@ async fn set_paused<P: Ports>(
     }
     match changed {
         Ok(()) => Ok(see_other(&format!("/grants/{}?{}", grant.id, if paused { "paused" } else { "resumed" }))),
-        Err(error) => Ok(refused(state, visitor, &grant, &error, None).await),
+        Err(error) => Ok(refused(state, frame, &grant, &error, None).await),
     }
 }
 
@@ -306,15 +309,15 @@ fn prefix(permission: usize) -> String {
 /// The page again, with what went wrong and the form as filled in.
 async fn refused<P: Ports>(
     state: &AppState<P>,
-    visitor: Visitor,
+    frame: Frame,
     grant: &Grant,
     error: &ChangeError,
     params: Option<&Params>,
 ) -> Response<Body> {
     let posted = params.map(|params| Posted { params, wrong: error.field() });
-    let mut page = page(state, visitor, grant, posted).await;
+    let mut page = page(state, frame.clone(), grant, posted).await;
     page.error = Some(error.to_string());
-    let mut response = html(error.status(), &page);
+    let mut response = frame.html(error.status(), &page);
     if let Some(detail) = error.detail() {
         response.extensions_mut().insert(LogDetail(detail.to_owned()));
     }
@@ -322,23 +325,24 @@ async fn refused<P: Ports>(
 }
 
 /// The page. What can't be read is said on it and hides nothing else.
-async fn page<P: Ports>(state: &AppState<P>, visitor: Visitor, grant: &Grant, posted: Option<Posted<'_>>) -> GrantPage {
+async fn page<P: Ports>(state: &AppState<P>, frame: Frame, grant: &Grant, posted: Option<Posted<'_>>) -> GrantPage {
     let snapshot = read_ledger(state, &grant.id).await.ok();
     let client = state.ports.find_client(&grant.client_id).await.ok().flatten();
     let bookings = state.ports.list_bookings(&grant.id, MAX_BOOKINGS).await.ok();
-    GrantPage::new(visitor, grant, client.as_ref(), snapshot.as_ref(), posted, state.now)
+    GrantPage::new(frame, grant, client.as_ref(), snapshot.as_ref(), posted, state.now)
         .with_bookings(bookings.as_deref(), state.now)
 }
 
 impl GrantPage {
     fn new(
-        visitor: Visitor,
+        frame: Frame,
         grant: &Grant,
         client: Option<&Client>,
         snapshot: Option<&Snapshot>,
         posted: Option<Posted<'_>>,
         now: Timestamp,
     ) -> Self {
+        let language = frame.language;
         let terms = terms_of(grant, snapshot);
         let used = snapshot.cloned().unwrap_or_default();
         let state = StateView::of(grant, terms, snapshot, now);
@@ -353,11 +357,11 @@ impl GrantPage {
             last_used: LastUse::of(snapshot, now),
             notice: None,
             error: None,
-            usage: GrantUsage::new(terms, &used, now),
+            usage: GrantUsage::new(terms, &used, now, language),
             is_usage_known: snapshot.is_some(),
-            form: is_editable.then(|| FormView::new(terms, posted)),
+            form: is_editable.then(|| FormView::new(terms, posted, language)),
             bookings: None,
-            visitor: Some(visitor),
+            frame,
             state,
         }
     }
@@ -389,16 +393,20 @@ impl StateView {
 }
 
 impl FormView {
-    fn new(terms: &Terms, posted: Option<Posted<'_>>) -> Self {
+    fn new(terms: &Terms, posted: Option<Posted<'_>>, language: Language) -> Self {
         let is_open = Limits::leave_money_open(&terms.limits, terms.limits_of_permissions());
         let permissions = terms.permissions.iter().enumerate().map(|(index, permission)| {
-            let sentence = sentence(permission);
-            let limits = LimitsView::current(&prefix(index), &permission.limits, posted);
-            EditablePermission { money_label: money_label(&sentence, terms.permissions.len()), sentence, limits }
+            let sentence = sentence(permission, language);
+            let limits = LimitsView::current(&prefix(index), &permission.limits, posted, language);
+            EditablePermission {
+                money_label: money_label(&sentence, terms.permissions.len(), language),
+                sentence,
+                limits,
+            }
         });
         Self {
             revision: terms.revision,
-            overall: LimitsView::current("", &terms.limits, posted).with_no_money_limit(is_open, posted),
+            overall: LimitsView::current("", &terms.limits, posted, language).with_no_money_limit(is_open, posted),
             permissions: permissions.collect(),
         }
     }

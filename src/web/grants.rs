@@ -10,13 +10,14 @@ use axum::{
 };
 
 use super::{
-    format::{self, Moment},
-    page::{Trouble, html},
+    format,
+    frame::Frame,
+    language::{Language, Moment, filters},
     ports::{Ports, StoreError},
     session::SignedIn,
     state::AppState,
+    trouble::Trouble,
     usage::GrantUsage,
-    visitor::Visitor,
 };
 use crate::domain::{
     grant::{Grant, Terms},
@@ -34,7 +35,7 @@ const MAX_ENDED: usize = 20;
 #[derive(Template)]
 #[template(path = "grants.html")]
 struct GrantsPage {
-    visitor: Option<Visitor>,
+    frame: Frame,
     just_revoked: bool,
     active: Vec<ActiveView>,
     ended: Vec<EndedView>,
@@ -76,7 +77,7 @@ struct EndedView {
 /// The database can't answer. A ledger that can't is shown as such and hides nothing else.
 pub async fn list<P: Ports>(
     State(state): State<AppState<P>>,
-    SignedIn(visitor): SignedIn,
+    SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
     let now = state.now;
@@ -85,17 +86,16 @@ pub async fn list<P: Ports>(
     let ids: Vec<GrantId> = active.iter().map(|grant| grant.id.clone()).collect();
     let snapshots = state.ports.read_ledgers(&ids).await;
     let clients = clients_of(&state, &active).await?;
-    let views = active
-        .iter()
-        .zip(&snapshots)
-        .map(|(grant, snapshot)| ActiveView::new(grant, clients.get(&grant.client_id), snapshot, now));
+    let views = active.iter().zip(&snapshots).map(|(grant, snapshot)| {
+        ActiveView::new(grant, clients.get(&grant.client_id), snapshot, (now, frame.language))
+    });
     let page = GrantsPage {
-        visitor: Some(visitor),
+        frame: frame.clone(),
         just_revoked: query.as_deref() == Some("revoked"),
         active: views.collect(),
-        ended: ended.iter().take(MAX_ENDED).map(|grant| EndedView::new(grant, now)).collect(),
+        ended: ended.iter().take(MAX_ENDED).map(|grant| EndedView::new(grant, now, frame.language)).collect(),
     };
-    Ok(html(StatusCode::OK, &page))
+    Ok(frame.html(StatusCode::OK, &page))
 }
 
 /// The apps of these grants that are still registered; each is asked for once.
@@ -111,7 +111,12 @@ async fn clients_of<P: Ports>(state: &AppState<P>, grants: &[Grant]) -> Result<B
 }
 
 impl ActiveView {
-    fn new(grant: &Grant, client: Option<&Client>, snapshot: &Result<Snapshot, StoreError>, now: Timestamp) -> Self {
+    fn new(
+        grant: &Grant,
+        client: Option<&Client>,
+        snapshot: &Result<Snapshot, StoreError>,
+        (now, language): (Timestamp, Language),
+    ) -> Self {
         let snapshot = snapshot.as_ref().ok();
         let terms = terms_of(grant, snapshot);
         let used = snapshot.cloned().unwrap_or_default();
@@ -122,7 +127,7 @@ impl ActiveView {
             created: Moment::new(grant.created_at, now),
             expires: Moment::new(terms.expires_at, now),
             last_used: LastUse::of(snapshot, now),
-            usage: GrantUsage::new(terms, &used, now),
+            usage: GrantUsage::new(terms, &used, now, language),
             is_paused: terms.paused,
             is_usage_known: snapshot.is_some(),
         }
@@ -155,11 +160,16 @@ pub fn host_of(client: Option<&Client>) -> String {
 }
 
 impl EndedView {
-    fn new(grant: &Grant, now: Timestamp) -> Self {
+    fn new(grant: &Grant, now: Timestamp, language: Language) -> Self {
         let (how, at) = grant.revoked_at.map_or(("Expired", grant.terms.expires_at), |at| ("Revoked", at));
         Self {
             app: grant.client_name.clone(),
-            sentences: grant.terms.permissions.iter().map(format::sentence).collect(),
+            sentences: grant
+                .terms
+                .permissions
+                .iter()
+                .map(|permission| format::sentence(permission, language))
+                .collect(),
             how,
             at: Moment::new(at, now),
         }

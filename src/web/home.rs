@@ -3,24 +3,19 @@
 use askama::Template;
 use axum::{body::Body, extract::State, http::Response, http::StatusCode};
 
-use super::{
-    page::{html, see_other},
-    ports::Ports,
-    state::AppState,
-    visitor::{Guest, Visitor},
-};
+use super::{frame::Frame, language::filters, page::see_other, ports::Ports, state::AppState};
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct HomePage<'a> {
-    visitor: Option<Visitor>,
+    frame: Frame,
     issuer: &'a str,
 }
 
 /// `GET /`.
-pub async fn show<P: Ports>(State(state): State<AppState<P>>, Guest(visitor): Guest) -> Response<Body> {
-    if visitor.is_some() {
+pub async fn show<P: Ports>(State(state): State<AppState<P>>, frame: Frame) -> Response<Body> {
+    if frame.visitor.is_some() {
         return see_other("/grants");
     }
-    html(StatusCode::OK, &HomePage { visitor, issuer: &state.config.issuer })
+    frame.html(StatusCode::OK, &HomePage { frame: frame.clone(), issuer: &state.config.issuer })
 }

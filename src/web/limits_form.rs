@@ -11,7 +11,7 @@
 
 use core::num::{NonZeroU32, NonZeroU64};
 
-use super::format;
+use super::{format, language::Language};
 use crate::domain::{
     limits::{Limits, MAX_STORED_INTEGER, Period},
     money::Amount,
@@ -213,14 +213,19 @@ pub struct NumberView {
 impl LimitsView {
     /// What an app asks for, which can be made tighter. `proposed`: money, where it asks for none.
     #[must_use]
-    pub fn asked(prefix: &str, asked: &Limits, proposed: Option<Amount>, posted: Option<Posted<'_>>) -> Self {
+    pub fn asked(
+        prefix: &str,
+        asked: &Limits,
+        proposed: Option<Amount>,
+        posted: Option<Posted<'_>>,
+        language: Language,
+    ) -> Self {
         let shown = Limits { budget_usd: asked.budget_usd.or(proposed), ..*asked };
-        let mut view = Self::current(prefix, &shown, posted);
+        let mut view = Self::current(prefix, &shown, posted, language);
         for (number, most) in view.numbers.iter_mut().zip(numbers_of(asked)) {
             number.most = most;
         }
-        view.money.most =
-            asked.budget_usd.map(|budget| format!("{budget} USD {}", format::period(asked.budget_period)));
+        view.money.most = asked.budget_usd.map(|budget| format::per(budget, asked.budget_period, language));
         if asked.budget_usd.is_some() {
             view.money.periods.retain(|period| {
                 Period::ALL.iter().any(|known| known.as_str() == period.value && *known >= asked.budget_period)
@@ -233,7 +238,7 @@ impl LimitsView {
 
     /// What holds, which can be made anything.
     #[must_use]
-    pub fn current(prefix: &str, limits: &Limits, posted: Option<Posted<'_>>) -> Self {
+    pub fn current(prefix: &str, limits: &Limits, posted: Option<Posted<'_>>, language: Language) -> Self {
         let named = |name: &str| format!("{prefix}{name}");
         let is_wrong = |name: &str| posted.is_some_and(|form| form.wrong == Some(name));
         let value = |name: &str, fresh: Option<String>| match posted {
@@ -255,7 +260,7 @@ impl LimitsView {
                     .into_iter()
                     .map(|known| PeriodView {
                         value: known.as_str(),
-                        label: format::period(known),
+                        label: format::period(known, language),
                         chosen: known.as_str() == period,
                     })
                     .collect(),
@@ -412,7 +417,7 @@ mod tests {
             let budget_usd = crate::domain::money::NanoUsd(nano).to_string().parse().ok();
             let tokens = tokens.filter(|tokens| *tokens <= MAX_STORED_INTEGER).and_then(NonZeroU64::new);
             let shown = Limits { budget_usd, budget_period: Period::ALL[period], tokens, ..Limits::NONE };
-            prop_assert_eq!(limits(&LimitsView::current("", &shown, None).as_sent()), Ok(shown));
+            prop_assert_eq!(limits(&LimitsView::current("", &shown, None, Language::English).as_sent()), Ok(shown));
         }
     }
 }

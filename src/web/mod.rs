@@ -4,10 +4,13 @@
 //! |---|---|---|
 //! | `GET /` | landing page; a signed-in person goes on to `/grants` | 200, 303 |
 //! | `GET, POST /sign-in` | one-time link: shown, used | 200, 303; 400 |
+//! | `POST /language` | the pages in another language | 303; 403 |
 //! | `POST /sign-out` | ends the session | 303; 401, 403 |
 //! | `GET /grants` | what each app may do, and what it used | 200 |
 //! | `GET, POST /grants/{grant_id}` | one of them, call by call; change its limits | 200, 303; 400, 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
+//! | `GET, POST /notices` | what a person was told of their grants; that they read it | 200, 303; 401, 403 |
+//! | `GET, POST /settings/webhook`, `POST …/secret`, `…/test`, `…/off` | what an operator's program is told | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
@@ -26,9 +29,12 @@
 
 mod answer;
 mod apps;
+mod audit;
 mod authorize;
+mod choose_language;
 mod client_auth;
 pub mod clients;
+mod confirm;
 mod consent;
 mod consent_form;
 mod developers;
@@ -37,14 +43,18 @@ mod device_authorization;
 mod dpop;
 mod ending;
 mod format;
+mod frame;
 mod grant;
 mod grants;
+mod headers;
 mod home;
 mod introspect;
+mod language;
 pub mod limit;
 mod limit_report;
 mod limits_form;
 mod metadata;
+mod notices;
 mod oauth_response;
 mod page;
 mod par;
@@ -58,20 +68,23 @@ mod sign_in;
 mod sign_in_prompt;
 mod state;
 mod token;
+mod trouble;
 mod usage;
 mod visitor;
+mod webhook;
 
 use axum::{
     Router,
     body::Body,
-    http::Response,
+    http::{HeaderMap, Response},
     middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
 use url::Url;
 
+pub use headers::cookie;
 use ports::Ports;
-pub use session::{SESSION_COOKIE, cookie};
+pub use session::SESSION_COOKIE;
 pub use state::{AppState, Config, LogDetail, RegistrationPolicy};
 
 use crate::domain::oauth::redirect_uri::is_loopback;
@@ -81,12 +94,18 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
     let pages = Router::new()
         .route("/", get(home::show::<P>))
         .route("/sign-in", get(sign_in::show::<P>).post(sign_in::sign_in::<P>))
+        .route("/language", post(choose_language::choose::<P>))
         .route("/sign-out", post(sign_in::sign_out::<P>))
         .route("/grants", get(grants::list::<P>))
         .route("/grants/{grant_id}", get(grant::show::<P>).post(grant::save::<P>))
         .route("/grants/{grant_id}/pause", post(grant::pause::<P>))
         .route("/grants/{grant_id}/resume", post(grant::resume::<P>))
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
+        .route(notices::PATH, get(notices::list::<P>).post(notices::read::<P>))
+        .route(webhook::PATH, get(webhook::show::<P>).post(webhook::save::<P>))
+        .route("/settings/webhook/secret", post(webhook::renew_secret::<P>))
+        .route("/settings/webhook/test", post(webhook::test::<P>))
+        .route("/settings/webhook/off", post(webhook::turn_off::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
         .route(developers::PATH, get(developers::show::<P>))
@@ -94,6 +113,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/device", get(device::show::<P>).post(device::enter::<P>))
         .method_not_allowed_fallback(page::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), rate_limit::for_people::<P>))
+        .layer(from_fn(page::in_frame))
         .layer(from_fn_with_state(state.clone(), session::load::<P>))
         .layer(from_fn(page::private));
     let endpoints = Router::new()
@@ -150,8 +170,8 @@ pub fn same_page_at_home(config: &Config, url: &Url) -> Option<Response<Body>> {
 
 /// The answer for `path` when the broker can't even build its state: a secret or a binding is missing.
 #[must_use]
-pub fn unavailable(path: &str) -> Response<Body> {
-    if is_for_programs(path) { oauth_response::unavailable(None) } else { page::unavailable(None) }
+pub fn unavailable(path: &str, headers: &HeaderMap) -> Response<Body> {
+    if is_for_programs(path) { oauth_response::unavailable(None) } else { page::unavailable(headers, None) }
 }
 
 fn is_for_programs(path: &str) -> bool {

@@ -1,19 +1,18 @@
-//! What every hosted page has in common: its head, the policies that a browser must keep, and the page of an error.
+//! What every hosted page has in common: the policies that a browser must keep, and the ways to lead on.
 
-use askama::Template;
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderName, HeaderValue, Method, Response, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
     middleware::Next,
-    response::{Html, IntoResponse, Json, Redirect},
+    response::{IntoResponse, Json, Redirect},
 };
 
 use super::{
-    limit::PERIOD_SECONDS,
+    frame::Frame,
+    language::{Language, Text},
     ports::StoreError,
-    state::{Config, LogDetail},
-    visitor::Visitor,
+    trouble::{self, Trouble},
 };
 
 /// Nothing but our own style sheet and pictures; nothing may frame a page. `form-action` stands last: the consent page adds to it.
@@ -32,9 +31,6 @@ const PRIVATE: [(HeaderName, &str); 6] = [
     (header::REFERRER_POLICY, "same-origin"),
 ];
 
-/// The heading of a page that something is missing for.
-const UNAVAILABLE: &str = "Not available right now";
-
 /// The page's policy, where the form that is on it leads on to `source`.
 #[must_use]
 pub fn policy_with_form_action(source: &str) -> Option<HeaderValue> {
@@ -50,7 +46,14 @@ pub fn form_post_policy(source: &str) -> Option<HeaderValue> {
 
 /// Adds the headers of a page to whatever is answered, where the handler did not set its own.
 pub async fn private(request: Request, next: Next) -> Response<Body> {
-    make_private(next.run(request).await)
+    make_private(in_frame(request, next).await)
+}
+
+/// Puts what went wrong on a page, in the frame of whoever asked.
+pub async fn in_frame(request: Request, next: Next) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let frame = Frame::of(&parts);
+    trouble::on_a_page(next.run(Request::from_parts(parts, body)).await, frame)
 }
 
 fn make_private(mut response: Response<Body>) -> Response<Body> {
@@ -74,128 +77,32 @@ pub fn leave_for(location: &str) -> Response<Body> {
     response
 }
 
-/// Renders a page.
-pub fn html(status: StatusCode, page: &impl Template) -> Response<Body> {
-    match page.render() {
-        Ok(text) => (status, Html(text)).into_response(),
-        Err(error) => {
-            // Writing to a string does not fail.
-            let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
-            response.extensions_mut().insert(LogDetail(error.to_string()));
-            response
-        }
-    }
-}
-
-/// A page that says what went wrong and what to do next.
-#[derive(Debug, Template)]
-#[template(path = "error.html")]
-pub struct Trouble {
-    visitor: Option<Visitor>,
-    #[template(ignore)]
-    status: StatusCode,
-    heading: &'static str,
-    text: String,
-    /// Where to go from here: a link on this broker, and what stands on it.
-    way_on: Option<(&'static str, &'static str)>,
-    #[template(ignore)]
-    detail: Option<String>,
-}
-
-impl Trouble {
-    /// `text` is one or two whole sentences for a person.
-    #[must_use]
-    pub fn new(status: StatusCode, heading: &'static str, text: impl Into<String>) -> Self {
-        Self { visitor: None, status, heading, text: text.into(), way_on: None, detail: None }
-    }
-
-    /// With a link that leads on.
-    #[must_use]
-    pub const fn with_way_on(mut self, href: &'static str, label: &'static str) -> Self {
-        self.way_on = Some((href, label));
-        self
-    }
-
-    /// With what the log should say of it.
-    #[must_use]
-    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
-        self
-    }
-
-    /// Nothing is at this address.
-    #[must_use]
-    pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "Nothing is here", "This address does not exist on this broker, or no longer.")
-            .with_way_on("/", "Go to the start page")
-    }
-
-    /// Something that the broker needs, other than its database, doesn't answer.
-    #[must_use]
-    pub fn unavailable(error: StoreError) -> Self {
-        let text = "This broker is not set up completely, or something that it needs is down. If you run it: its log says what.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, text).with_detail(error.0)
-    }
-
-    /// A form that wasn't sent from a page of ours.
-    #[must_use]
-    pub fn forged(config: &Config) -> Self {
-        let text = format!(
-            "This form was not sent from a page of this broker, or the page was open since before you signed in. Nothing was \
-             changed. Open {} and try again.",
-            config.issuer
-        );
-        Self::new(StatusCode::FORBIDDEN, "That was not accepted", text).with_way_on("/", "Go to the start page")
-    }
-}
-
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        let text = "The broker can not reach its database at the moment. Wait a moment, then try again.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, text).with_detail(error.0)
-    }
-}
-
-impl IntoResponse for Trouble {
-    fn into_response(self) -> Response<Body> {
-        let mut response = html(self.status, &self);
-        let wait_seconds = match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => Some(5),
-            StatusCode::TOO_MANY_REQUESTS => Some(PERIOD_SECONDS),
-            _ => None,
-        };
-        if let Some(seconds) = wait_seconds {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if let Some(detail) = self.detail {
-            response.extensions_mut().insert(LogDetail(detail));
-        }
-        response
-    }
-}
-
 /// 503, when the broker is not set up. `detail` is for the log.
 #[must_use]
-pub fn unavailable(detail: Option<String>) -> Response<Body> {
-    let mut trouble = Trouble::unavailable(StoreError(String::new()));
-    trouble.detail = detail;
-    make_private(trouble.into_response())
+pub fn unavailable(headers: &HeaderMap, detail: Option<String>) -> Response<Body> {
+    let trouble = Trouble::unavailable(StoreError(detail.unwrap_or_default()));
+    let frame = Frame { language: Language::of(headers), ..Frame::default() };
+    make_private(trouble::on_a_page(trouble.into_response(), frame))
 }
 
 /// 404: a page for people, JSON for programs, which mostly got the base URL wrong.
 pub async fn not_found(request: Request) -> Response<Body> {
     if wants_html(&request) {
-        return make_private(Trouble::not_found().into_response());
+        let (parts, _) = request.into_parts();
+        return make_private(trouble::on_a_page(Trouble::not_found().into_response(), Frame::of(&parts)));
     }
     let message = "nothing is at this path; an SDK's base URL is /openai/v1 or /anthropic, as base_url in the token response says";
     (StatusCode::NOT_FOUND, Json(serde_json::json!({ "error": { "message": message } }))).into_response()
 }
 
 /// 405, on the route of a page.
-pub async fn method_not_allowed(method: Method) -> Response<Body> {
-    let text = format!("This address does not take {method} requests.");
-    let heading = "That does not work here";
-    Trouble::new(StatusCode::METHOD_NOT_ALLOWED, heading, text).with_way_on("/", "Go to the start page").into_response()
+pub async fn method_not_allowed(method: Method) -> Trouble {
+    Trouble::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "That does not work here",
+        Text::new("This address does not take {0} requests.").with(method.to_string()),
+    )
+    .with_way_on("/", "Go to the start page")
 }
 
 fn wants_html(request: &Request) -> bool {

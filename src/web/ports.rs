@@ -13,6 +13,7 @@ use core::future::Future;
 
 use super::limit::Limit;
 use crate::domain::{
+    audit::Entry,
     grant::{Grant, Terms},
     id::{ClientId, DelegationId, GrantId, UserId},
     jose::{SignatureFails, SignatureHolds, SignatureToCheck},
@@ -439,6 +440,12 @@ pub trait Usage {
     ) -> impl Future<Output = Result<Vec<Booking>, StoreError>> + Send;
 }
 
+/// Table `audit`.
+pub trait Audit {
+    /// Notes what happened.
+    fn record(&self, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// Table `notices`, which ledgers fill when a part of a cap is used, and the hourly clean-up when a grant ends soon.
 pub trait Notices {
     /// A person's notices, latest first, at most `limit`.
@@ -629,12 +636,13 @@ pub trait Entropy {
 
 /// The tables.
 pub trait Store:
-    Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Notices + Refusals + Webhooks
+    Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + Notices + Refusals + Webhooks
 {
 }
 
-impl<T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Notices + Refusals + Webhooks> Store
-    for T
+impl<
+    T: Clients + Users + Grants + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + Notices + Refusals + Webhooks,
+> Store for T
 {
 }
 

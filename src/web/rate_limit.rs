@@ -27,23 +27,21 @@ use axum::{
 };
 
 use super::{
+    headers::address,
     limit::Limit,
     oauth_response::EndpointError,
-    page::Trouble,
     ports::{Ports, RateLimits, StoreError},
     state::AppState,
+    trouble::Trouble,
     visitor::Visitor,
 };
 use crate::domain::oauth::client::{Client, ClientAuth};
 
-/// Where the platform says who is there.
-const ADDRESS_HEADER: &str = "cf-connecting-ip";
-
 /// Whom a request without a proven client counts for.
 #[must_use]
 pub fn address_key(headers: &HeaderMap) -> String {
-    let Some(value) = headers.get(ADDRESS_HEADER) else { return "ip:local".to_owned() };
-    match value.to_str().ok().and_then(|text| text.trim().parse().ok()).map(|address: IpAddr| address.to_canonical()) {
+    let Some(said) = address(headers) else { return "ip:local".to_owned() };
+    match said {
         Some(IpAddr::V4(address)) => format!("ip:{address}"),
         Some(IpAddr::V6(address)) => {
             let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64));
@@ -109,8 +107,12 @@ pub async fn for_people<P: Ports>(State(state): State<AppState<P>>, request: Req
 }
 
 fn too_often() -> Trouble {
-    let text = "From your network this was tried too often within a minute. Nothing was changed. Wait a minute, then try again.";
-    Trouble::new(StatusCode::TOO_MANY_REQUESTS, "Too many tries", text).with_way_on("/", "Go to the start page")
+    Trouble::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Too many tries",
+        "From your network this was tried too often within a minute. Nothing was changed. Wait a minute, then try again.",
+    )
+    .with_way_on("/", "Go to the start page")
 }
 
 #[cfg(test)]
@@ -128,7 +130,7 @@ mod tests {
 
     fn key_of(address: &str) -> String {
         let mut headers = HeaderMap::new();
-        headers.insert(ADDRESS_HEADER, HeaderValue::from_str(address).unwrap());
+        headers.insert(crate::web::headers::ADDRESS_HEADER, HeaderValue::from_str(address).unwrap());
         address_key(&headers)
     }
 

@@ -12,11 +12,13 @@ use axum::{
 };
 
 use super::{
+    frame::Frame,
+    headers::cookie,
     oauth_response::is_form,
-    page::Trouble,
     ports::{Ports, Write},
     sign_in_prompt::{Why, ask},
     state::{AppState, Config},
+    trouble::Trouble,
     visitor::Visitor,
 };
 use crate::domain::{
@@ -33,16 +35,6 @@ pub const SESSION_SECONDS: u64 = 12 * 3600;
 const MAX_FORM_BYTES: usize = 512 * 1024;
 /// A use moves the end only when it is at least this much closer: one write an hour, not one a page.
 const EXTEND_AFTER_SECONDS: u64 = 3600;
-
-/// The value of a cookie. Of several with one name the first counts, as browsers send the most specific one first.
-#[must_use]
-pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .find_map(|line| line.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('=')))
-}
 
 /// A `Set-Cookie` line; `max_age_seconds` of 0 takes the cookie away.
 #[must_use]
@@ -83,19 +75,27 @@ async fn find<P: Ports>(state: &AppState<P>, secret: &Secret<Session>) -> Result
     let due = signed_in.expires_at.plus_seconds(EXTEND_AFTER_SECONDS) <= until;
     let renewed = due && state.ports.extend_session(&session, until, state.now).await? == Write::Won;
     let csrf = csrf::csrf_token(&state.config.cookie_key, &session);
-    Ok(Some((Visitor { session, user: signed_in.user, since: signed_in.since, csrf }, renewed)))
+    let visitor =
+        Visitor { session, user: signed_in.user, since: signed_in.since, confirmed_at: signed_in.since, csrf };
+    Ok(Some((visitor, renewed)))
 }
 
 /// Somebody signed in. Anybody else gets the page that says how to sign in.
 #[derive(Debug)]
-pub struct SignedIn(pub Visitor);
+pub struct SignedIn {
+    /// Who.
+    pub visitor: Visitor,
+    /// The frame of their page.
+    pub frame: Frame,
+}
 
 impl<P: Ports> FromRequestParts<AppState<P>> for SignedIn {
     type Rejection = Response<Body>;
     async fn from_request_parts(parts: &mut Parts, state: &AppState<P>) -> Result<Self, Self::Rejection> {
-        match parts.extensions.get::<Visitor>() {
-            Some(visitor) => Ok(Self(visitor.clone())),
-            None => Err(ask(&state.config, StatusCode::OK, Why::PageNeedsIt)),
+        let frame = Frame::of(parts);
+        match frame.visitor.clone() {
+            Some(visitor) => Ok(Self { visitor, frame }),
+            None => Err(ask(&state.config, &frame, StatusCode::OK, Why::PageNeedsIt)),
         }
     }
 }
@@ -107,21 +107,25 @@ pub struct OwnForm {
     pub visitor: Visitor,
     /// Its fields.
     pub params: Params,
+    /// The frame of the page that answers it.
+    pub frame: Frame,
 }
 
 impl<P: Ports> FromRequest<AppState<P>> for OwnForm {
     type Rejection = Response<Body>;
 
     async fn from_request(request: Request, state: &AppState<P>) -> Result<Self, Self::Rejection> {
-        let visitor = request.extensions().get::<Visitor>().cloned();
+        let (parts, body) = request.into_parts();
+        let frame = Frame::of(&parts);
+        let request = Request::from_parts(parts, body);
         let params = form_of_own_origin(request, &state.config).await.map_err(IntoResponse::into_response)?;
-        let Some(visitor) = visitor else {
-            return Err(ask(&state.config, StatusCode::UNAUTHORIZED, Why::SessionEnded));
+        let Some(visitor) = frame.visitor.clone() else {
+            return Err(ask(&state.config, &frame, StatusCode::UNAUTHORIZED, Why::SessionEnded));
         };
         if !csrf::is_csrf_token(&state.config.cookie_key, &visitor.session, params.field("csrf")) {
             return Err(Trouble::forged(&state.config).with_detail("csrf token").into_response());
         }
-        Ok(Self { visitor, params })
+        Ok(Self { visitor, params, frame })
     }
 }
 
@@ -181,14 +185,6 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
-    }
-
-    #[test]
-    fn a_cookie_is_found_by_its_whole_name() {
-        let sent =
-            headers(&[("cookie", "a=1; x__Host-aip-session=no; __Host-aip-session=yes; __Host-aip-session2=no")]);
-        assert_eq!(cookie(&sent, SESSION_COOKIE), Some("yes"));
-        assert_eq!(cookie(&sent, "missing"), None);
     }
 
     #[test]

@@ -12,12 +12,15 @@ use axum::{
 };
 
 use super::{
-    page::{Trouble, html, see_other},
+    frame::Frame,
+    headers::cookie,
+    language::{Text, filters},
+    page::see_other,
     ports::{NewSignIn, Ports, Write},
-    session::{self, OwnForm, SESSION_COOKIE, SESSION_SECONDS, cookie, set_cookie, with_cookie},
+    session::{self, OwnForm, SESSION_COOKIE, SESSION_SECONDS, set_cookie, with_cookie},
     sign_in_prompt::{Why, prompt, prompt_for_app},
     state::{AppState, Config, LogDetail},
-    visitor::{Guest, Visitor},
+    trouble::Trouble,
 };
 use crate::domain::{
     encoding::{base64url, from_base64url},
@@ -44,32 +47,32 @@ const HOME: &str = "/grants";
 #[derive(Template)]
 #[template(path = "sign_in_link.html")]
 struct LinkPage<'a> {
-    visitor: Option<Visitor>,
+    frame: Frame,
     token: &'a str,
 }
 
 /// The page that says how to sign in, for somebody whom an app sent; `target` is its request, path and query, to come back to. Whoever
 /// is signed in already reads that the app wants it anew.
 #[must_use]
-pub fn ask_for_app(config: &Config, visitor: Option<Visitor>, target: &str) -> Response<Body> {
+pub fn ask_for_app(config: &Config, frame: &Frame, target: &str) -> Response<Body> {
     let fits = target.len() <= MAX_RETURN_BYTES;
     let way_back = fits.then(|| set_cookie(RETURN_COOKIE, &base64url(target.as_bytes()), RETURN_SECONDS)).flatten();
-    with_cookie(prompt_for_app(config, visitor, target), way_back)
+    with_cookie(prompt_for_app(config, frame, target), way_back)
 }
 
 /// `GET /sign-in`, with or without the token of a link.
 pub async fn show<P: Ports>(
     State(state): State<AppState<P>>,
-    Guest(visitor): Guest,
+    frame: Frame,
     RawQuery(query): RawQuery,
 ) -> Response<Body> {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     let token = params.field("token");
     if token.is_empty() {
-        return prompt(&state.config, StatusCode::OK, visitor, Why::Visit);
+        return prompt(&state.config, &frame, StatusCode::OK, Why::Visit);
     }
     match sign_in_link::verify(&state.config.sign_in_key, token, state.now) {
-        Ok(_) => html(StatusCode::OK, &LinkPage { visitor, token }),
+        Ok(_) => frame.html(StatusCode::OK, &LinkPage { frame: frame.clone(), token }),
         Err(error) => refused(error).into_response(),
     }
 }
@@ -80,7 +83,7 @@ pub async fn show<P: Ports>(
 /// A page: the link is damaged, expired or used, the form isn't ours, or the store can't answer.
 pub async fn sign_in<P: Ports>(
     State(state): State<AppState<P>>,
-    Guest(visitor): Guest,
+    frame: Frame,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response<Body>, Trouble> {
@@ -95,11 +98,11 @@ pub async fn sign_in<P: Ports>(
         session_expires_at: session::first_end(state.now),
     };
     if state.ports.sign_in(&new, state.now).await? == Write::Lost {
-        return Err(link_trouble("This sign-in link was used already; each works once."));
+        return Err(link_trouble(Text::new("This sign-in link was used already; each works once.")));
     }
     let mut response = see_other(&way_back(&headers).unwrap_or_else(|| HOME.to_owned()));
     // The link is used up: from here on nothing may keep its bearer out. A former session that stays ends by itself.
-    if let Some(former) = visitor
+    if let Some(former) = frame.visitor
         && let Err(error) = state.ports.delete_session(&former.session).await
     {
         response.extensions_mut().insert(LogDetail(error.0));
@@ -118,14 +121,13 @@ pub async fn sign_out<P: Ports>(State(state): State<AppState<P>>, form: OwnForm)
 }
 
 fn refused(error: SignInLinkError) -> Trouble {
-    let text = match error {
-        SignInLinkError::Invalid => "This sign-in link is damaged, or was made for another broker.",
-        SignInLinkError::Expired => "This sign-in link has expired; each works for ten minutes.",
-    };
-    link_trouble(text)
+    link_trouble(match error {
+        SignInLinkError::Invalid => Text::new("This sign-in link is damaged, or was made for another broker."),
+        SignInLinkError::Expired => Text::new("This sign-in link has expired; each works for ten minutes."),
+    })
 }
 
-fn link_trouble(text: &str) -> Trouble {
+fn link_trouble(text: Text) -> Trouble {
     Trouble::new(StatusCode::BAD_REQUEST, "This link does not sign in", text)
         .with_way_on("/sign-in", "How to get a new one")
 }

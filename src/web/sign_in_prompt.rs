@@ -6,7 +6,7 @@ use axum::{
     http::{Response, StatusCode},
 };
 
-use super::{page::html, state::Config, visitor::Visitor};
+use super::{frame::Frame, language::filters, state::Config, visitor::Visitor};
 
 /// Why somebody is asked to sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Why {
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct PromptPage<'a> {
-    visitor: Option<Visitor>,
+    frame: Frame,
     why: Why,
     /// Where to go on for whoever has signed in in another tab: a path and query of this broker.
     way_on: Option<&'a str>,
@@ -37,36 +37,31 @@ struct PromptPage<'a> {
 
 /// The page, for somebody without a session.
 #[must_use]
-pub fn ask(config: &Config, status: StatusCode, why: Why) -> Response<Body> {
-    prompt(config, status, None, why)
+pub fn ask(config: &Config, frame: &Frame, status: StatusCode, why: Why) -> Response<Body> {
+    page(config, frame, status, why, None)
 }
 
 /// The page. Whoever has a session reads that there is nothing to do.
 #[must_use]
-pub fn prompt(config: &Config, status: StatusCode, visitor: Option<Visitor>, why: Why) -> Response<Body> {
-    page(config, status, visitor, why, None)
+pub fn prompt(config: &Config, frame: &Frame, status: StatusCode, why: Why) -> Response<Body> {
+    page(config, frame, status, why, None)
 }
 
 /// The page, for somebody whom an app sent; `target` is its request.
 #[must_use]
-pub fn prompt_for_app(config: &Config, visitor: Option<Visitor>, target: &str) -> Response<Body> {
-    let why = if visitor.is_some() { Why::AppAsksAgain } else { Why::AppAsks };
-    page(config, StatusCode::OK, visitor, why, Some(target))
+pub fn prompt_for_app(config: &Config, frame: &Frame, target: &str) -> Response<Body> {
+    let why = if frame.visitor.is_some() { Why::AppAsksAgain } else { Why::AppAsks };
+    page(config, frame, StatusCode::OK, why, Some(target))
 }
 
-fn page(
-    config: &Config,
-    status: StatusCode,
-    visitor: Option<Visitor>,
-    why: Why,
-    way_on: Option<&str>,
-) -> Response<Body> {
-    html(status, &PromptPage { visitor, why, way_on, issuer: &config.issuer, is_local: !config.is_https() })
+fn page(config: &Config, frame: &Frame, status: StatusCode, why: Why, way_on: Option<&str>) -> Response<Body> {
+    let page = PromptPage { frame: frame.clone(), why, way_on, issuer: &config.issuer, is_local: !config.is_https() };
+    frame.html(status, &page)
 }
 
 impl PromptPage<'_> {
     /// Who has nothing to do here.
     fn settled(&self) -> Option<&Visitor> {
-        self.visitor.as_ref().filter(|_| self.why != Why::AppAsksAgain)
+        self.frame.visitor.as_ref().filter(|_| self.why != Why::AppAsksAgain)
     }
 }

@@ -2,7 +2,10 @@
 
 use core::num::{NonZeroU32, NonZeroU64};
 
-use super::format::{Moment, Round, sentence, this_period, thousands, usd};
+use super::{
+    format::{Round, of_this_period, sentence, thousands, usd},
+    language::{Language, Moment},
+};
 use crate::domain::{
     grant::Terms,
     ledger::{ScopeUsage, Snapshot},
@@ -64,18 +67,20 @@ pub struct PermissionUsage {
 impl GrantUsage {
     /// What `used` is of `terms`.
     #[must_use]
-    pub fn new(terms: &Terms, used: &Snapshot, now: Timestamp) -> Self {
+    pub fn new(terms: &Terms, used: &Snapshot, now: Timestamp, language: Language) -> Self {
         let permissions = terms.permissions.iter().enumerate().map(|(index, permission)| PermissionUsage {
-            sentence: sentence(permission),
+            sentence: sentence(permission, language),
             usage: lines(
                 Of::Permission,
                 &permission.limits,
                 &used.permissions.get(index).copied().unwrap_or_default(),
-                now,
+                (now, language),
             ),
         });
-        let mut usage =
-            Self { overall: lines(Of::Grant, &terms.limits, &used.overall, now), permissions: permissions.collect() };
+        let mut usage = Self {
+            overall: lines(Of::Grant, &terms.limits, &used.overall, (now, language)),
+            permissions: permissions.collect(),
+        };
         if terms.limits.budget_usd.is_none() && !Limits::leave_money_open(&terms.limits, terms.limits_of_permissions())
         {
             usage.say_where_money_is_limited();
@@ -96,11 +101,11 @@ impl GrantUsage {
 }
 
 /// Money first; what limits a moment last.
-fn lines(of: Of, limits: &Limits, used: &ScopeUsage, now: Timestamp) -> Vec<Usage> {
+fn lines(of: Of, limits: &Limits, used: &ScopeUsage, (now, language): (Timestamp, Language)) -> Vec<Usage> {
     let small = |limit: Option<NonZeroU32>| limit.map(|limit| u64::from(limit.get()));
     let mut lines = Vec::new();
     if of == Of::Grant || limits.budget_usd.is_some() {
-        lines.push(money(limits, used, now));
+        lines.push(money(limits, used, (now, language)));
     }
     if let Some(tokens) = limits.tokens {
         lines.push(count("Tokens", used.tokens_used, used.tokens_held, Some(tokens.get())));
@@ -118,7 +123,7 @@ fn lines(of: Of, limits: &Limits, used: &ScopeUsage, now: Timestamp) -> Vec<Usag
     lines
 }
 
-fn money(limits: &Limits, used: &ScopeUsage, now: Timestamp) -> Usage {
+fn money(limits: &Limits, used: &ScopeUsage, (now, language): (Timestamp, Language)) -> Usage {
     let spent = usd(used.spent, Round::Up);
     let held = (used.held > NanoUsd::ZERO).then(|| format!("{} USD", usd(used.held, Round::Up)));
     let Some(budget) = limits.budget_usd.map(Amount::nano_usd) else {
@@ -137,7 +142,7 @@ fn money(limits: &Limits, used: &ScopeUsage, now: Timestamp) -> Usage {
     let left = budget.minus(used.spent).minus(used.held);
     Usage {
         label: "Spent",
-        figure: format!("{spent} of {budget} USD {}", this_period(limits.budget_period)),
+        figure: of_this_period(&spent, budget, limits.budget_period, language),
         no_limit: None,
         percent: percent(used.spent.0, budget.0),
         running: 0,
@@ -188,27 +193,27 @@ mod tests {
     #[test]
     fn money_comes_first_and_says_of_how_much_and_until_when() {
         let used = ScopeUsage { spent: NanoUsd(1_230_000_000), held: NanoUsd(20_000_000), ..ScopeUsage::default() };
-        let lines = lines(Of::Grant, &five_usd(Period::Month), &used, NOW);
+        let lines = lines(Of::Grant, &five_usd(Period::Month), &used, (NOW, Language::English));
         let money = &lines[0];
         assert_eq!(money.figure, "1.23 of 5.00 USD this month");
         assert_eq!((money.held.as_deref(), money.left.as_deref()), (Some("0.02 USD"), Some("3.75 USD")));
-        assert_eq!(money.resets.as_ref().unwrap().human, "1 Dec 2026, 00:00 UTC");
+        assert_eq!(money.resets.as_ref().unwrap().human(Language::English), "1 Dec 2026, 00:00 UTC");
         assert_eq!((money.percent, money.is_used_up), (24, false));
     }
 
     #[test]
     fn what_was_spent_is_told_without_a_limit_too_but_once() {
         let used = ScopeUsage { spent: NanoUsd(1), ..ScopeUsage::default() };
-        let overall = lines(Of::Grant, &Limits::NONE, &used, NOW);
+        let overall = lines(Of::Grant, &Limits::NONE, &used, (NOW, Language::English));
         assert_eq!((overall[0].figure.as_str(), overall[0].no_limit), ("0.000000001 USD", Some("no limit")));
-        assert_eq!(lines(Of::Permission, &Limits::NONE, &used, NOW)[0].label, "Requests");
+        assert_eq!(lines(Of::Permission, &Limits::NONE, &used, (NOW, Language::English))[0].label, "Requests");
     }
 
     fn headline(details: &str) -> String {
         let asked = Requested::from_authorization_details(details).unwrap();
         let (permissions, limits) = (asked.permissions, asked.limits);
         let terms = Terms { permissions, limits, expires_at: NOW, paused: false, revision: 0 };
-        let usage = GrantUsage::new(&terms, &Snapshot::default(), NOW);
+        let usage = GrantUsage::new(&terms, &Snapshot::default(), NOW, Language::English);
         format!("{} {}", usage.overall[0].figure, usage.overall[0].no_limit.unwrap_or("limited"))
     }
 
@@ -226,7 +231,7 @@ mod tests {
     #[test]
     fn a_limit_that_was_lowered_below_what_was_used_is_used_up() {
         let used = ScopeUsage { spent: NanoUsd(7_000_000_000), ..ScopeUsage::default() };
-        let money = &lines(Of::Grant, &five_usd(Period::Total), &used, NOW)[0];
+        let money = &lines(Of::Grant, &five_usd(Period::Total), &used, (NOW, Language::English))[0];
         assert_eq!((money.figure.as_str(), money.percent, money.is_used_up), ("7.00 of 5.00 USD in all", 100, true));
         assert_eq!(money.left.as_deref(), Some("0.00 USD"));
     }

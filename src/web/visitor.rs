@@ -1,15 +1,13 @@
 //! Who is at the browser, once `session` has found out.
 
-use axum::{extract::FromRequestParts, http::request::Parts};
-
-use super::ports::User;
+use super::ports::{Role, User};
 use crate::domain::{
     secret::{SecretHash, Session},
     time::Timestamp,
 };
 
 /// A signed-in person.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visitor {
     /// Their session.
     pub session: SecretHash<Session>,
@@ -17,17 +15,16 @@ pub struct Visitor {
     pub user: User,
     /// When they signed in.
     pub since: Timestamp,
+    /// When they last proved that it is them: by signing in, or since.
+    pub confirmed_at: Timestamp,
     /// What their forms carry.
     pub csrf: String,
 }
 
-/// Whoever is there, signed in or not.
-#[derive(Debug)]
-pub struct Guest(pub Option<Visitor>);
-
-impl<S: Sync> FromRequestParts<S> for Guest {
-    type Rejection = core::convert::Infallible;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.get::<Visitor>().cloned()))
+impl Visitor {
+    /// Whether they run the broker.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        self.user.role == Role::Operator
     }
 }

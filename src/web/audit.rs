@@ -1,0 +1,28 @@
+//! Notes what people did, once it happened.
+//!
+//! What happened is not undone because it couldn't be noted: then the log of the broker says so.
+
+use axum::{body::Body, http::Response};
+
+use super::{frame::Frame, ports::Ports, state::AppState, state::LogDetail, visitor::Visitor};
+use crate::domain::audit::{Entry, Event};
+
+/// Something that this person did to their own account.
+#[must_use]
+pub fn entry<P>(state: &AppState<P>, visitor: &Visitor, event: Event) -> Entry {
+    Entry::new(event, visitor.user.id.clone(), state.now)
+}
+
+/// Notes it, with where it came from. The answer goes out in any case.
+pub async fn note<P: Ports>(
+    state: &AppState<P>,
+    frame: &Frame,
+    entry: Entry,
+    mut answer: Response<Body>,
+) -> Response<Body> {
+    let entry = Entry { address: frame.address.clone(), agent: frame.agent.clone(), ..entry };
+    if let Err(error) = state.ports.record(&entry).await {
+        answer.extensions_mut().insert(LogDetail(format!("audit {}: {}", entry.event.as_str(), error.0)));
+    }
+    answer
+}

@@ -1,0 +1,3 @@
+//! The dashboard and the list of grants.
+
+pub const TABLE: super::Table = &[];

@@ -1,0 +1,3 @@
+//! Members and what they may delegate.
+
+pub const TABLE: super::Table = &[];

@@ -1,0 +1,3 @@
+//! Tokens.
+
+pub const TABLE: super::Table = &[];

@@ -1,0 +1,130 @@
+//! The page that says what went wrong and what to do next.
+
+use askama::Template;
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
+};
+
+use super::{
+    frame::Frame,
+    language::{Text, filters},
+    limit::PERIOD_SECONDS,
+    ports::StoreError,
+    state::{Config, LogDetail},
+};
+
+/// What went wrong. As an answer it has no page yet: [`on_a_page`] makes one in the frame of whoever asked.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    status: StatusCode,
+    heading: Text,
+    text: Text,
+    /// Where to go from here: a link on this broker, and what stands on it.
+    way_on: Option<(String, Text)>,
+    detail: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct TroublePage {
+    frame: Frame,
+    trouble: Trouble,
+}
+
+impl Trouble {
+    /// `text` is one or two whole sentences for a person.
+    #[must_use]
+    pub fn new(status: StatusCode, heading: &'static str, text: impl Into<Text>) -> Self {
+        Self { status, heading: heading.into(), text: text.into(), way_on: None, detail: None }
+    }
+
+    /// With a link that leads on.
+    #[must_use]
+    pub fn with_way_on(mut self, href: impl Into<String>, label: &'static str) -> Self {
+        self.way_on = Some((href.into(), label.into()));
+        self
+    }
+
+    /// With what the log should say of it.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Nothing is at this address.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "Nothing is here",
+            Text::new("This address does not exist on this broker, or no longer."),
+        )
+        .with_way_on("/", "Go to the start page")
+    }
+
+    /// Something that the broker needs, other than its database, doesn't answer.
+    #[must_use]
+    pub fn unavailable(error: StoreError) -> Self {
+        let text = Text::new(
+            "This broker is not set up completely, or something that it needs is down. If you run it: its log says what.",
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, text).with_detail(error.0)
+    }
+
+    /// A form that wasn't sent from a page of ours.
+    #[must_use]
+    pub fn forged(config: &Config) -> Self {
+        let text = Text::new(
+            "This form was not sent from a page of this broker, or the page was open since before you signed in. Nothing was \
+             changed. Open {0} and try again.",
+        );
+        let heading = "That was not accepted";
+        Self::new(StatusCode::FORBIDDEN, heading, text.with(config.issuer.as_str()))
+            .with_way_on("/", "Go to the start page")
+    }
+}
+
+/// The heading of a page that something is missing for.
+const UNAVAILABLE: &str = "Not available right now";
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        let text = Text::new("The broker can not reach its database at the moment. Wait a moment, then try again.");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, text).with_detail(error.0)
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response<Body> {
+        let mut response = self.status.into_response();
+        let wait_seconds = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Some(5),
+            StatusCode::TOO_MANY_REQUESTS => Some(PERIOD_SECONDS),
+            _ => None,
+        };
+        if let Some(seconds) = wait_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(detail) = self.detail.clone().filter(|detail| !detail.is_empty()) {
+            response.extensions_mut().insert(LogDetail(detail));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Puts what went wrong on a page, if something did.
+#[must_use]
+pub fn on_a_page(mut response: Response<Body>, frame: Frame) -> Response<Body> {
+    let Some(trouble) = response.extensions_mut().remove::<Trouble>() else { return response };
+    let page = frame.clone().html(trouble.status, &TroublePage { frame, trouble });
+    let (parts, body) = page.into_parts();
+    for (name, value) in &parts.headers {
+        response.headers_mut().insert(name, value.clone());
+    }
+    *response.body_mut() = body;
+    response
+}
