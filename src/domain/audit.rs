@@ -76,6 +76,12 @@ events! {
     InvitationAccepted = "invitation_accepted",
     /// A narrower token of a grant was ended.
     DelegationRevoked = "delegation_revoked",
+    /// A webhook was set up, or sent elsewhere.
+    WebhookSet = "webhook_set",
+    /// A webhook was given another secret.
+    WebhookSecretRenewed = "webhook_secret_renewed",
+    /// A webhook was turned off.
+    WebhookRemoved = "webhook_removed",
 }
 
 impl Event {

@@ -1,8 +1,9 @@
-//! The hourly clean-up: the platform's clock, the database, one line in the log. What goes and when: [`super::d1::housekeeping`].
+//! What is done every hour: the platform's clock, the database, one line in the log. What goes and when: [`super::d1::housekeeping`].
+//! People are told whose grants end soon, and whatever waits to be delivered is looked after, should its alarm have been lost.
 
 use worker::{Env, ScheduleContext, ScheduledEvent, event};
 
-use super::{clock, d1::Database, log};
+use super::{clock, courier, d1::Database, log};
 
 /// Every time that `crons` in `wrangler.toml` names.
 #[event(scheduled)]
@@ -12,6 +13,8 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
         Ok(database) => database,
         Err(error) => return log::failure("housekeeping", &error.to_string()),
     };
-    let swept = database.sweep(began).await;
+    let mut swept = database.sweep(began).await;
+    swept.push(("said_to_end_soon", database.record_expiries(began).await));
+    courier::wake().await;
     log::swept(&swept, clock::now().millis().saturating_sub(began.millis()));
 }

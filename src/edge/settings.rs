@@ -204,6 +204,18 @@ impl Settings {
         self.upstreams.get(&provider)
     }
 
+    /// What is asked of the operator's own addresses: nothing but the public internet, unless the broker runs on this machine itself.
+    #[must_use]
+    pub fn own_reach(&self) -> Reach {
+        if is_at_home(self.issuer.as_deref()) { Reach::LoopbackToo } else { Reach::Public }
+    }
+
+    /// What sessions and codes are signed with, and secrets are made of.
+    #[must_use]
+    pub const fn cookie_key(&self) -> &MacKey {
+        &self.cookie_key
+    }
+
     /// What the control plane gets to know.
     #[must_use]
     pub fn for_web(&self, request_origin: &str) -> web::Config {
@@ -214,6 +226,7 @@ impl Settings {
             signing_keys: Arc::clone(&self.signing_keys),
             providers: self.upstreams.keys().copied().collect(),
             registration: self.registration,
+            own_reach: self.own_reach(),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::account;
 use crate::domain::{
-    ledger::{Beyond, Limit, MAX_DELEGATIONS, MAX_DEPTH, Refusal, Resource, Scope, Shortage},
+    ledger::{Beyond, Limit, MAX_DELEGATIONS, MAX_DEPTH, Reason, Refusal, Resource, Scope, Shortage},
     limits::Period,
     money::NanoUsd,
     oauth::dpop::DpopError,
@@ -282,6 +282,25 @@ impl Failure {
             Self::UpstreamUnreachable(_) => FailureCode::UpstreamUnreachable,
             Self::UpstreamTimeout(_) => FailureCode::UpstreamTimeout,
             Self::BrokerUnavailable => FailureCode::BrokerUnavailable,
+        }
+    }
+
+    /// Why, where it is refused for what it is and no ledger was asked: then somebody has to tell the ledger.
+    #[must_use]
+    pub const fn reason_before_the_ledger(&self) -> Option<Reason> {
+        match self {
+            Self::EndpointNotGranted { .. } => Some(Reason::EndpointNotGranted),
+            Self::FieldNotAllowed { .. } => Some(Reason::FieldNotAllowed),
+            Self::InvalidRequest(_) => Some(Reason::InvalidRequest),
+            Self::BodyTooLarge => Some(Reason::BodyTooLarge),
+            Self::ProviderNotConfigured(_) => Some(Reason::ProviderNotConfigured),
+            Self::InvalidToken
+            | Self::Dpop(_)
+            | Self::Refused(_)
+            | Self::ProviderKeyRejected(_)
+            | Self::UpstreamUnreachable(_)
+            | Self::UpstreamTimeout(_)
+            | Self::BrokerUnavailable => None,
         }
     }
 

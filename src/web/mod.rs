@@ -14,6 +14,8 @@
 //! | `GET /grants/{grant_id}/calls.csv`, `…/calls.json` | its calls as a file | 200; 400, 404 |
 //! | `GET /grants/{grant_id}/live` | what changes while the page is open | 200, 304; 404 |
 //! | `GET /grants/{grant_id}/history` | who changed what about it | 200; 400, 404 |
+//! | `GET, POST /notices` | what a person was told of their grants; that they read it | 200, 303; 401, 403 |
+//! | `GET, POST /settings/webhook`, `POST …/secret`, `…/test`, `…/off` | what an operator's program is told | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
@@ -57,6 +59,7 @@ pub mod limit;
 mod limit_report;
 mod limits_form;
 mod metadata;
+mod notices;
 mod oauth_response;
 mod page;
 mod par;
@@ -73,6 +76,7 @@ mod token;
 mod trouble;
 mod usage;
 mod visitor;
+mod webhook;
 
 use axum::{
     Router,
@@ -108,6 +112,11 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/calls.json", get(grant::json::<P>))
         .route("/grants/{grant_id}/live", get(grant::live::<P>))
         .route("/grants/{grant_id}/history", get(grant::history::<P>))
+        .route(notices::PATH, get(notices::list::<P>).post(notices::read::<P>))
+        .route(webhook::PATH, get(webhook::show::<P>).post(webhook::save::<P>))
+        .route("/settings/webhook/secret", post(webhook::renew_secret::<P>))
+        .route("/settings/webhook/test", post(webhook::test::<P>))
+        .route("/settings/webhook/off", post(webhook::turn_off::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
         .route(developers::PATH, get(developers::show::<P>))
@@ -208,6 +217,7 @@ mod tests {
             signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
             providers: std::collections::BTreeSet::new(),
             registration: RegistrationPolicy::default(),
+            own_reach: crate::domain::oauth::remote_address::Reach::Public,
         };
         let there = same_page_at_home(&config, &Url::parse(asked).unwrap())?;
         Some(there.headers()["location"].to_str().unwrap().to_owned())

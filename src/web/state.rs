@@ -24,6 +24,8 @@ pub struct Config {
     pub providers: BTreeSet<Provider>,
     /// How apps get known that nobody registered by hand.
     pub registration: RegistrationPolicy,
+    /// What is asked of the operator's own addresses.
+    pub own_reach: Reach,
 }
 
 /// How apps get known that nobody registered by hand.
