@@ -294,6 +294,7 @@ impl Failure {
             Self::InvalidRequest(_) => Some(Reason::InvalidRequest),
             Self::BodyTooLarge => Some(Reason::BodyTooLarge),
             Self::ProviderNotConfigured(_) => Some(Reason::ProviderNotConfigured),
+            Self::NotAllowed(refusal) => Some(Reason::of_account(refusal)),
             Self::InvalidToken
             | Self::Dpop(_)
             | Self::Refused(_)

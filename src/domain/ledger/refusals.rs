@@ -61,11 +61,15 @@ pub enum Reason {
     BodyTooLarge,
     /// This broker has no key for the provider.
     ProviderNotConfigured,
+    /// The operator doesn't allow members that.
+    NotAllowedHere,
+    /// It doesn't fit into what the operator allows a member in a month.
+    AccountExhausted,
 }
 
 impl Reason {
     /// Every one.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Ended,
         Self::GrantPaused,
         Self::ProviderNotGranted,
@@ -85,6 +89,8 @@ impl Reason {
         Self::InvalidRequest,
         Self::BodyTooLarge,
         Self::ProviderNotConfigured,
+        Self::NotAllowedHere,
+        Self::AccountExhausted,
     ];
 
     /// As it is stored; but for `ended` it is what the app is told.
@@ -110,6 +116,8 @@ impl Reason {
             Self::InvalidRequest => "invalid_request",
             Self::BodyTooLarge => "body_too_large",
             Self::ProviderNotConfigured => "provider_not_configured",
+            Self::NotAllowedHere => "not_allowed_here",
+            Self::AccountExhausted => "account_exhausted",
         }
     }
 
@@ -117,6 +125,15 @@ impl Reason {
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+
+    /// Of a call that the ledger of a member's account refused.
+    #[must_use]
+    pub const fn of_account(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::DoesNotFit(_) | Refusal::RoomHeld(_) => Self::AccountExhausted,
+            _ => Self::NotAllowedHere,
+        }
     }
 
     /// Of a call that a ledger refused. `None`: nothing that a person could do something about.
@@ -139,6 +156,7 @@ impl Reason {
             Refusal::ConcurrencyExceeded(_) => Self::ConcurrencyExceeded,
             Refusal::NoSuchGrant
             | Refusal::NotWithinParent(_)
+            | Refusal::BeyondCeiling(_)
             | Refusal::TooManyDelegations
             | Refusal::ProofReplayed
             | Refusal::ProofTooOld { .. } => return None,

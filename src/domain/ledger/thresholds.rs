@@ -137,7 +137,7 @@ pub(super) fn cap_that_refused(refusal: &Refusal, permission: usize) -> Option<(
     match limit.scope {
         Scope::Grant => Some((None, cap)),
         Scope::Permission => Some((Some(permission), cap)),
-        Scope::Delegation => None,
+        Scope::Delegation | Scope::Ceiling | Scope::Account => None,
     }
 }
 

@@ -25,11 +25,11 @@ pub use inbound::{Facts, Inbound, provider_of};
 use room::{Asked, NoRoom, Room};
 use upstream::{Outcome, Outgoing};
 
-use super::{clock, entropy, log, settings::Settings};
+use super::{clock, entropy, ledgers, log, settings::Settings};
 use crate::{
     domain::{
         id::GrantId,
-        ledger::{Command, Reason, Reply, covered},
+        ledger::{Command, Reason, covered},
         permission::intersection,
         time::Timestamp,
     },

@@ -120,4 +120,9 @@ pub const TABLE: super::Table = &[
     ("Address", "주소"),
     ("Signing secret", "서명 비밀 키"),
     ("I have it", "복사했어요"),
+    ("The operator of this broker doesn’t allow it.", "이 브로커의 운영자가 허용하지 않아요."),
+    (
+        "It didn’t fit into what the operator allows you in a month.",
+        "운영자가 한 달에 허용한 금액을 넘는 요청이었어요.",
+    ),
 ];
