@@ -106,7 +106,9 @@ mod tests {
         let code = RecoveryCode::from_entropy([3; 32]);
         let shown = code.expose_secret();
         assert_eq!(shown.len(), 19);
-        for typed in [shown.clone(), shown.to_lowercase(), shown.replace('-', ""), format!(" {} ", shown.replace('-', " "))] {
+        for typed in
+            [shown.clone(), shown.to_lowercase(), shown.replace('-', ""), format!(" {} ", shown.replace('-', " "))]
+        {
             assert_eq!(typed.parse(), Ok(code.clone()));
         }
     }

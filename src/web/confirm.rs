@@ -147,12 +147,8 @@ pub async fn confirm<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) 
     if proven == Write::Lost {
         return Ok(page(&frame, StatusCode::BAD_REQUEST, action, &kept));
     }
-    let page = ConfirmedPage {
-        frame: Frame { here: None, ..frame.clone() },
-        csrf: &visitor.csrf,
-        action,
-        fields: &kept,
-    };
+    let page =
+        ConfirmedPage { frame: Frame { here: None, ..frame.clone() }, csrf: &visitor.csrf, action, fields: &kept };
     Ok(with_script(frame.html(StatusCode::OK, &page)))
 }
 
@@ -169,7 +165,9 @@ async fn by_passkey<P: Ports>(state: &AppState<P>, visitor: &Visitor, credential
 async fn by_text<P: Ports>(state: &AppState<P>, visitor: &Visitor, text: &str) -> Result<Write, Trouble> {
     let text = text.trim();
     let (session, user) = (&visitor.session, &visitor.user.id);
-    if let Some((_, token)) = text.split_once("token=").or_else(|| text.strip_prefix(sign_in_link::PREFIX).map(|_| ("", text))) {
+    if let Some((_, token)) =
+        text.split_once("token=").or_else(|| text.strip_prefix(sign_in_link::PREFIX).map(|_| ("", text)))
+    {
         let Ok(nonce) = sign_in_link::verify(&state.config.sign_in_key, token, state.now) else {
             return Ok(Write::Lost);
         };

@@ -73,8 +73,7 @@ pub async fn load<P: Ports>(State(state): State<AppState<P>>, mut request: Reque
 async fn find<P: Ports>(state: &AppState<P>, secret: &Secret<Session>) -> Result<Option<(Visitor, bool)>, Trouble> {
     let session = secret.hash();
     let Some(signed_in) = state.ports.find_session(&session, state.now).await? else { return Ok(None) };
-    let until =
-        state.now.plus_seconds(SESSION_SECONDS).min(signed_in.since.plus_seconds(MAX_SESSION_SECONDS));
+    let until = state.now.plus_seconds(SESSION_SECONDS).min(signed_in.since.plus_seconds(MAX_SESSION_SECONDS));
     let due = signed_in.expires_at.plus_seconds(EXTEND_AFTER_SECONDS) <= until;
     let renewed = due && state.ports.extend_session(&session, until, state.now).await? == Write::Won;
     let csrf = csrf::csrf_token(&state.config.cookie_key, &session);

@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn every_part_is_read() {
-        let data = AuthenticatorData::parse(&authenticator_data(UP | UV | BE | AT, 7, &attested(&cose_p256()))).unwrap();
+        let data =
+            AuthenticatorData::parse(&authenticator_data(UP | UV | BE | AT, 7, &attested(&cose_p256()))).unwrap();
         assert!(data.user_present && data.user_verified && data.backup_eligible);
         assert_eq!(data.sign_count, 7);
         assert_eq!(data.attested.unwrap().id, CredentialId::from_bytes(ID).unwrap());
@@ -132,7 +133,8 @@ mod tests {
     #[test]
     fn extensions_are_skipped_and_nothing_may_follow_them() {
         let extensions = [0xa1, 0x69, b'c', b'r', b'e', b'd', b'P', b'r', b'o', b't', b'X', 0x03];
-        let with = |more: &[u8]| AuthenticatorData::parse(&authenticator_data(UP | ED, 1, &[&extensions, more].concat()));
+        let with =
+            |more: &[u8]| AuthenticatorData::parse(&authenticator_data(UP | ED, 1, &[&extensions, more].concat()));
         assert!(with(&[]).is_ok());
         assert_eq!(with(&[0x00]), Err(AuthenticatorDataError::Malformed));
         let no_map = authenticator_data(UP | ED, 1, &[0x80]);

@@ -85,7 +85,10 @@ mod tests {
 
     #[test]
     fn the_challenge_is_found_and_members_that_are_not_known_are_passed_over() {
-        assert_eq!(read(&with(ORIGIN, r#","crossOrigin":false,"other_keys_can_be_added_here":"x""#)), Ok(vec![1, 2, 3]));
+        assert_eq!(
+            read(&with(ORIGIN, r#","crossOrigin":false,"other_keys_can_be_added_here":"x""#)),
+            Ok(vec![1, 2, 3])
+        );
         assert_eq!(read(&with(ORIGIN, "")), Ok(vec![1, 2, 3]));
     }
 

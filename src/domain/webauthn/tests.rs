@@ -28,8 +28,13 @@ pub fn ed25519() -> Ed25519Signer {
 
 pub fn cose_p256() -> Vec<u8> {
     let point = p256().verifying_key().to_encoded_point(false);
-    [&[0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21, 0x58, 0x20][..], point.x().unwrap(), &[0x22, 0x58, 0x20], point.y().unwrap()]
-        .concat()
+    [
+        &[0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21, 0x58, 0x20][..],
+        point.x().unwrap(),
+        &[0x22, 0x58, 0x20],
+        point.y().unwrap(),
+    ]
+    .concat()
 }
 
 pub fn cose_ed25519() -> Vec<u8> {
@@ -177,10 +182,7 @@ fn webauthn_8_2_a_self_attestation_is_accepted_when_the_new_key_made_it() {
 #[test]
 fn an_attestation_that_names_a_maker_is_refused() {
     let x5c = vec![0xa1, 0x63, b'x', b'5', b'c', 0x80];
-    assert_eq!(
-        New { format: "packed", statement: x5c, ..New::default() }.parse(),
-        Err(CeremonyError::Attestation)
-    );
+    assert_eq!(New { format: "packed", statement: x5c, ..New::default() }.parse(), Err(CeremonyError::Attestation));
     assert_eq!(New { format: "fido-u2f", ..New::default() }.parse(), Err(CeremonyError::Attestation));
     let statement = self_attestation(&p256(), 0x26);
     assert_eq!(New { statement, ..New::default() }.parse(), Err(CeremonyError::Attestation), "none has no statement");
@@ -313,9 +315,11 @@ fn the_work_for_nobody_is_done_with_a_real_key() {
 
 #[test]
 fn the_relying_party_is_the_host_of_the_issuer() {
-    for (origin, id) in
-        [("https://broker.example", "broker.example"), ("http://localhost:8787", "localhost"), ("https://b.ex:444", "b.ex")]
-    {
+    for (origin, id) in [
+        ("https://broker.example", "broker.example"),
+        ("http://localhost:8787", "localhost"),
+        ("https://b.ex:444", "b.ex"),
+    ] {
         assert_eq!(RelyingParty::new(origin), RelyingParty { origin, id });
     }
 }

@@ -14,7 +14,8 @@ use crate::{
     web::ports::{NewPasskey, NewSession, PasskeyRow, PasskeyUse, Passkeys, StoreError, Write},
 };
 
-const COLUMNS: &str = "passkey_id, user_id, credential_id, public_key, sign_count, backup_eligible, name, created_at, last_used_at";
+const COLUMNS: &str =
+    "passkey_id, user_id, credential_id, public_key, sign_count, backup_eligible, name, created_at, last_used_at";
 /// The passkey is as it was when it was checked. Binds: it, the count.
 const UNCHANGED: &str = "passkey_id = ? AND sign_count = ?";
 
@@ -79,12 +80,8 @@ pub(super) fn add_passkey<'a>(
 /// The statement that notes a use; it comes last, and its changes are the answer.
 fn note_use<'a>(used: &PasskeyUse<'a>, now: Timestamp) -> (String, [Value<'a>; 4]) {
     let sql = format!("UPDATE passkeys SET sign_count = ?, last_used_at = ? WHERE {UNCHANGED}");
-    let values = [
-        Value::Count(used.sign_count),
-        Value::Time(now),
-        Value::Text(used.id.as_str()),
-        Value::Count(used.seen_count),
-    ];
+    let values =
+        [Value::Count(used.sign_count), Value::Time(now), Value::Text(used.id.as_str()), Value::Count(used.seen_count)];
     (sql, values)
 }
 

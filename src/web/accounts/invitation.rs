@@ -10,9 +10,8 @@ use axum::{
 };
 
 use super::{
-    browser, options,
+    browser, options, party,
     passkeys::{WRONG_NAME, new_passkey, not_made},
-    party,
     security::SECURITY,
     welcome::{beginning, welcome},
 };

@@ -76,8 +76,7 @@ fn operators_only(visitor: &Visitor) -> Result<(), Trouble> {
         return Ok(());
     }
     let text = Text::new("Only operators of this broker invite people.");
-    Err(Trouble::new(StatusCode::FORBIDDEN, "This is for operators", text)
-        .with_way_on("/", "Go to the start page"))
+    Err(Trouble::new(StatusCode::FORBIDDEN, "This is for operators", text).with_way_on("/", "Go to the start page"))
 }
 
 fn view(row: InvitationRow, at: &AppState<impl Ports>) -> View {

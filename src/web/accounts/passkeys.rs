@@ -123,7 +123,8 @@ pub async fn new_passkey<P: Ports>(
     used_for: Use<'_>,
     way_on: (&str, &'static str),
 ) -> Result<NewPasskey, Trouble> {
-    let made = Registration::parse(answer, &party(&state.config)).map_err(|error| not_made(&error.to_string(), way_on))?;
+    let made =
+        Registration::parse(answer, &party(&state.config)).map_err(|error| not_made(&error.to_string(), way_on))?;
     let genuine = challenge::verify(&state.config.cookie_key, used_for, &made.challenge, state.now)
         .map_err(|error| not_made(&error.to_string(), way_on))?;
     if state.ports.use_id(&genuine.id, genuine.expires_at).await? == Write::Lost {

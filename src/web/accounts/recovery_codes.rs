@@ -14,12 +14,7 @@ use crate::{
         recovery_code::{CODES, RecoveryCode, RecoveryCodeHash},
     },
     web::{
-        audit, confirm,
-        frame::Frame,
-        language::filters,
-        ports::Ports,
-        session::OwnForm,
-        state::AppState,
+        audit, confirm, frame::Frame, language::filters, ports::Ports, session::OwnForm, state::AppState,
         trouble::Trouble,
     },
 };
@@ -41,8 +36,7 @@ pub async fn make<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
     if !confirm::is_recent(&visitor, state.now) {
         return Ok(confirm::ask(&frame, &format!("{SECURITY}/recovery-codes"), &params));
     }
-    let codes: Vec<RecoveryCode> =
-        (0..CODES).map(|_| RecoveryCode::from_entropy(state.ports.entropy32())).collect();
+    let codes: Vec<RecoveryCode> = (0..CODES).map(|_| RecoveryCode::from_entropy(state.ports.entropy32())).collect();
     let hashes: Vec<RecoveryCodeHash> = codes.iter().map(|code| code.hash(&state.config.cookie_key)).collect();
     state.ports.replace_recovery_codes(&visitor.user.id, &hashes, state.now).await?;
     let page = CodesPage {

@@ -63,8 +63,7 @@ struct SessionView {
 }
 
 /// What `?done=` may say.
-const DONE: [&str; 9] =
-    ["added", "renamed", "removed", "last", "name", "ended", "others", "recovered", "welcome"];
+const DONE: [&str; 9] = ["added", "renamed", "removed", "last", "name", "ended", "others", "recovered", "welcome"];
 
 /// `GET /settings/security`.
 ///

@@ -61,12 +61,10 @@ pub async fn welcome<P: Ports>(
     {
         response.extensions_mut().insert(LogDetail(error.0));
     }
-    let response =
-        with_cookie(response, set_cookie(SESSION_COOKIE, begun.secret.expose_secret(), SESSION_SECONDS));
+    let response = with_cookie(response, set_cookie(SESSION_COOKIE, begun.secret.expose_secret(), SESSION_SECONDS));
     let response = with_cookie(response, set_cookie(PASSKEY_COOKIE, "", 0));
     // Whoever was sent elsewhere first still finds the way back to the app.
-    let response =
-        if there.is_some() { response } else { with_cookie(response, set_cookie(RETURN_COOKIE, "", 0)) };
+    let response = if there.is_some() { response } else { with_cookie(response, set_cookie(RETURN_COOKIE, "", 0)) };
     match state.ports.find_session(&begun.session.hash, state.now).await {
         Ok(Some(who)) => {
             let entry = Entry::new(Event::SignedIn, who.user.id, state.now).detail(how);

@@ -197,8 +197,6 @@ const STILL_ENGLISH: &[&str] = &[
     "home.html",
     "macros.html",
     "register_app.html",
-    "sign_in.html",
-    "sign_in_link.html",
 ];
 
 #[test]
