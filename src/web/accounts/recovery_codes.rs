@@ -24,7 +24,8 @@ use crate::{
 struct CodesPage {
     frame: Frame,
     codes: Vec<String>,
-    issuer: String,
+    /// Where one is used.
+    where_to: String,
 }
 
 /// Makes them.
@@ -42,7 +43,7 @@ pub async fn make<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
     let page = CodesPage {
         frame: frame.clone(),
         codes: codes.iter().map(RecoveryCode::expose_secret).collect(),
-        issuer: state.config.issuer.clone(),
+        where_to: format!("{}/recover", state.config.issuer),
     };
     let entry = audit::entry(&state, &visitor, Event::RecoveryCodesMade);
     Ok(audit::note(&state, &frame, entry, frame.html(StatusCode::CREATED, &page)).await)
