@@ -110,4 +110,4 @@ fn signed(authenticator_data: &[u8], client_data: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;
