@@ -5,7 +5,13 @@
 //! | `GET /` | landing page; a signed-in person goes on to `/grants` | 200, 303 |
 //! | `GET, POST /sign-in` | one-time link: shown, used | 200, 303; 400 |
 //! | `POST /language` | the pages in another language | 303; 403 |
+//! | `POST /sign-in/passkey`, `…/options` | a passkey signs in | 200, 303; 400, 403 |
+//! | `GET, POST /recover` | a recovery code signs in | 200, 303; 400 |
+//! | `POST /confirm`, `…/options` | it is still the same person; the interrupted form goes on | 200; 400, 401, 403 |
+//! | `GET, POST /invitation`, `…/options` | who was invited becomes a user | 200, 303; 400, 404 |
 //! | `POST /sign-out` | ends the session | 303; 401, 403 |
+//! | `GET /settings/security` and forms below it | passkeys, recovery codes, sessions | 200, 201, 303; 400, 401, 403, 404 |
+//! | `GET, POST /members/invitations`, `…/{id}/revoke` | operators invite people | 200, 201, 303; 400, 401, 403 |
 //! | `GET /grants` | what each app may do, and what it used | 200 |
 //! | `GET, POST /grants/{grant_id}` | one of them, call by call; change its limits | 200, 303; 400, 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
@@ -32,6 +38,7 @@
 //! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405. Who asks too often gets a
 //! 429 ([`rate_limit`]).
 
+mod accounts;
 mod answer;
 mod apps;
 mod audit;
@@ -100,6 +107,13 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/", get(home::show::<P>))
         .route("/sign-in", get(sign_in::show::<P>).post(sign_in::sign_in::<P>))
         .route("/language", post(choose_language::choose::<P>))
+        .route("/sign-in/passkey", post(accounts::passkey_sign_in::sign_in::<P>))
+        .route("/sign-in/passkey/options", post(accounts::passkey_sign_in::options::<P>))
+        .route("/recover", get(accounts::recover::show).post(accounts::recover::recover::<P>))
+        .route("/confirm", post(confirm::confirm::<P>))
+        .route("/confirm/options", post(confirm::request_options::<P>))
+        .route("/invitation", get(accounts::invitation::show::<P>).post(accounts::invitation::accept::<P>))
+        .route("/invitation/options", post(accounts::invitation::creation_options::<P>))
         .route("/sign-out", post(sign_in::sign_out::<P>))
         .route("/grants", get(grants::list::<P>))
         .route("/grants/{grant_id}", get(grant::show::<P>).post(grant::save::<P>))
@@ -119,6 +133,20 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/settings/webhook/off", post(webhook::turn_off::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
+        .route(accounts::security::SECURITY, get(accounts::security::show::<P>))
+        .route("/settings/security/passkeys", post(accounts::passkeys::add::<P>))
+        .route("/settings/security/passkeys/add", post(accounts::passkeys::ask::<P>))
+        .route("/settings/security/passkeys/options", post(accounts::passkeys::creation_options::<P>))
+        .route("/settings/security/passkeys/{passkey_id}/rename", post(accounts::passkeys::rename::<P>))
+        .route("/settings/security/passkeys/{passkey_id}/remove", post(accounts::passkeys::remove::<P>))
+        .route("/settings/security/recovery-codes", post(accounts::recovery_codes::make::<P>))
+        .route("/settings/security/sessions/end-others", post(accounts::sessions::end_others::<P>))
+        .route("/settings/security/sessions/{session_id}/end", post(accounts::sessions::end::<P>))
+        .route(
+            accounts::invitations::INVITATIONS,
+            get(accounts::invitations::list::<P>).post(accounts::invitations::invite::<P>),
+        )
+        .route("/members/invitations/{invitation_id}/revoke", post(accounts::invitations::revoke::<P>))
         .route(developers::PATH, get(developers::show::<P>))
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
         .route("/device", get(device::show::<P>).post(device::enter::<P>))

@@ -6,6 +6,8 @@
 //! | `authorization_codes` | a day after their expiry: until then a second use is told from a wrong one, and ends the grant |
 //! | `refresh_tokens` | at their expiry; rotated ones too, since the second use of one ends the grant |
 //! | `sessions` | at their end |
+//! | `invitations` | 30 days after their end, when others are made |
+//! | `passkeys`, `recovery_codes` | with their user, by their owner |
 //! | `used_sign_in_links` | a day after their use: a link lives ten minutes |
 //! | `used_ids` | at their expiry: what they belong to isn't accepted any more by then |
 //! | `clients` that registered themselves | 30 days after that, without any grant, nor a request or device code that is still there |

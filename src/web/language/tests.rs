@@ -195,8 +195,6 @@ const STILL_ENGLISH: &[&str] = &[
     "grants.html",
     "home.html",
     "register_app.html",
-    "sign_in.html",
-    "sign_in_link.html",
 ];
 
 #[test]
