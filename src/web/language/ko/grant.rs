@@ -212,6 +212,8 @@ pub const TABLE: super::Table = &[
     ("Newest", "최신"),
     ("Newer", "더 최근"),
     ("Older", "더 이전"),
+    ("CSV", "CSV"),
+    ("JSON", "JSON"),
     ("Save these calls as a file:", "이 호출을 파일로 저장:"),
     (
         "A file holds the newest 100,000. Choose days to get the others.",
