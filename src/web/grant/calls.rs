@@ -119,7 +119,8 @@ impl CallsView {
         let has_newer = if is_towards_newer { has_more } else { asked.side != Side::Newest };
         let has_older = is_towards_newer || has_more;
         let path = format!("/grants/{id}");
-        let linked = |asked: &Asked| format!("{}#calls", asked.address(&path));
+        let calls_path = format!("{path}/calls");
+        let linked = |asked: &Asked| format!("{}#calls", asked.address(&calls_path));
         let of_all = asked.newest();
         let day = |day: Option<crate::domain::day::Day>| day.map(|day| day.to_string()).unwrap_or_default();
         Self {
@@ -132,7 +133,7 @@ impl CallsView {
             is_newest: asked.side == Side::Newest,
             sum: None,
             is_more_than_a_file: false,
-            here: asked.address(&path),
+            here: linked(asked),
             newest: (asked.side != Side::Newest).then(|| linked(&of_all)),
             newer: first.filter(|_| has_newer).map(|than| linked(&asked.newer(than))),
             older: last.filter(|_| has_older).map(|than| linked(&asked.older(than))),
@@ -292,14 +293,14 @@ mod tests {
         assert_eq!(links(&view("", [3, 2, 1])), [None; 3]);
         let full = view("status=ok", (1..=51).rev());
         assert_eq!(full.rows.len(), 50);
-        assert_eq!(links(&full), [None, None, Some("/grants/grant_a?status=ok&before=1795392000000.2#calls")]);
+        assert_eq!(links(&full), [None, None, Some("/grants/grant_a/calls?status=ok&before=1795392000000.2#calls")]);
     }
 
     #[test]
     fn a_later_page_leads_both_ways_and_keeps_the_filter() {
         let page = view("model=m&before=1795392000000.99", [3, 2]);
-        let newest = Some("/grants/grant_a?model=m#calls");
-        assert_eq!(links(&page), [newest, Some("/grants/grant_a?model=m&after=1795392000000.3#calls"), None]);
+        let newest = Some("/grants/grant_a/calls?model=m#calls");
+        assert_eq!(links(&page), [newest, Some("/grants/grant_a/calls?model=m&after=1795392000000.3#calls"), None]);
     }
 
     #[test]
