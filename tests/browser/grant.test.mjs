@@ -2,23 +2,31 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { after, test } from "node:test";
+import { ROOT } from "../support/broker.mjs";
 import { book, bookMany } from "../support/calls.mjs";
 import { launch, listen, picture, sidewaysScroll } from "../support/chromium.mjs";
-import { chat, chatBody } from "../support/flow.mjs";
+import { chat, chatBody, signInLink } from "../support/flow.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
 const { broker, browser, app } = await startWorld();
 const chromium = await launch();
 after(() => chromium.close());
-const COOKIE = "__Host-aip-session";
 
-/** A browser in which the person of `browser` is signed in. */
+/** A browser in which the operator is signed in. */
 async function signedIn(options = {}) {
   const context = await chromium.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   context.setDefaultTimeout(15_000);
-  const value = browser.cookies.get(COOKIE);
-  await context.addCookies([{ name: COOKIE, value, url: broker.url, secure: true, httpOnly: true, sameSite: "Lax" }]);
+  // The platform serves these before the worker is asked.
+  await context.route(/\/(style\.css|icon\.svg|live\.js)$/, (route) => {
+    return route.fulfill({ path: path.join(ROOT, "public", new URL(route.request().url()).pathname) });
+  });
+  const page = await context.newPage();
+  await page.goto(signInLink(broker));
+  await page.locator("main button").first().click();
+  await page.waitForURL(/\/grants/);
+  await page.close();
   return context;
 }
 
