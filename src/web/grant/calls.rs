@@ -133,7 +133,8 @@ impl CallsView {
             is_newest: asked.side == Side::Newest,
             sum: None,
             is_more_than_a_file: false,
-            here: linked(asked),
+            // Without a fragment: to a place on the page that is shown already a browser only scrolls.
+            here: asked.address(&calls_path),
             newest: (asked.side != Side::Newest).then(|| linked(&of_all)),
             newer: first.filter(|_| has_newer).map(|than| linked(&asked.newer(than))),
             older: last.filter(|_| has_older).map(|than| linked(&asked.older(than))),
@@ -310,6 +311,11 @@ mod tests {
         assert!(page.newer.as_deref().unwrap().contains("after=1795392000000.50"));
         assert!(page.older.as_deref().unwrap().contains("before=1795392000000.1"));
         assert_eq!(view("after=1795392000000.0", [1]).newer, None);
+    }
+
+    #[test]
+    fn the_link_that_refreshes_asks_for_the_page_and_not_for_a_place_on_it() {
+        assert_eq!(view("model=m&before=1.1", [1]).here, "/grants/grant_a/calls?model=m&before=1.1");
     }
 
     #[test]
