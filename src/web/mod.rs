@@ -17,6 +17,7 @@
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/end` | when it ends | 303; 400, 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/delegations/{delegation_id}/revoke` | end a narrower token | 303; 401, 403, 404 |
+//! | `GET /grants/{grant_id}/calls` | the same page, with some of its calls | 200; 400, 404 |
 //! | `GET /grants/{grant_id}/calls.csv`, `…/calls.json` | its calls as a file | 200; 400, 404 |
 //! | `GET /grants/{grant_id}/live` | what changes while the page is open | 200, 304; 404 |
 //! | `GET /grants/{grant_id}/history` | who changed what about it | 200; 400, 404 |
@@ -122,6 +123,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/end", post(grant::end::<P>))
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
         .route("/grants/{grant_id}/delegations/{delegation_id}/revoke", post(grant::revoke_delegation::<P>))
+        .route("/grants/{grant_id}/calls", get(grant::show::<P>))
         .route("/grants/{grant_id}/calls.csv", get(grant::csv::<P>))
         .route("/grants/{grant_id}/calls.json", get(grant::json::<P>))
         .route("/grants/{grant_id}/live", get(grant::live::<P>))
