@@ -54,6 +54,10 @@ events! {
     AppRegistered = "app_registered",
     /// An app was deleted.
     AppDeleted = "app_deleted",
+    /// What members may hand on was changed; the detail says to what.
+    PolicyChanged = "policy_changed",
+    /// A member was removed.
+    MemberRemoved = "member_removed",
 }
 
 impl Event {

@@ -1,17 +1,25 @@
-//! The hourly clean-up: the platform's clock, the database, one line in the log. What goes and when: [`super::d1::housekeeping`].
+//! The hourly clean-up: the platform's clock, the database, one line in the log. What goes and when: [`super::d1::housekeeping`]. And what
+//! is told again that could not be told: [`crate::web::policy`].
 
 use worker::{Env, ScheduleContext, ScheduledEvent, event};
 
-use super::{clock, d1::Database, log};
+use super::{clock, log, ports::EdgePorts};
+use crate::web::policy;
 
 /// Every time that `crons` in `wrangler.toml` names.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let began = clock::now();
-    let database = match Database::new(&env) {
-        Ok(database) => database,
+    let ports = match EdgePorts::new(&env) {
+        Ok(ports) => ports,
         Err(error) => return log::failure("housekeeping", &error.to_string()),
     };
-    let swept = database.sweep(began).await;
+    let swept = ports.database.sweep(began).await;
     log::swept(&swept, clock::now().millis().saturating_sub(began.millis()));
+    // Accounts that could not be told of a new policy when it was saved.
+    match policy::tell(&ports).await {
+        Ok(0) => {}
+        Ok(untold) => log::failure("policy", &format!("{untold} accounts can not be told")),
+        Err(error) => log::failure("policy", &error.0),
+    }
 }

@@ -12,6 +12,7 @@ use axum::{
 };
 
 use super::{
+    allowance,
     ending::end_grant,
     format::{Round, money_label, sentence, thousands, usd},
     frame::Frame,
@@ -31,7 +32,7 @@ use crate::domain::{
     id::GrantId,
     ledger::{Basis, Change, Refusal, Snapshot},
     limits::Limits,
-    money::NanoUsd,
+    money::{Amount, NanoUsd},
     oauth::{client::Client, params::Params},
     time::Timestamp,
 };
@@ -54,6 +55,8 @@ struct GrantPage {
     state: StateView,
     notice: Option<&'static str>,
     error: Option<String>,
+    /// What the operator allows for it over its life, where they say so.
+    ceiling: Option<Amount>,
     usage: GrantUsage,
     is_usage_known: bool,
     /// `None`: nothing can be changed.
@@ -111,6 +114,8 @@ enum ChangeError {
     ChangedElsewhere,
     #[error("the grant has ended")]
     Ended,
+    #[error("your operator allows at most {0} USD for each grant")]
+    BeyondCeiling(Amount),
     #[error("what holds now can not be read at the moment, so nothing was changed; try again in a moment")]
     Unreadable(String),
     #[error("the answer to the change got lost, so it may hold or not; load the page again to see")]
@@ -124,7 +129,7 @@ enum ChangeError {
 impl ChangeError {
     const fn status(&self) -> StatusCode {
         match self {
-            Self::Field(_) | Self::MoneyOpen | Self::DoesNotFit => StatusCode::BAD_REQUEST,
+            Self::Field(_) | Self::MoneyOpen | Self::DoesNotFit | Self::BeyondCeiling(_) => StatusCode::BAD_REQUEST,
             Self::ChangedElsewhere | Self::Ended => StatusCode::CONFLICT,
             Self::Unreadable(_) | Self::Unconfirmed(_) | Self::NotNoted(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -134,7 +139,7 @@ impl ChangeError {
     fn field(&self) -> Option<&str> {
         match self {
             Self::Field(error) => Some(&error.field),
-            Self::MoneyOpen => Some("budget_usd"),
+            Self::MoneyOpen | Self::BeyondCeiling(_) => Some("budget_usd"),
             _ => None,
         }
     }
@@ -263,10 +268,14 @@ async fn change<P: Ports>(
     to: impl FnOnce(&Terms) -> Result<Change, ChangeError> + Send,
 ) -> Result<(), ChangeError> {
     let snapshot = read_ledger(state, &grant.id).await.map_err(ChangeError::Unreadable)?;
-    let change = to(terms_of(grant, Some(&snapshot)))?;
+    let terms = terms_of(grant, Some(&snapshot));
+    let change = to(terms)?;
+    let told = allowance::tell_grant(state, &grant.id, terms).await;
+    told.map_err(|error| ChangeError::Unreadable(error.0))?;
     let answer = state.ports.change_ledger(&grant.id, change.clone()).await;
     let terms = answer.map_err(|error| ChangeError::Unconfirmed(error.0))?.map_err(|refusal| match refusal {
         Refusal::Revoked | Refusal::Expired => ChangeError::Ended,
+        Refusal::BeyondCeiling(most) => ChangeError::BeyondCeiling(most),
         _ => ChangeError::DoesNotFit,
     })?;
     if !holds(&change, &terms) {
@@ -357,6 +366,7 @@ impl GrantPage {
             last_used: LastUse::of(snapshot, now),
             notice: None,
             error: None,
+            ceiling: terms.ceiling.filter(|_| terms.account.is_some()),
             usage: GrantUsage::new(terms, &used, now, language),
             is_usage_known: snapshot.is_some(),
             form: is_editable.then(|| FormView::new(terms, posted, language)),

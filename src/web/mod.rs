@@ -10,6 +10,8 @@
 //! | `GET, POST /grants/{grant_id}` | one of them, call by call; change its limits | 200, 303; 400, 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
+//! | `GET /members`, `GET /members/{user_id}`, `POST …/remove` | who has an account here, for operators | 200, 303; 401, 403, 404, 409 |
+//! | `GET, POST /settings/policy`, `POST …/tell` | what members may hand on, for operators | 200, 303; 400, 401, 403, 404, 409 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
 //! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
@@ -25,6 +27,7 @@
 //! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405. Who asks too often gets a
 //! 429 ([`rate_limit`]).
 
+pub mod allowance;
 mod answer;
 mod apps;
 mod audit;
@@ -51,10 +54,13 @@ mod language;
 pub mod limit;
 mod limit_report;
 mod limits_form;
+mod members;
 mod metadata;
 mod oauth_response;
 mod page;
 mod par;
+pub mod policy;
+mod policy_form;
 pub mod ports;
 pub mod protected_resource;
 pub mod rate_limit;
@@ -97,6 +103,11 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/pause", post(grant::pause::<P>))
         .route("/grants/{grant_id}/resume", post(grant::resume::<P>))
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
+        .route("/members", get(members::list::<P>))
+        .route("/members/{user_id}", get(members::show::<P>))
+        .route("/members/{user_id}/remove", post(members::remove::<P>))
+        .route(policy::PATH, get(policy::show::<P>).post(policy::save::<P>))
+        .route("/settings/policy/tell", post(policy::tell_again::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
         .route(developers::PATH, get(developers::show::<P>))

@@ -1,7 +1,9 @@
 //! The ledger's rules one by one ([`rules`], [`money`], [`ahead`], [`delegations`], [`proofs`]), then all of them under random commands and crashes ([`random`]).
 
+mod accounts;
 mod ahead;
 mod delegations;
+mod govern;
 mod money;
 mod proofs;
 mod random;
