@@ -207,6 +207,7 @@ mod tests {
             sign_in_key: MacKey::new([0; 32]),
             signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
             providers: std::collections::BTreeSet::new(),
+            known_models: std::sync::Arc::default(),
             registration: RegistrationPolicy::default(),
         };
         let there = same_page_at_home(&config, &Url::parse(asked).unwrap())?;

@@ -37,16 +37,13 @@ enum Step {
         per_month: Option<u64>,
     },
     /// The same, and the telling gets lost.
-    PolicyLost {
-        per_grant: Option<u64>,
-        per_month: Option<u64>,
-    },
+    PolicyLost,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let dies = prop_oneof![8 => Just(None), 1 => (0..4_u8).prop_map(Some)];
     let least = prop::option::weighted(0.3, Just(20_u64));
-    let policy = || (prop::option::of(200..2_000_u64), prop::option::of(200..3_000_u64));
+    let policy = (prop::option::of(200..2_000_u64), prop::option::of(200..3_000_u64));
     prop_oneof![
         14 => (0..GRANTS, 1..500_u64, least, dies)
             .prop_map(|(grant, bound, least, dies_after)| Step::Call { grant, bound, least, dies_after }),
@@ -58,8 +55,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (100_000..3_000_000_u64).prop_map(Step::Later),
         2 => (0..=GRANTS).prop_map(Step::Crash),
         1 => (0..=GRANTS).prop_map(Step::Wake),
-        1 => policy().prop_map(|(per_grant, per_month)| Step::Policy { per_grant, per_month }),
-        1 => policy().prop_map(|(per_grant, per_month)| Step::PolicyLost { per_grant, per_month }),
+        1 => policy.prop_map(|(per_grant, per_month)| Step::Policy { per_grant, per_month }),
+        1 => Just(Step::PolicyLost),
     ]
 }
 
@@ -82,8 +79,8 @@ struct Run {
     account: Fixture,
     made: Vec<Made>,
     revision: u64,
-    /// What the account was told last.
-    told: (Option<u64>, Option<u64>),
+    /// The month's cap that the account was told last.
+    told: Option<u64>,
     /// The highest month's cap that held in this month, since a lowered one takes nothing back.
     highest_month: (u64, Option<u64>),
     /// The same of each grant's ceiling, over its life.
@@ -109,7 +106,7 @@ impl Run {
             account,
             made: Vec::new(),
             revision: 1,
-            told: (Some(1_500), Some(2_000)),
+            told: Some(2_000),
             highest_month: (START.month(), Some(2_000)),
             highest_ceiling: vec![Some(1_500); GRANTS],
         }
@@ -123,10 +120,12 @@ impl Run {
     fn call(&mut self, grant: usize, bound: u64, least: Option<u64>, dies_after: Option<u8>) {
         let dies = |after: u8| dies_after == Some(after);
         let claim = Claim { worst: Worst::Bound(Bound { least_output_tokens: least, ..costing(bound) }), ..chat() };
-        let Ok(granted) = self.grants[grant].reserve(claim.clone()) else { return };
-        if dies(0) {
-            return;
-        }
+        let granted = match self.grants[grant].reserve(claim.clone()) {
+            _ if dies(0) => return,
+            Ok(granted) => granted,
+            Err(refusal) if refusal.is_of_ceiling() => return self.call_beyond(grant, &claim, bound, dies_after),
+            Err(_) => return,
+        };
         let asked = granted.output_tokens;
         let allowed = match self.account.reserve(claim.for_account(asked)) {
             Ok(allowed) => allowed,
@@ -158,14 +157,39 @@ impl Run {
                 }
             }
         };
+        self.go(grant, granted, allowed, (asked, bound), dies(3));
+    }
+
+    /// The same where the grant's ceiling said no, which may have been raised.
+    fn call_beyond(&mut self, grant: usize, claim: &Claim, bound: u64, dies_after: Option<u8>) {
+        let Ok(allowed) = self.account.reserve(claim.for_account(None)) else { return };
+        if dies_after == Some(1) {
+            return;
+        }
+        self.grants[grant].apply(Command::Govern(Box::new(allowed.of_policy())));
+        match self.grants[grant].reserve(claim.clone()) {
+            _ if dies_after == Some(2) => {}
+            Ok(granted) => self.go(grant, granted, allowed, (None, bound), dies_after == Some(3)),
+            Err(_) => drop(self.account.apply(Command::Release(allowed.ticket))),
+        }
+    }
+
+    /// All have said yes. `is_lost`: nobody will say how it ended.
+    fn go(
+        &mut self,
+        grant: usize,
+        granted: Reservation,
+        allowed: Reservation,
+        (asked, bound): (Option<u64>, u64),
+        is_lost: bool,
+    ) {
         let of_grant = granted.ticket.clone();
         let may = granted.within(&allowed, asked);
         // From here on the provider may bill it, whoever dies.
         let bound = may.output_tokens.map_or(bound, |most| most.min(bound));
         assert!(bound <= of_grant.amounts.nano_usd.0 && bound <= allowed.ticket.amounts.nano_usd.0);
         let at = self.account.ledger.clock;
-        let ended = dies(3);
-        self.made.push(Made { grant, of_grant, of_account: allowed.ticket, bound, at, billed: None, ended });
+        self.made.push(Made { grant, of_grant, of_account: allowed.ticket, bound, at, billed: None, ended: is_lost });
     }
 
     fn end(&mut self, which: usize, command: impl Fn(&Made, &Ticket) -> Command, billed: Option<u64>, halfway: bool) {
@@ -203,15 +227,15 @@ impl Run {
                 self.revision += 1;
                 let govern = policed(self.revision, per_grant, per_month).govern();
                 self.account.apply(Command::Govern(Box::new(govern)));
-                self.told = (per_grant, per_month);
+                self.told = per_month;
             }
-            Step::PolicyLost { .. } => self.revision += 1,
+            Step::PolicyLost => self.revision += 1,
         }
     }
 
     fn check(&mut self) {
         let now = self.account.ledger.clock.max(self.account.now);
-        let (per_grant, per_month) = self.told;
+        let per_month = self.told;
         // A cap that was lowered below what is used refuses, and nothing more.
         let higher = |one: Option<u64>, other: Option<u64>| one.zip(other).map(|(one, other)| one.max(other));
         let usage = self.account.usage();
@@ -256,12 +280,11 @@ impl Run {
             let told: u64 = grant.disk.events.values().map(|event| event.amounts.nano_usd.0).sum();
             assert_eq!(told, usage.overall.spent_total.0, "the world is told by grants");
         }
-        let _ = per_grant;
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_order_of_calls_crashes_and_policies_breaks_the_cap_of_an_account(
@@ -296,6 +319,19 @@ fn a_lowered_ceiling_holds_for_the_very_call_that_brings_the_news() {
     assert_eq!(run.grants[0].ledger.terms().ceiling, Some(amount(100)));
     run.call(0, 100, None, None);
     assert_eq!(run.made.len(), 1);
+}
+
+#[test]
+fn a_raised_ceiling_reaches_a_grant_that_had_used_up_the_former_one() {
+    let mut run = Run::new(0);
+    run.account.apply(Command::Govern(Box::new(policed(2, Some(100), None).govern())));
+    run.call(0, 100, None, None);
+    run.call(0, 50, None, None);
+    assert_eq!(run.made.len(), 1);
+    assert_eq!(run.account.usage().overall.held, NanoUsd(100), "what only the grant refuses is not held");
+    run.account.apply(Command::Govern(Box::new(policed(3, Some(150), None).govern())));
+    run.call(0, 50, None, None);
+    assert_eq!(run.made.len(), 2);
 }
 
 #[test]
