@@ -43,6 +43,12 @@ pub enum NoRoom {
     Unavailable(String),
 }
 
+impl NoRoom {
+    const fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(Failure::NotAllowed(refusal)) if refusal.is_final())
+    }
+}
+
 impl Asked<'_> {
     /// Asks everybody who has to say yes. `user`: whose grant it is.
     ///
@@ -61,25 +67,24 @@ impl Asked<'_> {
                 give_back(grant_id, granted.ticket).await;
                 return Err(no);
             }
-            (Err(no), Err(_)) => return Err(no),
+            // The ceiling may be an old one. What the account says for good is true today.
+            (Err(no), Err(of_account)) => return Err(if of_account.is_final() { of_account } else { no }),
             (first, Ok(allowed)) => (first, allowed),
         };
         // The proof was used up by the first.
         let again = self.of_grant(None);
-        let granted = match first {
-            Ok(granted) => match granted.outdated_by(&allowed) {
-                None => Ok(granted),
-                Some(govern) => {
-                    let (release, govern) = (Command::Release(granted.ticket), Command::Govern(Box::new(govern)));
-                    let answer = ledgers::send_all(grant_id, [&release, &govern, &again]).await;
-                    said(answer.map(|[_, _, reply]| reply), Failure::Refused)
-                }
-            },
-            Err(_) => {
-                let govern = Command::Govern(Box::new(allowed.of_policy()));
-                let answer = ledgers::send_all(grant_id, [&govern, &again]).await;
-                said(answer.map(|[_, reply]| reply), Failure::Refused)
+        let granted = if let Ok(granted) = first {
+            if let Some(govern) = granted.outdated_by(&allowed) {
+                let (release, govern) = (Command::Release(granted.ticket), Command::Govern(Box::new(govern)));
+                let answer = ledgers::send_all(grant_id, [&release, &govern, &again]).await;
+                said(answer.map(|[_, _, reply]| reply), Failure::Refused)
+            } else {
+                Ok(granted)
             }
+        } else {
+            let govern = Command::Govern(Box::new(allowed.of_policy()));
+            let answer = ledgers::send_all(grant_id, [&govern, &again]).await;
+            said(answer.map(|[_, reply]| reply), Failure::Refused)
         };
         match granted {
             Ok(granted) => {
