@@ -217,7 +217,7 @@ mod tests {
     use crate::domain::{consent::PermissionChoice, permission::Capability};
 
     fn usd(text: &str) -> Option<Amount> {
-        Some(text.parse().unwrap())
+        text.parse().ok()
     }
 
     fn policy(openai: &[&str], anthropic: &[&str]) -> Policy {

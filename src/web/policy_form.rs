@@ -219,7 +219,7 @@ mod tests {
         ] {
             assert_eq!(with(field, value).unwrap_err().field, field, "{value:?}");
         }
-        let many: String = (0..=MAX_POLICY_MODELS).map(|number| format!("m{number}\n")).collect();
+        let many = (0..=MAX_POLICY_MODELS).map(|number| format!("m{number}")).collect::<Vec<_>>().join("\n");
         assert_eq!(with("openai.models", &many).unwrap_err().field, "openai.models");
     }
 

@@ -127,14 +127,11 @@ impl Run {
             Err(_) => return,
         };
         let asked = granted.output_tokens;
-        let allowed = match self.account.reserve(claim.for_account(asked)) {
-            Ok(allowed) => allowed,
-            Err(_) => {
-                if !dies(1) {
-                    self.grants[grant].apply(Command::Release(granted.ticket));
-                }
-                return;
+        let Ok(allowed) = self.account.reserve(claim.for_account(asked)) else {
+            if !dies(1) {
+                self.grants[grant].apply(Command::Release(granted.ticket));
             }
+            return;
         };
         if dies(1) {
             return;
