@@ -56,6 +56,8 @@ pub struct Settings {
     registration: RegistrationPolicy,
     /// What models cost.
     pub prices: PriceBook,
+    /// The models in there.
+    known_models: Arc<BTreeMap<Provider, Vec<String>>>,
     /// Seconds until a provider begins to answer.
     pub upstream_timeout_seconds: u64,
     /// Seconds until a hold is booked at its bound.
@@ -163,6 +165,9 @@ impl Settings {
             Some(json) => PriceBook::with_overrides(&json)?,
         };
         Ok(Self {
+            known_models: Arc::new(
+                Provider::ALL.map(|provider| (provider, prices.models(provider).into_iter().collect())).into(),
+            ),
             prices,
             nonces: Nonces::new(mac_key("COOKIE_KEY")?),
             registration: RegistrationPolicy {
@@ -225,6 +230,7 @@ impl Settings {
             sign_in_key: self.sign_in_key.clone(),
             signing_keys: Arc::clone(&self.signing_keys),
             providers: self.upstreams.keys().copied().collect(),
+            known_models: Arc::clone(&self.known_models),
             registration: self.registration,
             own_reach: self.own_reach(),
         }

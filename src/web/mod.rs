@@ -24,6 +24,8 @@
 //! | `GET, POST /notices` | what a person was told of their grants; that they read it | 200, 303; 401, 403 |
 //! | `GET, POST /settings/webhook`, `POST …/secret`, `…/test`, `…/off` | what an operator's program is told | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
+//! | `GET /members`, `GET /members/{user_id}`, `POST …/remove` | who has an account here, for operators | 200, 303; 401, 403, 404, 409 |
+//! | `GET, POST /settings/policy`, `POST …/tell` | what members may hand on, for operators | 200, 303; 400, 401, 403, 404, 409 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
 //! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
@@ -39,7 +41,11 @@
 //! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405. Who asks too often gets a
 //! 429 ([`rate_limit`]).
 
+<<<<<<< HEAD
 mod accounts;
+=======
+pub mod allowance;
+>>>>>>> f33e8a85bf7ce58f5ab31b7d03231a47a6b8e05d
 mod answer;
 mod apps;
 mod audit;
@@ -66,11 +72,14 @@ mod language;
 pub mod limit;
 mod limit_report;
 mod limits_form;
+mod members;
 mod metadata;
 mod notices;
 mod oauth_response;
 mod page;
 mod par;
+pub mod policy;
+mod policy_form;
 pub mod ports;
 pub mod protected_resource;
 pub mod rate_limit;
@@ -122,6 +131,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/resume", post(grant::resume::<P>))
         .route("/grants/{grant_id}/end", post(grant::end::<P>))
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
+<<<<<<< HEAD
         .route("/grants/{grant_id}/delegations/{delegation_id}/revoke", post(grant::revoke_delegation::<P>))
         .route("/grants/{grant_id}/calls", get(grant::show::<P>))
         .route("/grants/{grant_id}/calls.csv", get(grant::csv::<P>))
@@ -133,6 +143,13 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/settings/webhook/secret", post(webhook::renew_secret::<P>))
         .route("/settings/webhook/test", post(webhook::test::<P>))
         .route("/settings/webhook/off", post(webhook::turn_off::<P>))
+=======
+        .route("/members", get(members::list::<P>))
+        .route("/members/{user_id}", get(members::show::<P>))
+        .route("/members/{user_id}/remove", post(members::remove::<P>))
+        .route(policy::PATH, get(policy::show::<P>).post(policy::save::<P>))
+        .route("/settings/policy/tell", post(policy::tell_again::<P>))
+>>>>>>> f33e8a85bf7ce58f5ab31b7d03231a47a6b8e05d
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
         .route(accounts::security::SECURITY, get(accounts::security::show::<P>))
@@ -246,6 +263,7 @@ mod tests {
             sign_in_key: MacKey::new([0; 32]),
             signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
             providers: std::collections::BTreeSet::new(),
+            known_models: std::sync::Arc::default(),
             registration: RegistrationPolicy::default(),
             own_reach: crate::domain::oauth::remote_address::Reach::Public,
         };

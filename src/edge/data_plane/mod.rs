@@ -150,7 +150,7 @@ impl Call {
             delegation: claims.delegation.clone(),
             proof: proven.as_ref().map(|proven| proven.used),
         };
-        let Room { mut reservation, account } = match asked.take(&claims.grant_id).await {
+        let Room { mut reservation, account } = match asked.take(&claims.grant_id, &claims.subject).await {
             Ok(room) => room,
             Err(NoRoom::Refused(failure)) => return Err(failure),
             Err(NoRoom::Unavailable(reason)) => return Err(unavailable(entry, &reason)),

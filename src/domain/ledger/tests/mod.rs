@@ -1,8 +1,13 @@
 //! The ledger's rules one by one ([`rules`], [`money`], [`ahead`], [`delegations`], [`proofs`]), then all of them under random commands and crashes ([`random`]).
 
+mod accounts;
 mod ahead;
 mod delegations;
+<<<<<<< HEAD
 mod ends;
+=======
+mod govern;
+>>>>>>> f33e8a85bf7ce58f5ab31b7d03231a47a6b8e05d
 mod money;
 mod proofs;
 mod random;
