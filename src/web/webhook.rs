@@ -53,7 +53,6 @@ struct WebhookPage {
 
 struct WebhookView {
     url: String,
-    since: Moment,
 }
 
 #[derive(Template)]
@@ -80,11 +79,12 @@ impl DeliveryView {
     fn new(delivery: Delivery, language: Language, now: Timestamp) -> Self {
         let next = delivery.next_attempt_at.map(|at| Moment::new(at, now).relative(language));
         let attempts = delivery.attempts;
+        let tries = language.count(attempts.into(), "{0} try", "{0} tries");
         let state = match (delivery.delivered_at, next) {
             (Some(_), _) => language.t("delivered").to_owned(),
             (None, Some(_)) if attempts == 0 => language.t("on its way").to_owned(),
-            (None, Some(next)) => language.with("tried {0} times, again {1}", &[&attempts, &next]),
-            (None, None) => language.with("given up after {0} tries", &[&attempts]),
+            (None, Some(next)) => language.with("{0}, again {1}", &[&tries, &next]),
+            (None, None) => language.with("given up after {0}", &[&tries]),
         };
         Self {
             kind: delivery.kind.as_str(),
@@ -160,7 +160,7 @@ async fn page<P: Ports>(state: &AppState<P>, frame: Frame) -> Result<WebhookPage
     Ok(WebhookPage {
         deliveries: deliveries.into_iter().map(|delivery| DeliveryView::new(delivery, language, now)).collect(),
         url: webhook.as_ref().map_or_else(String::new, |webhook| webhook.url.clone()),
-        webhook: webhook.map(|webhook| WebhookView { since: Moment::new(webhook.created_at, now), url: webhook.url }),
+        webhook: webhook.map(|webhook| WebhookView { url: webhook.url }),
         done: None,
         error: None,
         max_url_bytes: MAX_ADDRESS_BYTES,

@@ -165,7 +165,7 @@ test("what was answered with 500 comes again under its id, after a minute at the
   }, "it is noted");
   assert.deepEqual([waiting.status, waiting.error], [500, "status"]);
   assert.ok(Math.abs(waiting.next_attempt_at - (now() + 60)) <= 3);
-  assert.match((await browser.get(PAGE)).page.text, /tried 1 times, again in .* It answered 500\./);
+  assert.match((await browser.get(PAGE)).page.text, /1 try, again in .* It answered 500\./);
   await broker.runScheduled();
   await new Promise((resolve) => setTimeout(resolve, 1500));
   assert.equal(received.length, 1, "not before its time");
