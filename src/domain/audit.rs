@@ -54,7 +54,6 @@ events! {
     AppRegistered = "app_registered",
     /// An app was deleted.
     AppDeleted = "app_deleted",
-<<<<<<< HEAD
     /// A passkey was added.
     PasskeyAdded = "passkey_added",
     /// A passkey was given another name.
@@ -83,12 +82,10 @@ events! {
     WebhookSecretRenewed = "webhook_secret_renewed",
     /// A webhook was turned off.
     WebhookRemoved = "webhook_removed",
-=======
     /// What members may hand on was changed; the detail says to what.
     PolicyChanged = "policy_changed",
     /// A member was removed.
     MemberRemoved = "member_removed",
->>>>>>> f33e8a85bf7ce58f5ab31b7d03231a47a6b8e05d
 }
 
 impl Event {

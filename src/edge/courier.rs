@@ -13,6 +13,7 @@ use super::{clock, d1, d1::Due, js, log, settings::Settings};
 use crate::{
     domain::{
         oauth::remote_address::RemoteAddress,
+        time::Timestamp,
         webhook::{DeliveryError, TIMEOUT_SECONDS, WebhookSecret},
     },
     web::ports::Webhook,
@@ -71,7 +72,7 @@ async fn deliver(env: &Env) -> Result<Option<u64>, String> {
         database.note_attempt(due, status, error, clock::now()).await.map_err(|error| error.0)?;
     }
     let next = database.next_delivery_at().await.map_err(|error| error.0)?;
-    Ok(next.map(|at| at.millis()))
+    Ok(next.map(Timestamp::millis))
 }
 
 /// The status that it was answered with, if it was, and why it failed, if it did.

@@ -1,19 +1,11 @@
-<<<<<<< HEAD
 //! What is done every hour: the platform's clock, the database, one line in the log. What goes and when: [`super::d1::housekeeping`].
-//! People are told whose grants end soon, and whatever waits to be delivered is looked after, should its alarm have been lost.
+//! People are told whose grants end soon, accounts that could not be told of a new policy are told again ([`crate::web::policy`]), and
+//! whatever waits to be delivered is looked after, should its alarm have been lost.
 
 use worker::{Env, ScheduleContext, ScheduledEvent, event};
 
-use super::{clock, courier, d1::Database, log};
-=======
-//! The hourly clean-up: the platform's clock, the database, one line in the log. What goes and when: [`super::d1::housekeeping`]. And what
-//! is told again that could not be told: [`crate::web::policy`].
-
-use worker::{Env, ScheduleContext, ScheduledEvent, event};
-
-use super::{clock, log, ports::EdgePorts};
+use super::{clock, courier, log, ports::EdgePorts};
 use crate::web::policy;
->>>>>>> f33e8a85bf7ce58f5ab31b7d03231a47a6b8e05d
 
 /// Every time that `crons` in `wrangler.toml` names.
 #[event(scheduled)]
@@ -23,13 +15,9 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
         Ok(ports) => ports,
         Err(error) => return log::failure("housekeeping", &error.to_string()),
     };
-<<<<<<< HEAD
-    let mut swept = database.sweep(began).await;
-    swept.push(("said_to_end_soon", database.record_expiries(began).await));
+    let mut swept = ports.database.sweep(began).await;
+    swept.push(("said_to_end_soon", ports.database.record_expiries(began).await));
     courier::wake().await;
-=======
-    let swept = ports.database.sweep(began).await;
->>>>>>> f33e8a85bf7ce58f5ab31b7d03231a47a6b8e05d
     log::swept(&swept, clock::now().millis().saturating_sub(began.millis()));
     // Accounts that could not be told of a new policy when it was saved.
     match policy::tell(&ports).await {

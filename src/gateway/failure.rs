@@ -584,6 +584,47 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_that_a_person_is_told_is_the_code_that_the_app_was_told() {
+        let limit = Limit { scope: Scope::Grant, allowed: 1 };
+        let shortage =
+            |of| Shortage { limit, of, needed: 1, remaining: 0, fitting_output_tokens: None, resets_at: None };
+        let of_each = [Resource::Budget(Period::Total), Resource::Tokens].map(shortage);
+        let at = Timestamp::default();
+        let mut refusals = vec![
+            Refusal::Paused,
+            Refusal::ProviderNotGranted,
+            Refusal::ModelNotGranted("m".to_owned()),
+            Refusal::CapabilityNotGranted(crate::domain::permission::Capability::Chat),
+            Refusal::PriceUnknown("p".to_owned()),
+            Refusal::RequestsExhausted(limit),
+            Refusal::RequestsHeld(limit),
+            Refusal::RateLimited { limit, resets_at: at, retry_after_seconds: 1 },
+            Refusal::ConcurrencyExceeded(limit),
+        ];
+        refusals.extend(of_each.map(Refusal::DoesNotFit));
+        refusals.extend(of_each.map(Refusal::RoomHeld));
+        let mut seen: Vec<Reason> = Vec::new();
+        for refusal in refusals {
+            let reason = Reason::of(&refusal).unwrap();
+            assert_eq!(reason.as_str(), Failure::Refused(refusal).code().as_str());
+            seen.push(reason);
+        }
+        for failure in [
+            Failure::EndpointNotGranted { covered: String::new() },
+            Failure::FieldNotAllowed { field: String::new(), reason: "" },
+            Failure::InvalidRequest(String::new()),
+            Failure::BodyTooLarge,
+            Failure::ProviderNotConfigured(Provider::OpenAi),
+        ] {
+            let reason = failure.reason_before_the_ledger().unwrap();
+            assert_eq!(reason.as_str(), failure.code().as_str());
+            seen.push(reason);
+        }
+        // `ended` is told to nobody but the person: to the app it is an invalid token.
+        assert_eq!(seen.len() + 1, Reason::ALL.len());
+    }
+
+    #[test]
     fn a_delegation_that_has_ended_is_answered_as_a_grant_that_has() {
         for refusal in [Refusal::NoSuchDelegation, Refusal::Revoked, Refusal::Expired] {
             let failure = Failure::Refused(refusal);

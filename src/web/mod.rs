@@ -41,11 +41,8 @@
 //! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405. Who asks too often gets a
 //! 429 ([`rate_limit`]).
 
-<<<<<<< HEAD
 mod accounts;
-=======
 pub mod allowance;
->>>>>>> f33e8a85bf7ce58f5ab31b7d03231a47a6b8e05d
 mod answer;
 mod apps;
 mod audit;
@@ -131,7 +128,6 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/resume", post(grant::resume::<P>))
         .route("/grants/{grant_id}/end", post(grant::end::<P>))
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
-<<<<<<< HEAD
         .route("/grants/{grant_id}/delegations/{delegation_id}/revoke", post(grant::revoke_delegation::<P>))
         .route("/grants/{grant_id}/calls", get(grant::show::<P>))
         .route("/grants/{grant_id}/calls.csv", get(grant::csv::<P>))
@@ -143,13 +139,11 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/settings/webhook/secret", post(webhook::renew_secret::<P>))
         .route("/settings/webhook/test", post(webhook::test::<P>))
         .route("/settings/webhook/off", post(webhook::turn_off::<P>))
-=======
         .route("/members", get(members::list::<P>))
         .route("/members/{user_id}", get(members::show::<P>))
         .route("/members/{user_id}/remove", post(members::remove::<P>))
         .route(policy::PATH, get(policy::show::<P>).post(policy::save::<P>))
         .route("/settings/policy/tell", post(policy::tell_again::<P>))
->>>>>>> f33e8a85bf7ce58f5ab31b7d03231a47a6b8e05d
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
         .route(accounts::security::SECURITY, get(accounts::security::show::<P>))

@@ -18,7 +18,6 @@ use super::{
     session::{OwnForm, SignedIn},
     state::AppState,
     trouble::Trouble,
-    visitor::Visitor,
 };
 use crate::domain::{
     audit::Event,
@@ -53,7 +52,6 @@ struct WebhookPage {
 
 struct WebhookView {
     url: String,
-    since: Moment,
 }
 
 #[derive(Template)]
@@ -80,11 +78,12 @@ impl DeliveryView {
     fn new(delivery: Delivery, language: Language, now: Timestamp) -> Self {
         let next = delivery.next_attempt_at.map(|at| Moment::new(at, now).relative(language));
         let attempts = delivery.attempts;
+        let tries = language.count(attempts.into(), "{0} try", "{0} tries");
         let state = match (delivery.delivered_at, next) {
             (Some(_), _) => language.t("delivered").to_owned(),
             (None, Some(_)) if attempts == 0 => language.t("on its way").to_owned(),
-            (None, Some(next)) => language.with("tried {0} times, again {1}", &[&attempts, &next]),
-            (None, None) => language.with("given up after {0} tries", &[&attempts]),
+            (None, Some(next)) => language.with("{0}, again {1}", &[&tries, &next]),
+            (None, None) => language.with("given up after {0}", &[&tries]),
         };
         Self {
             kind: delivery.kind.as_str(),
@@ -125,11 +124,6 @@ fn wrong_address(error: InvalidAddress, language: Language) -> String {
     text.to_owned()
 }
 
-/// One answer for whoever isn't an operator, and for a page that isn't there.
-fn check_operator(visitor: &Visitor) -> Result<(), Trouble> {
-    if visitor.is_operator() { Ok(()) } else { Err(Trouble::not_found()) }
-}
-
 /// `GET /settings/webhook`.
 ///
 /// # Errors
@@ -139,7 +133,7 @@ pub async fn show<P: Ports>(
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
-    check_operator(&visitor)?;
+    visitor.is_operator().then_some(()).ok_or_else(Trouble::not_found)?;
     let language = frame.language;
     let done = match query.as_deref() {
         Some("saved") => Some(language.t("Saved. Deliveries go there from now on.")),
@@ -160,7 +154,7 @@ async fn page<P: Ports>(state: &AppState<P>, frame: Frame) -> Result<WebhookPage
     Ok(WebhookPage {
         deliveries: deliveries.into_iter().map(|delivery| DeliveryView::new(delivery, language, now)).collect(),
         url: webhook.as_ref().map_or_else(String::new, |webhook| webhook.url.clone()),
-        webhook: webhook.map(|webhook| WebhookView { since: Moment::new(webhook.created_at, now), url: webhook.url }),
+        webhook: webhook.map(|webhook| WebhookView { url: webhook.url }),
         done: None,
         error: None,
         max_url_bytes: MAX_ADDRESS_BYTES,
@@ -176,7 +170,7 @@ async fn page<P: Ports>(state: &AppState<P>, frame: Frame) -> Result<WebhookPage
 /// As [`show`]. A wrong address is said on the page, with 400.
 pub async fn save<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
-    check_operator(&visitor)?;
+    visitor.is_operator().then_some(()).ok_or_else(Trouble::not_found)?;
     let url = params.field("url").trim().to_owned();
     if let Err(error) = RemoteAddress::parse(&url, state.config.own_reach) {
         let mut page = page(&state, frame.clone()).await?;
@@ -204,7 +198,7 @@ pub async fn renew_secret<P: Ports>(
     State(state): State<AppState<P>>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
-    check_operator(&form.visitor)?;
+    form.visitor.is_operator().then_some(()).ok_or_else(Trouble::not_found)?;
     let before = state.ports.find_webhook().await?.ok_or_else(Trouble::not_found)?;
     let webhook = Webhook { secret_name: new_name(&state), ..before };
     state.ports.put_webhook(&webhook).await?;
@@ -218,7 +212,7 @@ pub async fn renew_secret<P: Ports>(
 /// # Errors
 /// As [`show`].
 pub async fn test<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
-    check_operator(&form.visitor)?;
+    form.visitor.is_operator().then_some(()).ok_or_else(Trouble::not_found)?;
     if state.ports.insert_ping(MAX_WAITING, state.now).await? == Write::Lost {
         return Ok(see_other("/settings/webhook?busy"));
     }
@@ -231,7 +225,7 @@ pub async fn test<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
 /// # Errors
 /// As [`show`].
 pub async fn turn_off<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
-    check_operator(&form.visitor)?;
+    form.visitor.is_operator().then_some(()).ok_or_else(Trouble::not_found)?;
     let Some(before) = state.ports.find_webhook().await? else { return Ok(see_other("/settings/webhook?off")) };
     state.ports.delete_webhook().await?;
     let entry = audit::entry(&state, &form.visitor, Event::WebhookRemoved).subject(&before.url);

@@ -3,11 +3,8 @@
 mod accounts;
 mod ahead;
 mod delegations;
-<<<<<<< HEAD
 mod ends;
-=======
 mod govern;
->>>>>>> f33e8a85bf7ce58f5ab31b7d03231a47a6b8e05d
 mod money;
 mod proofs;
 mod random;

@@ -229,7 +229,8 @@ proptest! {
         let limits = format!(r#","budget_usd":"0.0000001","budget_period":"{period}""#);
         let mut grant = Fixture::new("{}", &limits);
         let mut allowed = 100;
-        let mut last = 0_u8;
+        // What was said last in this period, and of which limit: one that comes back before another was spoken of is the same.
+        let mut said = (0, 0_u8);
         for step in steps {
             match step {
                 Step::Pay(nano_usd) => {
@@ -239,27 +240,26 @@ proptest! {
                         grant.apply(settled(&ticket, nano_usd));
                     }
                     let spent = grant.usage().overall.spent.0;
+                    let mut last = if said.0 == allowed { said.1 } else { 0 };
                     for one in core::mem::take(&mut grant.disk.told) {
                         prop_assert!(one.mark.percent > last, "{last}, then {one:?}");
                         prop_assert_eq!((one.mark.allowed, one.used), (allowed, spent));
                         let is_true = spent * 100 >= allowed * u64::from(one.mark.percent);
                         prop_assert!(is_true || (was_refused && spent * 100 >= allowed * 80), "{one:?}");
                         last = one.mark.percent;
+                        said = (allowed, last);
                     }
                     let due = THRESHOLDS.into_iter().rev().find(|percent| spent * 100 >= allowed * u64::from(*percent));
                     prop_assert!(due.is_none_or(|due| last >= due), "{spent} of {allowed}, and the last was {last}");
                 }
                 Step::Budget(next) => {
-                    if next != allowed {
-                        last = 0;
-                    }
                     allowed = next;
                     grant.budget(&crate::domain::money::NanoUsd(next).to_string());
                 }
                 Step::NextDay => {
                     grant.now = grant.now.next_day();
                     if is_daily {
-                        last = 0;
+                        said = (0, 0);
                     }
                 }
                 Step::Crash => {
