@@ -206,9 +206,7 @@ fn why(reason: Reason, model: &str, language: Language) -> String {
         Reason::BodyTooLarge => language.t("A call was too long."),
         Reason::ProviderNotConfigured => language.t("This broker has no key for the provider."),
         Reason::NotAllowedHere => language.t("The operator of this broker doesn’t allow it."),
-        Reason::AccountExhausted => {
-            language.t("It didn’t fit into what the operator allows you in a month.")
-        }
+        Reason::AccountExhausted => language.t("It didn’t fit into what the operator allows you in a month."),
     };
     text.to_owned()
 }

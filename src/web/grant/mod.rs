@@ -112,4 +112,3 @@ fn unreadable(id: &GrantId) -> Trouble {
     let text = "The address asks for calls in a way that can not be read. A day is written like 2026-11-24.";
     Trouble::new(StatusCode::BAD_REQUEST, "Which calls?", text).with_way_on(format!("/grants/{id}"), "Show all calls")
 }
-
