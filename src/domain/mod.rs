@@ -17,5 +17,6 @@ pub mod money;
 pub mod narrowing;
 pub mod oauth;
 pub mod permission;
+pub mod personal_token;
 pub mod secret;
 pub mod time;

@@ -56,6 +56,7 @@ pub struct Settings {
     registration: RegistrationPolicy,
     /// What models cost.
     pub prices: PriceBook,
+    models: Arc<[(Provider, String)]>,
     /// Seconds until a provider begins to answer.
     pub upstream_timeout_seconds: u64,
     /// Seconds until a hold is booked at its bound.
@@ -163,6 +164,7 @@ impl Settings {
             Some(json) => PriceBook::with_overrides(&json)?,
         };
         Ok(Self {
+            models: prices.models().into(),
             prices,
             nonces: Nonces::new(mac_key("COOKIE_KEY")?),
             registration: RegistrationPolicy {
@@ -214,6 +216,7 @@ impl Settings {
             signing_keys: Arc::clone(&self.signing_keys),
             providers: self.upstreams.keys().copied().collect(),
             registration: self.registration,
+            models: Arc::clone(&self.models),
         }
     }
 }

@@ -10,6 +10,8 @@
 //! | `GET, POST /grants/{grant_id}` | one of them, call by call; change its limits | 200, 303; 400, 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
+//! | `GET, POST /tokens`, `GET /tokens/new`, `POST /tokens/{grant_id}/revoke` | tokens of one's own, without an app | 200, 201, 303; 400, 401, 403, 404, 409 |
+//! | `GET /activity`, `GET /activity.csv` | who did what, from where | 200; 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
 //! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
@@ -25,10 +27,12 @@
 //! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405. Who asks too often gets a
 //! 429 ([`rate_limit`]).
 
+mod activity;
 mod answer;
 mod apps;
 mod audit;
 mod authorize;
+mod browser;
 mod choose_language;
 mod client_auth;
 pub mod clients;
@@ -65,6 +69,7 @@ mod sign_in;
 mod sign_in_prompt;
 mod state;
 mod token;
+mod tokens;
 mod trouble;
 mod usage;
 mod visitor;
@@ -99,6 +104,11 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
+        .route("/tokens", get(tokens::list::<P>).post(tokens::make::<P>))
+        .route("/tokens/new", get(tokens::new::<P>))
+        .route("/tokens/{grant_id}/revoke", post(tokens::revoke::<P>))
+        .route("/activity", get(activity::show::<P>))
+        .route("/activity.csv", get(activity::export::<P>))
         .route(developers::PATH, get(developers::show::<P>))
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
         .route("/device", get(device::show::<P>).post(device::enter::<P>))
@@ -197,6 +207,7 @@ mod tests {
             signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
             providers: std::collections::BTreeSet::new(),
             registration: RegistrationPolicy::default(),
+            models: std::sync::Arc::default(),
         };
         let there = same_page_at_home(&config, &Url::parse(asked).unwrap())?;
         Some(there.headers()["location"].to_str().unwrap().to_owned())

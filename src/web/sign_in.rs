@@ -12,6 +12,7 @@ use axum::{
 };
 
 use super::{
+    audit,
     frame::Frame,
     headers::cookie,
     language::{Text, filters},
@@ -23,6 +24,7 @@ use super::{
     trouble::Trouble,
 };
 use crate::domain::{
+    audit::{Entry, Event},
     encoding::{base64url, from_base64url},
     id::UserId,
     oauth::{
@@ -101,6 +103,10 @@ pub async fn sign_in<P: Ports>(
         return Err(link_trouble(Text::new("This sign-in link was used already; each works once.")));
     }
     let mut response = see_other(&way_back(&headers).unwrap_or_else(|| HOME.to_owned()));
+    if let Ok(Some(signed_in)) = state.ports.find_session(&new.session_hash, state.now).await {
+        let entry = Entry::new(Event::SignedIn, signed_in.user.id, state.now).detail("with a one-time link");
+        response = audit::note(&state, &frame, entry, response).await;
+    }
     // The link is used up: from here on nothing may keep its bearer out. A former session that stays ends by itself.
     if let Some(former) = frame.visitor
         && let Err(error) = state.ports.delete_session(&former.session).await
@@ -116,8 +122,10 @@ pub async fn sign_in<P: Ports>(
 /// # Errors
 /// A page, when the store can't answer: then the session lives on.
 pub async fn sign_out<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
-    state.ports.delete_session(&form.visitor.session).await?;
-    Ok(with_cookie(see_other("/"), set_cookie(SESSION_COOKIE, "", 0)))
+    let OwnForm { visitor, frame, .. } = form;
+    state.ports.delete_session(&visitor.session).await?;
+    let answer = with_cookie(see_other("/"), set_cookie(SESSION_COOKIE, "", 0));
+    Ok(audit::note(&state, &frame, audit::entry(&state, &visitor, Event::SignedOut), answer).await)
 }
 
 fn refused(error: SignInLinkError) -> Trouble {

@@ -24,6 +24,8 @@ pub struct Config {
     pub providers: BTreeSet<Provider>,
     /// How apps get known that nobody registered by hand.
     pub registration: RegistrationPolicy,
+    /// Models that have a price, sorted: what is suggested where a person names models.
+    pub models: Arc<[(Provider, String)]>,
 }
 
 /// How apps get known that nobody registered by hand.

@@ -10,6 +10,7 @@
 //! | `used_ids` | at their expiry: what they belong to isn't accepted any more by then |
 //! | `clients` that registered themselves | 30 days after that, without any grant, nor a request or device code that is still there |
 //! | `clients` that are documents | 7 days after they were last fresh, on the same condition; they are read again when they come again |
+//! | `audit` | 400 days after it was written |
 //! | `grants` that no app came for | a day after none could any more: no token of one exists |
 //! | all other grants, `usage_events`, `users`, clients that a person registered | never |
 //!
@@ -17,7 +18,7 @@
 //! them: each of them deletes a few that are over at the same time, so that an hour's flood is not left to the hour's clean-up.
 //!
 //! A statement deletes at most `BATCH` rows and finds them by an index; what is left after `ROUNDS` of them is the next hour's. The
-//! platform allows 50 queries in a run on its free plan: 11 times 4 stay below it.
+//! platform allows 50 queries in a run on its free plan: 12 times 4 stay below it.
 
 use super::{Database, Value};
 use crate::{domain::time::Timestamp, web::ports::StoreError};
@@ -40,7 +41,7 @@ struct Sweep {
 }
 
 /// In this order: codes go before the grants that they name, requests before their clients.
-const SWEEPS: [Sweep; 11] = [
+const SWEEPS: [Sweep; 12] = [
     Sweep {
         name: "authorization_requests",
         kept_seconds: DAY,
@@ -87,6 +88,11 @@ const SWEEPS: [Sweep; 11] = [
         name: "used_ids",
         kept_seconds: 0,
         sql: "DELETE FROM used_ids WHERE id IN (SELECT id FROM used_ids WHERE expires_at <= ?1 LIMIT ?2)",
+    },
+    Sweep {
+        name: "audit",
+        kept_seconds: 400 * DAY,
+        sql: "DELETE FROM audit WHERE audit_id IN (SELECT audit_id FROM audit WHERE at <= ?1 LIMIT ?2)",
     },
     Sweep {
         name: "unclaimed_grants",

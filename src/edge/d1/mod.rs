@@ -8,6 +8,7 @@ mod clients;
 mod device;
 mod grants;
 pub mod housekeeping;
+mod personal_tokens;
 mod pushed;
 mod usage;
 mod used_ids;

@@ -90,6 +90,17 @@ impl PriceBook {
         &self.version
     }
 
+    /// The models that have a price, sorted, each once.
+    #[must_use]
+    pub fn models(&self) -> Vec<(Provider, String)> {
+        let of_operator = self.overrides.iter().map(|entry| (entry.provider, entry.model.clone()));
+        let built_in = self.built_in.iter().filter_map(|row| Some((row.provider.parse().ok()?, row.model.to_owned())));
+        let mut models: Vec<(Provider, String)> = of_operator.chain(built_in).collect();
+        models.sort();
+        models.dedup();
+        models
+    }
+
     fn exactly(&self, provider: Provider, model: &str) -> Option<&Price> {
         if let Some(entry) = self.overrides.iter().find(|entry| entry.provider == provider && entry.model == model) {
             return Some(&entry.price);

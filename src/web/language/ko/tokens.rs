@@ -1,3 +1,102 @@
 //! Tokens.
 
-pub const TABLE: super::Table = &[];
+pub const TABLE: super::Table = &[
+    (
+        "Access for a script, a notebook or a tool of your own: a key with a limit and an end, instead of the provider’s.",
+        "스크립트, 노트북, 직접 쓰는 도구를 위한 키예요. 제공자의 키 대신 한도와 기한이 있는 키를 쓰세요.",
+    ),
+    ("Revoked. The next call with it is refused.", "취소했어요. 이 토큰으로 보내는 다음 호출부터 거부돼요."),
+    ("You have no token.", "토큰이 없어요."),
+    (
+        "Make one for a program that takes an API key. You say what it may use, what it may spend and until when.",
+        "API 키를 받는 프로그램용으로 만들어 보세요. 무엇을, 얼마까지, 언제까지 쓸지 직접 정해요.",
+    ),
+    ("Make a token", "토큰 만들기"),
+    ("All tokens", "모든 토큰"),
+    ("A token of yours", "내 토큰"),
+    ("Made", "만든 때"),
+    (
+        "For a script, a notebook or a tool of your own. You can change its limits, pause it and revoke it at any time.",
+        "스크립트, 노트북, 직접 쓰는 도구에 사용하세요. 한도 변경, 일시 정지, 취소는 언제든지 할 수 있어요.",
+    ),
+    ("Nothing was made yet:", "아직 만들지 않았어요:"),
+    (
+        "No provider is set up on this broker yet. Its operator has to add a key first.",
+        "이 브로커에는 아직 설정된 제공자가 없어요. 운영자가 먼저 키를 추가해야 해요.",
+    ),
+    ("my notebook", "내 노트북"),
+    ("Only some models", "일부 모델만"),
+    (
+        "With all fields empty it may use any model. A name that ends in * stands for all that begin so.",
+        "모두 비워 두면 모든 모델을 쓸 수 있어요. *로 끝나는 이름은 그렇게 시작하는 모든 모델을 뜻해요.",
+    ),
+    ("Model {0}", "모델 {0}"),
+    ("any", "모두"),
+    ("It ends", "종료"),
+    ("Until a day", "날짜 지정"),
+    ("Last day, in UTC", "마지막 날 (UTC)"),
+    (
+        "Counts when “Until the end of the day chosen below” is chosen.",
+        "“아래에서 고른 날까지”를 선택했을 때만 적용돼요.",
+    ),
+    ("Until the end of Friday, {0}", "금요일({0})까지"),
+    ("Until the end of the day chosen below", "아래에서 고른 날까지"),
+    ("Make the token", "토큰 만들기"),
+    ("Token made", "토큰 생성 완료"),
+    ("{0} is ready", "{0} 준비 완료"),
+    (
+        "<strong>Copy the token now.</strong> It is not stored here and will not be shown again. Keep it as you keep a password.",
+        "<strong>지금 토큰을 복사하세요.</strong> 여기에 저장되지 않고 다시 표시되지 않아요. 비밀번호처럼 보관하세요.",
+    ),
+    ("May spend", "사용 한도"),
+    ("May do", "허용된 일"),
+    ("no money limit", "금액 한도 없음"),
+    ("{0}, until {1}", "{0}, {1}까지"),
+    ("Give it to your programs", "프로그램에 넣기"),
+    (
+        "Paste this into a terminal, or into the file where your program keeps its variables. Command-line tools and the providers’ own libraries read them.",
+        "터미널에 붙여 넣거나 프로그램의 환경 변수 파일에 넣으세요. 명령줄 도구와 제공자의 공식 라이브러리가 이 변수를 읽어요.",
+    ),
+    ("A program that asks for <code>{0}</code> takes the same value.", "<code>{0}</code>을(를) 요구하는 프로그램에는 같은 값을 넣으세요."),
+    ("Try it", "사용해 보기"),
+    ("In the same terminal:", "같은 터미널에서 실행하세요:"),
+    ("First: <code>{0}</code>", "먼저 실행: <code>{0}</code>"),
+    ("Copy", "복사"),
+    ("Copied", "복사됨"),
+    ("I have it", "복사했어요"),
+    ("Watch it being used", "사용 내역 보기"),
+    ("Sign in again first", "먼저 다시 로그인하세요"),
+    (
+        "This token would live for more than 30 days or have no money limit, and you signed in a while ago. Nothing was made. \
+         Sign in again, and make it within ten minutes.",
+        "30일 넘게 쓰거나 금액 한도가 없는 토큰인데, 로그인한 지 시간이 지났어요. 아무것도 만들지 않았어요. 다시 로그인하고 10분 안에 만드세요.",
+    ),
+    ("How to sign in", "로그인 방법"),
+    ("This token was made already", "이미 만든 토큰이에요"),
+    (
+        "A token is shown once, when it is made, and it is not stored here. If you have lost it, revoke it and make another.",
+        "토큰은 만들 때 한 번만 표시되고 여기에 저장되지 않아요. 잃어버렸다면 취소하고 새로 만드세요.",
+    ),
+    ("Go to your tokens", "내 토큰으로 가기"),
+    ("Too many tokens", "토큰이 너무 많아요"),
+    (
+        "You have {0} tokens, and nobody has more at a time. Nothing was made. Revoke one that you do not need.",
+        "토큰이 {0}개 있고, 이보다 많이 가질 수 없어요. 아무것도 만들지 않았어요. 필요 없는 토큰을 취소하세요.",
+    ),
+    ("give the token a name, so that you know it again", "나중에 알아볼 수 있도록 토큰에 이름을 붙이세요"),
+    ("a name has at most 60 characters", "이름은 60자까지 쓸 수 있어요"),
+    ("a name is plain text on one line", "이름은 한 줄의 일반 텍스트여야 해요"),
+    ("choose at least one provider", "제공자를 하나 이상 선택하세요"),
+    (
+        "{0}: a model is named as its provider names it, without spaces; a * may stand at the end",
+        "{0}: 모델 이름은 제공자가 쓰는 이름 그대로, 공백 없이 쓰세요. 끝에 *를 붙일 수 있어요",
+    ),
+    ("choose at least one use for {0}", "{0}의 용도를 하나 이상 선택하세요"),
+    (
+        "say how much money may be spent, or tick \u{201c}No money limit\u{201d}",
+        "쓸 수 있는 금액을 적거나 “금액 한도 없음”을 선택하세요",
+    ),
+    ("choose when it ends; a day is written like 2026-11-24", "종료 시점을 선택하세요. 날짜는 2026-11-24처럼 써요"),
+    ("that day has passed", "이미 지난 날짜예요"),
+    ("a token lasts a year at most", "토큰은 최대 1년까지 쓸 수 있어요"),
+];
