@@ -228,7 +228,7 @@ impl FormView {
     }
 
     /// Whether this is the field that is wrong.
-    fn is_wrong(&self, field: &str) -> bool {
+    pub fn is_wrong(&self, field: &str) -> bool {
         self.wrong == field
     }
 }
@@ -260,7 +260,7 @@ impl ProviderView {
     }
 
     /// Whether something stands in a field for models.
-    fn names_models(&self) -> bool {
+    pub fn names_models(&self) -> bool {
         self.models.iter().any(|model| !model.is_empty())
     }
 }
