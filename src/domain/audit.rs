@@ -54,6 +54,8 @@ events! {
     AppRegistered = "app_registered",
     /// An app was deleted.
     AppDeleted = "app_deleted",
+    /// A narrower token of a grant was ended.
+    DelegationRevoked = "delegation_revoked",
     /// Somebody made a token for themselves; the detail says what it may spend and until when.
     TokenMade = "token_made",
 }

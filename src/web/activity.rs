@@ -76,7 +76,7 @@ impl Kind {
     fn of(event: Event) -> Self {
         let name = event.as_str();
         let begins = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
-        if begins(&["grant_", "limits_", "token_", "delegation_", "notice_"]) {
+        if begins(&["grant_", "limits_", "token_", "delegation_", "notice_", "webhook_"]) {
             Self::Access
         } else if begins(&["app_"]) {
             Self::Apps
@@ -87,8 +87,7 @@ impl Kind {
         }
     }
 
-    fn label(self, language: Language) -> &'static str {
-        let _ = language;
+    const fn label(self) -> &'static str {
         match self {
             Self::Access => "Grants and tokens",
             Self::Apps => "Apps",
@@ -171,7 +170,7 @@ struct ActivityPage {
 
 struct KindView {
     value: &'static str,
-    label: &'static str,
+    label: String,
     chosen: bool,
 }
 
@@ -180,7 +179,7 @@ struct EntryView {
     said: String,
     detail: String,
     /// Who, where it isn't the person themselves.
-    by: Option<&'static str>,
+    by: Option<String>,
     /// Whose account, where several are shown.
     account: Option<String>,
     address: String,
@@ -207,7 +206,7 @@ pub async fn show<P: Ports>(
     let named = rows.iter().find(|row| !row.subject.is_empty()).map(|row| plain(&row.subject, MAX_NAME_CHARS));
     let kind = |kind: Kind| KindView {
         value: kind.as_str(),
-        label: language.t(kind.label(language)),
+        label: language.t(kind.label()).to_owned(),
         chosen: asked.kind == Some(kind),
     };
     let page = ActivityPage {
@@ -283,7 +282,7 @@ impl EntryView {
                 Some(Actor::Broker) => Some("by the broker"),
                 Some(Actor::Person) | None => None,
             }
-            .map(|by| language.t(by)),
+            .map(|by| language.t(by).to_owned()),
             account: asked.everyone.then(|| plain(&row.user_name, MAX_NAME_CHARS)),
             address: plain(&row.address, MAX_NAME_CHARS),
             browser: browser::in_words(&row.agent, language),
@@ -294,22 +293,39 @@ impl EntryView {
 
 /// An event in a sentence. One that this version doesn't know is called by its name.
 fn said(event: &str, subject: &str, language: Language) -> String {
-    let with = |key: &str| language.with(key, &[&subject]);
-    let Some(event) = Event::from_stored(event) else { return plain(&event.replace('_', " "), MAX_NAME_CHARS) };
-    match event {
-        Event::SignedIn => language.t("Signed in").to_owned(),
-        Event::SignedOut => language.t("Signed out").to_owned(),
-        Event::GrantAllowed => with("{0} was allowed access"),
-        Event::GrantDenied => with("{0} was denied access"),
-        Event::LimitsChanged => with("Limits of {0} were changed"),
-        Event::GrantPaused => with("{0} was paused"),
-        Event::GrantResumed => with("{0} was resumed"),
-        Event::GrantExtended => with("The end of {0} was changed"),
-        Event::GrantRevoked => with("The access of {0} was revoked"),
-        Event::AppRegistered => with("The app {0} was registered"),
-        Event::AppDeleted => with("The app {0} was deleted"),
-        Event::TokenMade => with("The token {0} was made"),
-    }
+    let key = match event {
+        "signed_in" => "Signed in",
+        "signed_out" => "Signed out",
+        "grant_allowed" => "{0} was allowed access",
+        "grant_denied" => "{0} was denied access",
+        "limits_changed" => "Limits of {0} were changed",
+        "grant_paused" => "{0} was paused",
+        "grant_resumed" => "{0} was resumed",
+        "grant_extended" => "The end of {0} was changed",
+        "grant_revoked" => "The access of {0} was revoked",
+        "delegation_revoked" => "A part of {0} that was passed on was revoked",
+        "app_registered" => "The app {0} was registered",
+        "app_deleted" => "The app {0} was deleted",
+        "token_made" => "The token {0} was made",
+        "passkey_added" => "The passkey {0} was added",
+        "passkey_renamed" => "The passkey {0} was renamed",
+        "passkey_removed" => "The passkey {0} was removed",
+        "passkey_refused" => "The passkey {0} was refused: there may be a copy of it",
+        "recovery_codes_made" => "New recovery codes were made",
+        "session_ended" => "A session was ended from another one",
+        "other_sessions_ended" => "All other sessions were ended",
+        "member_invited" => "{0} was invited",
+        "member_removed" => "The member {0} was removed",
+        "invitation_revoked" => "The invitation of {0} was taken back",
+        "invitation_accepted" => "The invitation was accepted",
+        "policy_changed" => "What members may do was changed",
+        "name_changed" => "The name was changed",
+        "webhook_set" => "Notices are sent to an address",
+        "webhook_secret_renewed" => "The secret of the notices was renewed",
+        "webhook_removed" => "Notices are no longer sent",
+        other => return plain(&other.replace('_', " "), MAX_NAME_CHARS),
+    };
+    language.with(key, &[&subject])
 }
 
 #[cfg(test)]

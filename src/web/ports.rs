@@ -563,6 +563,17 @@ pub trait Audit {
     fn list_audit(&self, query: &AuditQuery) -> impl Future<Output = Result<Vec<AuditRow>, StoreError>> + Send;
 }
 
+/// Table `audit`, as a grant's owner reads it.
+pub trait History {
+    /// What happened to a grant, newest first: each entry with its number, of those below `before`.
+    fn list_history(
+        &self,
+        grant: &GrantId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<(u64, Entry)>, StoreError>> + Send;
+}
+
 /// The Durable Objects that enforce grants.
 pub trait Ledgers {
     /// Ends the grant: when this answers, no later call is let through. Idempotent, and works on a ledger that was never used.
@@ -649,9 +660,9 @@ pub trait Entropy {
 }
 
 /// The tables.
-pub trait Store: Clients + Users + Grants + PersonalTokens + PushedRequests + DeviceCodes + UsedIds + Usage + Audit {}
+pub trait Store: Clients + Users + Grants + PersonalTokens + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + History {}
 
-impl<T: Clients + Users + Grants + PersonalTokens + PushedRequests + DeviceCodes + UsedIds + Usage + Audit> Store for T {}
+impl<T: Clients + Users + Grants + PersonalTokens + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + History> Store for T {}
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:

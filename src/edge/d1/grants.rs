@@ -481,7 +481,8 @@ impl Grants for EdgePorts {
     async fn note_terms(&self, id: &GrantId, terms: &Terms) -> Result<(), StoreError> {
         let (ends, terms) = (terms.expires_at, to_json(terms)?);
         // Terms as they were agreed on had no revision in the first version.
-        let is_later = "grant_id = ? AND coalesce(json_extract(terms, '$.revision'), 0) < json_extract(?, '$.revision')";
+        let is_later =
+            "grant_id = ? AND coalesce(json_extract(terms, '$.revision'), 0) < json_extract(?, '$.revision')";
         let condition = [Value::Text(id.as_str()), Value::Text(&terms)];
         // Refresh tokens live as long as their grant, used ones too: a second use has to be noticed.
         let tokens = format!(

@@ -7,6 +7,7 @@ mod audit;
 mod clients;
 mod device;
 mod grants;
+mod history;
 pub mod housekeeping;
 mod personal_tokens;
 mod pushed;

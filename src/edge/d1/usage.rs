@@ -264,7 +264,8 @@ impl Usage for EdgePorts {
 
     async fn list_called_models(&self, grant: &GrantId, limit: u32) -> Result<Vec<String>, StoreError> {
         // From one model to the next by the index: as many steps as there are models, not calls.
-        let next = "SELECT min(model) FROM usage_events INDEXED BY usage_events_by_model WHERE grant_id = ?1 AND model >";
+        let next =
+            "SELECT min(model) FROM usage_events INDEXED BY usage_events_by_model WHERE grant_id = ?1 AND model >";
         let sql = format!(
             "WITH RECURSIVE called(model) AS (SELECT ({next} '') UNION ALL \
              SELECT ({next} called.model) FROM called WHERE called.model IS NOT NULL LIMIT ?2) \

@@ -71,7 +71,7 @@ impl FormError {
     #[must_use]
     pub fn text(&self, language: Language) -> String {
         match self {
-            Self::Limit(error) => language.t(&error.to_string()).to_owned(),
+            Self::Limit(error) => error.text(language),
             Self::Token(error) => said(*error, language),
         }
     }

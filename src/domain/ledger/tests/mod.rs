@@ -187,7 +187,8 @@ impl Fixture {
     fn change(&mut self, edit: impl FnOnce(&mut Change)) -> Reply {
         let terms = self.ledger.terms();
         let permissions = terms.permissions.iter().map(|permission| permission.limits).collect();
-        let mut change = Change { limits: terms.limits, permissions, paused: terms.paused, expires_at: None, revision: None };
+        let mut change =
+            Change { limits: terms.limits, permissions, paused: terms.paused, expires_at: None, revision: None };
         edit(&mut change);
         self.apply(Command::Change(change))
     }
