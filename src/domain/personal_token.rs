@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn friday_is_the_next_one_and_on_a_friday_that_very_day() {
-        let last_moment = |days: u64| Timestamp::from_seconds(end_of_friday(NOW.plus_seconds(days * DAY_SECONDS)).seconds() - 1);
+        let last_moment =
+            |days: u64| Timestamp::from_seconds(end_of_friday(NOW.plus_seconds(days * DAY_SECONDS)).seconds() - 1);
         assert_eq!(day(NOW), "2026-11-24");
         for days in 0..=3 {
             assert_eq!(day(last_moment(days)), "2026-11-27", "{days} days later");
@@ -327,7 +328,9 @@ mod tests {
 
     #[test]
     fn a_long_life_and_open_money_are_risky() {
-        let is_risky_with = |end, limits| is_risky(&TokenChoice { end, limits, no_money_limit: true, ..choice() }.terms(NOW).unwrap(), NOW);
+        let is_risky_with = |end, limits| {
+            is_risky(&TokenChoice { end, limits, no_money_limit: true, ..choice() }.terms(NOW).unwrap(), NOW)
+        };
         let capped = choice().limits;
         assert!(!is_risky_with(End::After(2_592_000), capped));
         assert!(is_risky_with(End::After(7_776_000), capped));

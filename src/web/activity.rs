@@ -238,9 +238,8 @@ pub async fn export<P: Ports>(
         let at = Moment::new(row.at, state.now).machine();
         let actor = row.actor.map_or("", Actor::as_str);
         let grant = row.grant.as_ref().map_or("", GrantId::as_str);
-        let cells = [
-            &*at, &row.user_name, actor, &row.event, grant, &row.subject, &row.detail, &row.address, &row.agent,
-        ];
+        let cells =
+            [&*at, &row.user_name, actor, &row.event, grant, &row.subject, &row.detail, &row.address, &row.agent];
         text.push_str(&cells.map(cell).join(","));
         text.push_str("\r\n");
     }
@@ -396,7 +395,13 @@ mod tests {
 
     #[test]
     fn why_a_grant_ended_is_said_in_both_languages() {
-        for why in ["the app gave it back", "the app was deleted", "a code or refresh token was used twice", "by an operator", "with a one-time link"] {
+        for why in [
+            "the app gave it back",
+            "the app was deleted",
+            "a code or refresh token was used twice",
+            "by an operator",
+            "with a one-time link",
+        ] {
             assert_ne!(Language::Korean.t(why), why);
         }
     }

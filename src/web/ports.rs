@@ -660,9 +660,15 @@ pub trait Entropy {
 }
 
 /// The tables.
-pub trait Store: Clients + Users + Grants + PersonalTokens + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + History {}
+pub trait Store:
+    Clients + Users + Grants + PersonalTokens + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + History
+{
+}
 
-impl<T: Clients + Users + Grants + PersonalTokens + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + History> Store for T {}
+impl<T: Clients + Users + Grants + PersonalTokens + PushedRequests + DeviceCodes + UsedIds + Usage + Audit + History>
+    Store for T
+{
+}
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:

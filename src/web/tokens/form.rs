@@ -106,9 +106,7 @@ fn said(error: TokenError, language: Language) -> String {
         TokenError::NoCapabilities(provider) => {
             return language.with("choose at least one use for {0}", &[&provider.display_name()]);
         }
-        TokenError::MoneyOpen => {
-            language.t("say how much money may be spent, or tick \u{201c}No money limit\u{201d}")
-        }
+        TokenError::MoneyOpen => language.t("say how much money may be spent, or tick \u{201c}No money limit\u{201d}"),
         TokenError::NotAnEnd => language.t("choose when it ends; a day is written like 2026-11-24"),
         TokenError::EndPassed => language.t("that day has passed"),
         TokenError::EndTooLate => language.t("a token lasts a year at most"),
@@ -236,9 +234,8 @@ impl FormView {
 impl ProviderView {
     fn new(provider: Provider, params: Option<&Params>, config: &Config, language: Language) -> Self {
         let fields = named(provider, "models");
-        let mut models: Vec<String> = params
-            .map(|params| params.all(&fields).take(MAX_MODELS).map(str::to_owned).collect())
-            .unwrap_or_default();
+        let mut models: Vec<String> =
+            params.map(|params| params.all(&fields).take(MAX_MODELS).map(str::to_owned).collect()).unwrap_or_default();
         models.resize(models.len().max(MODEL_FIELDS), String::new());
         let ticks = named(provider, "capabilities");
         let capabilities = capabilities_of(provider).iter().map(|capability| CapabilityView {
@@ -295,21 +292,27 @@ mod tests {
 
     #[test]
     fn a_provider_that_is_not_ticked_is_left_out_whatever_stands_in_its_fields() {
-        let choice = read_form("openai.models=gpt-5&openai.capabilities=chat&anthropic.on=on&anthropic.capabilities=chat");
+        let choice =
+            read_form("openai.models=gpt-5&openai.capabilities=chat&anthropic.on=on&anthropic.capabilities=chat");
         let permissions = choice.unwrap().permissions;
         assert_eq!(permissions.iter().map(|one| one.provider).collect::<Vec<_>>(), [Provider::Anthropic]);
     }
 
     #[test]
     fn a_use_that_the_provider_does_not_have_is_not_granted() {
-        let choice = read_form("anthropic.on=on&anthropic.capabilities=chat&anthropic.capabilities=images&anthropic.capabilities=all");
+        let choice = read_form(
+            "anthropic.on=on&anthropic.capabilities=chat&anthropic.capabilities=images&anthropic.capabilities=all",
+        );
         assert_eq!(choice.unwrap().permissions[0].capabilities, BTreeSet::from([Capability::Chat]));
     }
 
     #[test]
     fn what_is_wrong_is_said_with_its_field() {
         let error = read(&Params::parse(b"name=%E2%80%AE&end=3600")).unwrap_err();
-        assert_eq!((error.field().as_str(), error.text(Language::English).as_str()), ("name", "a name is plain text on one line"));
+        assert_eq!(
+            (error.field().as_str(), error.text(Language::English).as_str()),
+            ("name", "a name is plain text on one line")
+        );
         let error = read(&Params::parse(b"name=n&openai.on=on&openai.models=two+words")).unwrap_err();
         assert_eq!(error.field(), "openai.models");
     }

@@ -14,8 +14,7 @@ use axum::{
 };
 
 use super::{
-    audit,
-    confirm,
+    audit, confirm,
     ending::end_grant,
     format,
     frame::Frame,
@@ -116,17 +115,18 @@ pub async fn list<P: Ports>(
     let page = TokensPage {
         frame: frame.clone(),
         just_revoked: query.as_deref() == Some("revoked"),
-        active: active.iter().zip(&snapshots).map(|(grant, snapshot)| TokenView::new(grant, snapshot, around)).collect(),
+        active: active
+            .iter()
+            .zip(&snapshots)
+            .map(|(grant, snapshot)| TokenView::new(grant, snapshot, around))
+            .collect(),
         ended: ended.iter().take(MAX_ENDED).map(|grant| EndedView::new(grant, around)).collect(),
     };
     Ok(frame.html(StatusCode::OK, &page))
 }
 
 /// `GET /tokens/new`.
-pub async fn new<P: Ports>(
-    State(state): State<AppState<P>>,
-    SignedIn { frame, .. }: SignedIn,
-) -> Response<Body> {
+pub async fn new<P: Ports>(State(state): State<AppState<P>>, SignedIn { frame, .. }: SignedIn) -> Response<Body> {
     let once = base64url(&state.ports.entropy16());
     let form = FormView::new(once, None, &state.config, (state.now, frame.language));
     frame.html(StatusCode::OK, &NewPage { frame: frame.clone(), form })
@@ -284,7 +284,9 @@ fn made_already() -> Trouble {
 }
 
 fn too_many() -> Trouble {
-    let text = Text::new("You have {0} tokens, and nobody has more at a time. Nothing was made. Revoke one that you do not need.");
+    let text = Text::new(
+        "You have {0} tokens, and nobody has more at a time. Nothing was made. Revoke one that you do not need.",
+    );
     Trouble::new(StatusCode::CONFLICT, "Too many tokens", text.with(MAX_ACTIVE.to_string()))
         .with_way_on(HOME, "Go to your tokens")
 }

@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn the_token_stands_in_the_variables_once_and_nowhere_else() {
-        let both = [Provider::OpenAi, Provider::Anthropic].map(|provider| permission(provider, &["*"], Capability::Chat));
+        let both =
+            [Provider::OpenAi, Provider::Anthropic].map(|provider| permission(provider, &["*"], Capability::Chat));
         let setup = setup(both.into());
         assert_eq!(setup.variables.matches("eyJ.a.b").count(), 1);
         let codes = setup.providers.iter().flat_map(|provider| &provider.snippets).map(|snippet| &snippet.code);

@@ -40,10 +40,7 @@ pub const TABLE: super::Table = &[
     ("The passkey {0} was added", "패스키 {0} 추가함"),
     ("The passkey {0} was renamed", "패스키 {0} 이름 변경함"),
     ("The passkey {0} was removed", "패스키 {0} 삭제함"),
-    (
-        "The passkey {0} was refused: there may be a copy of it",
-        "패스키 {0} 거부됨: 복사본이 있을 수 있어요",
-    ),
+    ("The passkey {0} was refused: there may be a copy of it", "패스키 {0} 거부됨: 복사본이 있을 수 있어요"),
     ("New recovery codes were made", "복구 코드를 새로 만듦"),
     ("A session was ended from another one", "다른 세션에서 세션을 종료함"),
     ("All other sessions were ended", "다른 세션을 모두 종료함"),
