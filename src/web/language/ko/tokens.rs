@@ -41,9 +41,7 @@ pub const TABLE: super::Table = &[
     ),
     ("Model {0}", "모델 {0}"),
     ("any", "모두"),
-    ("It ends", "종료"),
     ("Until a day", "날짜 지정"),
-    ("Last day, in UTC", "마지막 날 (UTC)"),
     (
         "Counts when “Until the end of the day chosen below” is chosen.",
         "“아래에서 고른 날까지”를 선택했을 때만 적용돼요.",
@@ -104,10 +102,6 @@ pub const TABLE: super::Table = &[
         "{0}: 모델 이름은 제공자가 쓰는 이름 그대로, 공백 없이 쓰세요. 끝에 *를 붙일 수 있어요",
     ),
     ("choose at least one use for {0}", "{0}의 용도를 하나 이상 선택하세요"),
-    (
-        "say how much money may be spent, or tick \u{201c}No money limit\u{201d}",
-        "쓸 수 있는 금액을 적거나 “금액 한도 없음”을 선택하세요",
-    ),
     ("choose when it ends; a day is written like 2026-11-24", "종료 시점을 선택하세요. 날짜는 2026-11-24처럼 써요"),
     ("that day has passed", "이미 지난 날짜예요"),
     ("a token lasts a year at most", "토큰은 최대 1년까지 쓸 수 있어요"),
