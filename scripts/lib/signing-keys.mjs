@@ -2,11 +2,13 @@
 
 import { createHash, generateKeyPairSync } from "node:crypto";
 
+const DAY_SECONDS = 24 * 3600;
 /**
- * How long a key stays after the next of its kind was made. A token that it signed lives an hour, and the public key set may be
- * cached for five minutes more; the rest of the day is for a rotation that is uploaded later than it is made.
+ * How long a key stays after the next of its kind was made. A token of an app lives an hour, and the public key set may be cached for
+ * five minutes more; the rest of the day is for a rotation that is uploaded later than it is made. Tokens that people make for
+ * themselves live a year at most, and Ed25519 signs them.
  */
-const KEPT_SECONDS = 24 * 3600;
+const KEPT_SECONDS = { Ed25519: 366 * DAY_SECONDS, "P-256": DAY_SECONDS };
 
 /** What a thumbprint is made from, in this order (RFC 7638 §3.2, RFC 8037 §2). */
 const thumbprint = ({ crv, kty, x, y }) =>
@@ -28,11 +30,11 @@ export const isPrivateKey = (key) =>
 
 /**
  * Puts `fresh` keys before `former` ones, newest first, and drops those that no living token can name: whose successor of the same
- * kind, which has signed since, was made more than a day ago.
+ * kind, which has signed since, was made longer ago than {@link KEPT_SECONDS}.
  */
 export function rotate(former, fresh, now = Math.floor(Date.now() / 1000)) {
   const successorOf = (index) => former.slice(0, index).findLast(({ crv }) => crv === former[index].crv);
   // The newest one has its successor in `fresh`. One that doesn't say when it was made is taken for new.
-  const isOver = (_, index) => now - (successorOf(index)?.iat ?? now) > KEPT_SECONDS;
+  const isOver = (_, index) => now - (successorOf(index)?.iat ?? now) > KEPT_SECONDS[former[index].crv];
   return { keys: [...fresh, ...former.filter((key, index) => !isOver(key, index))], dropped: former.filter(isOver) };
 }

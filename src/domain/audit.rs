@@ -86,6 +86,8 @@ events! {
     PolicyChanged = "policy_changed",
     /// A member was removed.
     MemberRemoved = "member_removed",
+    /// Somebody made a token for themselves; the detail says what it may spend and until when.
+    TokenMade = "token_made",
 }
 
 impl Event {

@@ -70,6 +70,12 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Whether it is a token that a person made for themselves, and no app's.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        self.client_id.is_personal()
+    }
+
     /// Whether tokens may still be issued under it.
     #[must_use]
     pub fn is_active(&self, now: Timestamp) -> bool {

@@ -94,3 +94,36 @@ identifier!(
     InvitationId,
     "invitation_"
 );
+
+/// Whom a person gives a token to that is for no app but for themselves.
+const PERSONAL: &str = "personal";
+
+impl ClientId {
+    /// The one of tokens that people make for themselves. No app has it or can get it: apps are called `app_…`, or by their address.
+    #[must_use]
+    pub fn personal() -> Self {
+        Self(PERSONAL.to_owned())
+    }
+
+    /// Whether it is that one.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        self.0 == PERSONAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_app_is_called_what_personal_tokens_are() {
+        assert!(ClientId::personal().is_personal());
+        for number in 0..=255 {
+            assert!(!ClientId::from_entropy([number; 16]).is_personal());
+        }
+        for near in ["Personal", "personal ", "app_personal", "https://personal.example/"] {
+            assert!(!near.parse::<ClientId>().is_ok_and(|id| id.is_personal()), "{near}");
+        }
+    }
+}

@@ -88,6 +88,9 @@ impl Amount {
     /// What is proposed where an app names no amount.
     pub const FIVE_USD: Self = Self(NonZeroU64::MIN.saturating_add(5 * NANO_PER_USD - 1));
 
+    /// What is proposed for a token of one's own.
+    pub const TWO_USD: Self = Self(NonZeroU64::MIN.saturating_add(2 * NANO_PER_USD - 1));
+
     /// In nano-USD.
     #[must_use]
     pub const fn nano_usd(self) -> NanoUsd {
@@ -142,6 +145,7 @@ mod tests {
         }
         assert_eq!("0.00".parse::<Amount>(), Err(NotAnAmount));
         assert_eq!("5.00".parse(), Ok(Amount::FIVE_USD));
+        assert_eq!("2.00".parse(), Ok(Amount::TWO_USD));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use super::{
     consent_form::FormError,
+    language::Language,
     ports::{Ports, Role, StoreError, User},
     state::AppState,
 };
@@ -102,6 +103,31 @@ pub fn agree(
     let terms = requested.narrow(choice, now)?;
     policed.policy.permits(&terms)?;
     Ok(policed.bind(terms, user))
+}
+
+/// The terms of what nobody asked for, within the policy that binds the person, if one does.
+///
+/// # Errors
+/// [`PolicyError`].
+pub fn bind(terms: Terms, policed: Option<&Policed>, user: &UserId) -> Result<Terms, PolicyError> {
+    let Some(policed) = policed else { return Ok(terms) };
+    policed.policy.permits(&terms)?;
+    Ok(policed.bind(terms, user))
+}
+
+/// For the person.
+#[must_use]
+pub fn said(error: &PolicyError, language: Language) -> String {
+    match error {
+        PolicyError::Nothing => language.t("your operator allows none of the models that this app asks for").to_owned(),
+        PolicyError::Provider(provider) => {
+            language.with("your operator does not allow {0}", &[&provider.display_name()])
+        }
+        PolicyError::Model(model) => language.with("your operator does not allow the model {0}", &[model]),
+        PolicyError::MoneyPerGrant(most) => {
+            language.with("your operator allows at most {0} USD for each grant", &[most])
+        }
+    }
 }
 
 /// Tells the ledger of a member's grant what holds now, before its limits are changed. It would find out at the next call.

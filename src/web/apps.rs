@@ -9,6 +9,7 @@ use axum::{
 use url::form_urlencoded;
 
 use super::{
+    audit,
     clients::{Removal, remove},
     frame::Frame,
     language::{Moment, filters},
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::domain::{
     access_token::SigningAlgorithm,
+    audit::{Actor, Entry, Event},
     id::ClientId,
     oauth::{
         client::{Client, ClientAuth, ClientKeys, ClientKind, GrantType},
@@ -189,15 +191,21 @@ pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm)
         created_at: state.now,
     };
     state.ports.insert_client(&client).await?;
-    let Some(secret) = secret else { return Ok(see_other(&format!("/apps?registered={}", client.id))) };
-    let page = SecretPage {
-        frame: frame.clone(),
-        name: &client.name,
-        client_id: client.id.as_str(),
-        secret: secret.expose_secret(),
-        token_endpoint: format!("{}/token", state.config.issuer),
+    let answer = match &secret {
+        None => see_other(&format!("/apps?registered={}", client.id)),
+        Some(secret) => {
+            let page = SecretPage {
+                frame: frame.clone(),
+                name: &client.name,
+                client_id: client.id.as_str(),
+                secret: secret.expose_secret(),
+                token_endpoint: format!("{}/token", state.config.issuer),
+            };
+            frame.html(StatusCode::CREATED, &page)
+        }
     };
-    Ok(frame.html(StatusCode::CREATED, &page))
+    let entry = audit::entry(&state, &visitor, Event::AppRegistered).subject(&client.name).detail(client.id.as_str());
+    Ok(audit::note(&state, &frame, entry, answer).await)
 }
 
 /// `POST /apps/{client_id}/delete`: takes back every grant that the app has, from whomever, and then the app.
@@ -210,8 +218,9 @@ pub async fn delete<P: Ports>(
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
     let id: ClientId = id.parse().map_err(|_| Trouble::not_found())?;
+    let OwnForm { visitor, frame, .. } = form;
     let client = state.ports.find_client(&id).await?;
-    client.filter(|client| may_manage(&form.visitor, client)).ok_or_else(Trouble::not_found)?;
+    let client = client.filter(|client| may_manage(&visitor, client)).ok_or_else(Trouble::not_found)?;
     match remove(&state, &id).await? {
         Removal::Done => {}
         Removal::Gone => return Err(Trouble::not_found()),
@@ -224,7 +233,14 @@ pub async fn delete<P: Ports>(
             .with_way_on("/apps", "Back to the apps"));
         }
     }
-    Ok(see_other("/apps?done=deleted"))
+    let deleted = audit::entry(&state, &visitor, Event::AppDeleted).subject(&client.name).detail(id.as_str());
+    let mut answer = see_other("/apps?done=deleted");
+    if let Some(owner) = client.owner().filter(|owner| **owner != visitor.user.id) {
+        // They learn that it happened, and not from where.
+        let theirs = Entry { user: owner.clone(), ..deleted.clone() }.by(Actor::Broker).detail("by an operator");
+        answer = audit::note(&state, &Frame::default(), theirs, answer).await;
+    }
+    Ok(audit::note(&state, &frame, deleted, answer).await)
 }
 
 fn is_ticked(params: &Params, name: &str) -> bool {

@@ -5,7 +5,10 @@
 use axum::{body::Body, http::Response};
 
 use super::{frame::Frame, ports::Ports, state::AppState, state::LogDetail, visitor::Visitor};
-use crate::domain::audit::{Entry, Event};
+use crate::domain::{
+    audit::{Actor, Entry, Event},
+    grant::Grant,
+};
 
 /// Something that this person did to their own account.
 #[must_use]
@@ -25,4 +28,11 @@ pub async fn note<P: Ports>(
         answer.extensions_mut().insert(LogDetail(format!("audit {}: {}", entry.event.as_str(), error.0)));
     }
     answer
+}
+
+/// That a grant ended by another hand than that of whoever gave it; `why` is one of the texts that [`super::activity`] knows.
+#[must_use]
+pub fn ended<P>(state: &AppState<P>, grant: &Grant, actor: Actor, why: &'static str) -> Entry {
+    let entry = Entry::new(Event::GrantRevoked, grant.user_id.clone(), state.now).by(actor);
+    entry.grant(&grant.id).subject(&grant.client_name).detail(why)
 }

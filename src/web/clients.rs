@@ -18,7 +18,8 @@ use super::{
     state::AppState,
 };
 use crate::domain::{
-    id::ClientId,
+    audit::{Actor, Entry, Event},
+    id::{ClientId, UserId},
     jose::{JwkSet, jwk_set::JwkSetError},
     oauth::{
         client::{Client, ClientAuth, ClientKeys, ClientKind},
@@ -203,6 +204,10 @@ async fn end_grants<P: Ports>(state: &AppState<P>, id: &ClientId) -> Result<bool
         for grant in &grants {
             end_grant(state, grant).await?;
         }
+        // Where the one who deletes the app sits is nothing to those who gave it grants.
+        let entry = Entry::new(Event::GrantRevoked, UserId::from_entropy([0; 16]), state.now);
+        let entry = entry.by(Actor::Broker).detail("the app was deleted");
+        state.ports.record_ended_grants(id, &entry).await?;
     }
     Ok(false)
 }

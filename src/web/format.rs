@@ -4,6 +4,7 @@ use super::language::Language;
 use crate::domain::{
     limits::Period,
     money::NanoUsd,
+    oauth::registration::is_deceptive,
     permission::{Capability, ModelPattern, Permission},
 };
 
@@ -22,6 +23,17 @@ pub fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// What a stranger wrote, as far as `most` characters, with nothing in it that hides or turns text.
+#[must_use]
+pub fn plain(text: &str, most: usize) -> String {
+    let shown = text.chars().map(|char| if is_deceptive(char) { '\u{fffd}' } else { char });
+    let mut plain: String = shown.clone().take(most).collect();
+    if shown.count() > most {
+        plain.push('…');
+    }
+    plain
 }
 
 /// Which way an amount is rounded that has more places than people read.
@@ -197,6 +209,13 @@ mod tests {
     #[test]
     fn thousands_are_grouped() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"].map(str::to_owned));
+    }
+
+    #[test]
+    fn what_strangers_write_is_short_and_turns_no_text() {
+        assert_eq!(plain("Firefox", 7), "Firefox");
+        assert_eq!(plain("evil\u{202e}txt\n", 20), "evil\u{fffd}txt\u{fffd}");
+        assert_eq!(plain("abcdef", 3), "abc…");
     }
 
     #[test]

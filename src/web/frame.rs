@@ -43,6 +43,13 @@ impl Frame {
         }
     }
 
+    /// Around what a program did, which sees no page.
+    #[must_use]
+    pub fn of_program(headers: &HeaderMap) -> Self {
+        let from = address(headers).flatten().map(|address| address.to_string());
+        Self { address: from.unwrap_or_default(), agent: agent(headers), ..Self::default() }
+    }
+
     /// A page in its frame.
     #[must_use]
     pub fn html(&self, status: StatusCode, page: &impl Template) -> Response<Body> {

@@ -26,6 +26,8 @@
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET /members`, `GET /members/{user_id}`, `POST …/remove` | who has an account here, for operators | 200, 303; 401, 403, 404, 409 |
 //! | `GET, POST /settings/policy`, `POST …/tell` | what members may hand on, for operators | 200, 303; 400, 401, 403, 404, 409 |
+//! | `GET, POST /tokens`, `GET /tokens/new`, `POST /tokens/{grant_id}/revoke` | tokens of one's own, without an app | 200, 201, 303; 400, 401, 403, 404, 409 |
+//! | `GET /activity`, `GET /activity.csv` | who did what, from where | 200; 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
 //! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
@@ -42,11 +44,13 @@
 //! 429 ([`rate_limit`]).
 
 mod accounts;
+mod activity;
 pub mod allowance;
 mod answer;
 mod apps;
 mod audit;
 mod authorize;
+mod browser;
 mod choose_language;
 mod client_auth;
 pub mod clients;
@@ -87,6 +91,7 @@ mod sign_in;
 mod sign_in_prompt;
 mod state;
 mod token;
+mod tokens;
 mod trouble;
 mod usage;
 mod visitor;
@@ -160,6 +165,11 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
             get(accounts::invitations::list::<P>).post(accounts::invitations::invite::<P>),
         )
         .route("/members/invitations/{invitation_id}/revoke", post(accounts::invitations::revoke::<P>))
+        .route("/tokens", get(tokens::list::<P>).post(tokens::make::<P>))
+        .route("/tokens/new", get(tokens::new::<P>))
+        .route("/tokens/{grant_id}/revoke", post(tokens::revoke::<P>))
+        .route("/activity", get(activity::show::<P>))
+        .route("/activity.csv", get(activity::export::<P>))
         .route(developers::PATH, get(developers::show::<P>))
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
         .route("/device", get(device::show::<P>).post(device::enter::<P>))

@@ -20,7 +20,7 @@ pub use accounts::{
 
 use super::limit::Limit;
 use crate::domain::{
-    audit::Entry,
+    audit::{Actor, Entry, Event},
     calls::{CallFilter, CallQuery, Position},
     grant::{Grant, Terms},
     id::{ClientId, DelegationId, GrantId, UserId},
@@ -299,8 +299,8 @@ pub trait Grants {
     /// One grant, in any state.
     fn find_grant(&self, id: &GrantId) -> impl Future<Output = Result<Option<Grant>, StoreError>> + Send;
 
-    /// A user's grants in any state, newest first, at most `limit`; but not those that the app didn't come for in time: no token of
-    /// such a grant exists, nor ever will.
+    /// A user's grants to apps in any state, newest first, at most `limit`; but not those that the app didn't come for in time: no token
+    /// of such a grant exists, nor ever will. Tokens of their own are [`PersonalTokens::list_tokens`].
     fn list_grants(
         &self,
         user: &UserId,
@@ -566,10 +566,78 @@ pub trait Policies {
     fn note_told(&self, users: &[UserId], revision: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
+/// Tokens that people make for themselves: rows of `grants` whose client is [`ClientId::personal`].
+pub trait PersonalTokens {
+    /// Stores the grant of a token, which counts at once, unless there is one of that id, or its user has `most` that are neither revoked
+    /// nor expired: one statement. [`Write::Lost`]: nothing was stored.
+    fn insert_token(
+        &self,
+        grant: &Grant,
+        most: usize,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// A user's tokens in any state, newest first, at most `limit`.
+    fn list_tokens(&self, user: &UserId, limit: u32) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
+}
+
+/// What to find in the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// About whose account; `None`: about any.
+    pub user: Option<UserId>,
+    /// What happened; empty: anything.
+    pub events: Vec<Event>,
+    /// To this grant.
+    pub grant: Option<GrantId>,
+    /// Older than the entry of this number.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// An entry as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Its number: later ones are higher.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// About whose account.
+    pub user: UserId,
+    /// What they are called now.
+    pub user_name: String,
+    /// Who did it, where this version knows.
+    pub actor: Option<Actor>,
+    /// What, by the name under which it is stored; another version may have stored it.
+    pub event: String,
+    /// To which grant, if to one.
+    pub grant: Option<GrantId>,
+    /// As it was called then.
+    pub subject: String,
+    /// What changed.
+    pub detail: String,
+    /// From which IP address.
+    pub address: String,
+    /// With which browser.
+    pub agent: String,
+}
+
 /// Table `audit`.
 pub trait Audit {
     /// Notes what happened.
     fn record(&self, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Notes for whoever had given grants to a client that they ended at this moment, since the client is gone: one entry for each, under the
+    /// grant's own user and name, with the rest as in `entry`. Once, however often it is called.
+    fn record_ended_grants(
+        &self,
+        client: &ClientId,
+        entry: &Entry,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What happened, latest first.
+    fn list_audit(&self, query: &AuditQuery) -> impl Future<Output = Result<Vec<AuditRow>, StoreError>> + Send;
 }
 
 /// Table `audit`, as a grant's owner reads it.
@@ -788,6 +856,7 @@ pub trait Store:
     Clients
     + Users
     + Grants
+    + PersonalTokens
     + PushedRequests
     + DeviceCodes
     + UsedIds
@@ -807,6 +876,7 @@ impl<
     T: Clients
         + Users
         + Grants
+        + PersonalTokens
         + PushedRequests
         + DeviceCodes
         + UsedIds

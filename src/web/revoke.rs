@@ -3,18 +3,21 @@
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{Response, StatusCode, header},
+    http::{HeaderMap, Response, StatusCode, header},
     response::IntoResponse,
 };
 
 use super::{
+    audit,
     client_auth::{Caller, authenticated_form},
     ending::end_grant,
+    frame::Frame,
     oauth_response::EndpointError,
     ports::Ports,
     state::AppState,
 };
 use crate::domain::{
+    audit::Actor,
     id::{ClientId, DelegationId, GrantId},
     oauth::error::TokenError,
     secret::{RefreshToken, Secret},
@@ -29,18 +32,35 @@ pub async fn serve<P: Ports>(
     State(state): State<AppState<P>>,
     request: Request,
 ) -> Result<Response<Body>, EndpointError> {
-    let Caller { client, params, .. } = authenticated_form(&state, request).await?;
+    let Caller { client, params, headers } = authenticated_form(&state, request).await?;
     let token = params.get("token").map_err(TokenError::from)?.ok_or(TokenError::Missing("token"))?;
     if let Some(found) = find(&state, token).await? {
         if found.owner != client.id {
             return Err(TokenError::TokenOfAnotherClient.into());
         }
         match &found.delegation {
-            None => end_grant(&state, &found.grant_id).await?,
+            None => return end(&state, &headers, &found.grant_id).await,
             Some(delegation) => state.ports.revoke_delegation(&found.grant_id, delegation).await?,
         }
     }
-    Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]).into_response())
+    Ok(done())
+}
+
+fn done() -> Response<Body> {
+    (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]).into_response()
+}
+
+/// Ends a grant for its app. Whoever gave it finds that among what happened.
+async fn end<P: Ports>(
+    state: &AppState<P>,
+    headers: &HeaderMap,
+    id: &GrantId,
+) -> Result<Response<Body>, EndpointError> {
+    let alive = state.ports.find_grant(id).await?.filter(|grant| grant.is_active(state.now));
+    end_grant(state, id).await?;
+    let Some(grant) = alive else { return Ok(done()) };
+    let entry = audit::ended(state, &grant, Actor::App, "the app gave it back");
+    Ok(audit::note(state, &Frame::of_program(headers), entry, done()).await)
 }
 
 /// Whose a token is and what it belongs to.

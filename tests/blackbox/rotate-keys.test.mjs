@@ -80,13 +80,22 @@ test("a second rotation in a row keeps the keys of the first and of before", asy
   assert.equal(new Set(kids(keys)).size, 6);
 });
 
-test("a key goes when its successor is older than a day, and not before", async () => {
+test("a P-256 key goes when its successor is older than a day, and not before", async () => {
   const [newest, middle, oldest] = [pair(23), pair(25), pair(90)];
   await write([...newest, ...middle, ...oldest]);
   const { said } = await rotated();
   // The successor of the middle ones is 23 hours old, that of the oldest 25.
-  assert.deepEqual(kids((await read()).slice(2)), kids([...newest, ...middle]));
-  for (const { kid } of oldest) assert.match(said, new RegExp(`Dropped[^]*${kid}`));
+  const [ed, ec] = oldest;
+  assert.deepEqual(kids((await read()).slice(2)), kids([...newest, ...middle, ed]));
+  assert.match(said, new RegExp(`Dropped[^]*${ec.kid}`));
+});
+
+test("an Ed25519 key, which signs tokens of a year, goes when its successor is older than that, and not before", async () => {
+  const [newest, middle, oldest] = [365, 367, 400].map((days) => pair(days * 24)[0]);
+  await write([newest, middle, oldest]);
+  const { said } = await rotated();
+  assert.deepEqual(kids((await read()).slice(2)), kids([newest, middle]));
+  assert.match(said, new RegExp(`Dropped[^]*${oldest.kid}`));
 });
 
 test("each kind of key has successors of its own kind alone", async () => {
@@ -223,7 +232,7 @@ test("tokens outlive a rotation and end with their key", async () => {
   assert.equal((await chat(broker, young)).status, 200);
 
   // A day later.
-  await write(keys.map((key) => ({ ...key, iat: key.iat && key.iat - 25 * HOUR })));
+  await write(keys.map((key) => ({ ...key, iat: key.iat && key.iat - 367 * 24 * HOUR })));
   await rotated();
   await broker.restart({ SIGNING_KEYS: await signingKeys() });
   assert.deepEqual((await published()).slice(2), kids(keys.slice(0, 2)));

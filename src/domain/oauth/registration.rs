@@ -72,7 +72,8 @@ pub fn parse_name(text: &str) -> Result<String, &'static str> {
 }
 
 /// Control characters, and the invisible ones that turn or hide text or are blank themselves: a name is what a person judges by.
-fn is_deceptive(c: char) -> bool {
+#[must_use]
+pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -134,7 +134,7 @@ impl Database {
         row.map(|row| Ok((from_json("grants.terms", &row.terms)?, row.revoked_at.map(Into::into)))).transpose()
     }
 
-    async fn grants(&self, condition: &str, values: &[Value<'_>]) -> Result<Vec<Grant>, StoreError> {
+    pub(super) async fn grants(&self, condition: &str, values: &[Value<'_>]) -> Result<Vec<Grant>, StoreError> {
         let rows: Vec<GrantRow> =
             self.rows((&format!("SELECT {GRANT_COLUMNS} FROM grants {condition}"), values)).await?;
         rows.into_iter().map(Grant::try_from).collect()
@@ -454,7 +454,7 @@ impl Grants for EdgePorts {
         let values = [Value::Text(user.as_str()), Value::Time(now), Value::Count(limit)];
         self.database
             .grants(
-                "WHERE user_id = ? AND (claimed_at IS NOT NULL OR claimable_until > ?) \
+                "WHERE user_id = ? AND client_id <> 'personal' AND (claimed_at IS NOT NULL OR claimable_until > ?) \
                  ORDER BY created_at DESC, grant_id LIMIT ?",
                 &values,
             )

@@ -15,6 +15,7 @@
 //! | `notices` | 90 days after they were written |
 //! | `webhook_deliveries` | 30 days after what they tell of; none is tried for longer than two |
 //! | `refusals` | 30 days after the last |
+//! | `audit` | 400 days after it was written |
 //! | `grants` that no app came for | a day after none could any more: no token of one exists |
 //! | all other grants, `usage_events`, `users`, clients that a person registered | never |
 //!
@@ -22,7 +23,7 @@
 //! them: each of them deletes a few that are over at the same time, so that an hour's flood is not left to the hour's clean-up.
 //!
 //! A statement deletes at most `BATCH` rows and finds them by an index; what is left after `ROUNDS` of them is the next hour's. The
-//! platform allows 50 queries in a run on its free plan: 14 times 3, and what else is done, stay below it.
+//! platform allows 50 queries in a run on its free plan: 15 times 3, and what else is done, stay below it.
 
 use super::{Database, Value};
 use crate::{domain::time::Timestamp, web::ports::StoreError};
@@ -45,7 +46,7 @@ struct Sweep {
 }
 
 /// In this order: codes go before the grants that they name, requests before their clients.
-const SWEEPS: [Sweep; 14] = [
+const SWEEPS: [Sweep; 15] = [
     Sweep {
         name: "authorization_requests",
         kept_seconds: DAY,
@@ -92,6 +93,11 @@ const SWEEPS: [Sweep; 14] = [
         name: "used_ids",
         kept_seconds: 0,
         sql: "DELETE FROM used_ids WHERE id IN (SELECT id FROM used_ids WHERE expires_at <= ?1 LIMIT ?2)",
+    },
+    Sweep {
+        name: "audit",
+        kept_seconds: 400 * DAY,
+        sql: "DELETE FROM audit WHERE audit_id IN (SELECT audit_id FROM audit WHERE at <= ?1 LIMIT ?2)",
     },
     Sweep {
         name: "unclaimed_grants",

@@ -13,6 +13,7 @@ mod invitations;
 mod members;
 mod notices;
 mod passkeys;
+mod personal_tokens;
 mod policies;
 mod pushed;
 mod recovery;

@@ -74,7 +74,9 @@ enum ChangeError {
 impl ChangeError {
     const fn status(&self) -> StatusCode {
         match self {
-            Self::Field(_) | Self::End(_) | Self::MoneyOpen | Self::DoesNotFit | Self::BeyondCeiling(_) => StatusCode::BAD_REQUEST,
+            Self::Field(_) | Self::End(_) | Self::MoneyOpen | Self::DoesNotFit | Self::BeyondCeiling(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::ConfirmFirst => StatusCode::FORBIDDEN,
             Self::ChangedElsewhere | Self::Ended => StatusCode::CONFLICT,
             Self::Unreadable(_) | Self::Unconfirmed(_) | Self::NotNoted(_) => StatusCode::SERVICE_UNAVAILABLE,

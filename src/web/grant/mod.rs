@@ -28,7 +28,7 @@ mod words;
 use axum::{
     body::Body,
     extract::{Path, RawQuery, State},
-    http::{Response, StatusCode, header},
+    http::{Response, StatusCode},
 };
 
 pub use change::{end, pause, resume, save};

@@ -6,12 +6,13 @@
 use super::issue::{Ask, TokenResponse};
 use crate::{
     domain::{
+        audit::Actor,
         id::GrantId,
         oauth::{error::TokenError, pkce::CodeVerifier, token_request::Wanted},
         secret::{AuthorizationCode, RefreshToken, Secret},
     },
     web::{
-        dpop,
+        audit, dpop,
         ending::end_grant,
         oauth_response::EndpointError,
         ports::{Ports, Write},
@@ -77,7 +78,13 @@ impl<P: Ports> Ask<'_, P> {
         grant_id: GrantId,
         reason: fn(GrantId) -> TokenError,
     ) -> Result<TokenResponse, EndpointError> {
+        let alive = self.state.ports.find_grant(&grant_id).await?.filter(|grant| grant.is_active(self.state.now));
         end_grant(self.state, &grant_id).await?;
+        if let Some(grant) = alive {
+            let entry = audit::ended(self.state, &grant, Actor::Broker, "a code or refresh token was used twice");
+            // It ended all the same.
+            self.state.ports.record(&entry).await.ok();
+        }
         Err(reason(grant_id).into())
     }
 }

@@ -112,4 +112,10 @@ pub const TABLE: super::Table = &[
         "Your operator allows at most {0} USD for each grant, over its whole life.",
         "운영자는 권한 하나당 전체 기간에 걸쳐 최대 {0} USD까지 허용해요.",
     ),
+    (
+        "your operator allows none of the models that this app asks for",
+        "이 앱이 요청하는 모델은 운영자가 하나도 허용하지 않아요",
+    ),
+    ("your operator does not allow {0}", "운영자가 {0} 사용을 허용하지 않아요"),
+    ("your operator does not allow the model {0}", "운영자가 {0} 모델을 허용하지 않아요"),
 ];
