@@ -184,7 +184,7 @@ pub trait Users {
     ///
     /// 1. `INSERT INTO used_sign_in_links (nonce_hash, session_hash, used_at) … ON CONFLICT DO NOTHING` (its `changes` is the answer),
     /// 2. `INSERT INTO users … SELECT … WHERE NOT EXISTS (SELECT 1 FROM users)`,
-    /// 3. `INSERT INTO sessions … SELECT … FROM (SELECT user_id FROM users ORDER BY created_at, user_id LIMIT 1)
+    /// 3. `INSERT INTO sessions … SELECT … FROM (SELECT user_id FROM users ORDER BY role = 'operator' DESC, created_at, rowid LIMIT 1)
     ///    WHERE EXISTS (SELECT 1 FROM used_sign_in_links WHERE nonce_hash = ? AND session_hash = ?)`.
     ///
     /// [`Write::Lost`]: the link had been used; no session was made.

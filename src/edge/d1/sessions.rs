@@ -88,7 +88,7 @@ impl Sessions for EdgePorts {
                 &[
                     (
                         "INSERT INTO used_sign_in_links (nonce_hash, session_hash, used_at) SELECT ?, ?, ? \
-                         WHERE ? = (SELECT user_id FROM users ORDER BY created_at, user_id LIMIT 1) \
+                         WHERE ? = (SELECT user_id FROM users ORDER BY role = 'operator' DESC, created_at, rowid LIMIT 1) \
                          ON CONFLICT DO NOTHING",
                         &link,
                     ),

@@ -37,7 +37,7 @@ impl Users for EdgePorts {
         let (begin, opened) = begin_session(
             &new.session,
             now,
-            "(SELECT user_id FROM users ORDER BY created_at, user_id LIMIT 1) \
+            "(SELECT user_id FROM users ORDER BY role = 'operator' DESC, created_at, rowid LIMIT 1) \
              WHERE EXISTS (SELECT 1 FROM used_sign_in_links WHERE nonce_hash = ? AND session_hash = ?)",
             &[nonce, session],
         );

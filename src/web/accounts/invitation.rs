@@ -77,8 +77,7 @@ pub async fn show<P: Ports>(
     let query = Params::parse(query.unwrap_or_default().as_bytes());
     let (secret, row) = open(&state, query.field("token")).await?.ok_or_else(over)?;
     let page = InvitationPage {
-        // The way back to this page would be a secret in a form.
-        frame: Frame { here: None, ..frame.clone() },
+        frame: frame.clone(),
         token: secret.expose_secret(),
         invited_by: &row.invited_by,
         host: party(&state.config).id,
