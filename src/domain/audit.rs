@@ -54,6 +54,8 @@ events! {
     AppRegistered = "app_registered",
     /// An app was deleted.
     AppDeleted = "app_deleted",
+    /// Somebody gave themselves another name; the detail is the former one.
+    NameChanged = "name_changed",
 }
 
 impl Event {

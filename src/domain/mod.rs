@@ -14,5 +14,6 @@ pub mod money;
 pub mod narrowing;
 pub mod oauth;
 pub mod permission;
+pub mod person;
 pub mod secret;
 pub mod time;

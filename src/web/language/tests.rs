@@ -185,18 +185,13 @@ fn bare_text(source: &str) -> String {
 
 /// Templates that still have to be translated.
 const STILL_ENGLISH: &[&str] = &[
-    "app_secret.html",
-    "apps.html",
     "consent.html",
-    "developers.html",
     "device.html",
     "device_done.html",
     "form_post.html",
     "grant.html",
     "grants.html",
-    "home.html",
     "macros.html",
-    "register_app.html",
     "sign_in.html",
     "sign_in_link.html",
 ];
