@@ -38,6 +38,10 @@ export const PAGES = [
   { name: "device-consent", who: "operator", at: ({ deviceUrl }) => deviceUrl(), then: enterCode, template: "consent.html" },
   { name: "device-done", who: "operator", at: ({ deviceUrl }) => deviceUrl(), then: [enterCode, allow], template: "device_done.html" },
   { name: "form-post", who: "operator", at: askForPost, template: "form_post.html" },
+  { name: "settings", who: "operator", at: "/settings", template: "settings.html" },
+  { name: "settings-member", who: "member", at: "/settings", template: "settings.html" },
+  { name: "settings-renamed", who: "member", at: "/settings", then: rename("Kim Minji"), template: "settings.html" },
+  { name: "settings-refused", who: "member", at: "/settings", then: rename("   "), status: 400, template: "settings.html" },
   { name: "error-400", who: "operator", at: "/authorize?client_id=nobody", status: 400 },
   { name: "error-403", who: "operator", at: "/developers", then: (page) => post(page, "/apps"), status: 403 },
   { name: "error-404", who: "stranger", at: "/nothing-here", status: 404 },
@@ -87,6 +91,13 @@ async function enterCode(page) {
 
 async function allow(page) {
   await page.locator('main [name="decision"][value="allow"]').click();
+}
+
+function rename(name) {
+  return async (page) => {
+    await named(page, "name").fill(name);
+    await page.locator('main form[action="/settings/name"] button').click();
+  };
 }
 
 /** An answer to an app that waits in a form: nothing listens there. */
