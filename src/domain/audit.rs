@@ -88,6 +88,8 @@ events! {
     MemberRemoved = "member_removed",
     /// Somebody made a token for themselves; the detail says what it may spend and until when.
     TokenMade = "token_made",
+    /// Somebody gave themselves another name; the detail is the former one.
+    NameChanged = "name_changed",
 }
 
 impl Event {

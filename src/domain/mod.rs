@@ -18,6 +18,7 @@ pub mod narrowing;
 pub mod notice;
 pub mod oauth;
 pub mod permission;
+pub mod person;
 pub mod personal_token;
 pub mod policy;
 pub mod recovery_code;

@@ -12,7 +12,7 @@ use super::{
     audit,
     clients::{Removal, remove},
     frame::Frame,
-    language::{Moment, filters},
+    language::{Moment, Text, filters},
     page::see_other,
     ports::{Ports, Role},
     session::{OwnForm, SignedIn},
@@ -28,7 +28,7 @@ use crate::domain::{
         client::{Client, ClientAuth, ClientKeys, ClientKind, GrantType},
         client_metadata::{MetadataError, client_keys},
         params::Params,
-        registration::{MAX_HOME_PAGE_BYTES, MAX_NAME_CHARS, Registration, RegistrationErrors},
+        registration::{MAX_HOME_PAGE_BYTES, MAX_NAME_CHARS, Registration, RegistrationErrors, WrongRedirectUris},
         remote_address::Reach,
     },
     secret::{ClientSecret, Secret},
@@ -56,11 +56,11 @@ struct AppView {
     home_page: Option<String>,
     redirect_uris: Vec<String>,
     /// How it proves who it is, in a word.
-    tag: &'static str,
+    tag: Text,
     /// How the broker came to know it, where nobody registered it by hand.
-    came_by: Option<&'static str>,
+    came_by: Option<Text>,
     /// How its day is called.
-    since: &'static str,
+    since: Text,
     created: Moment,
     /// Where its form to delete it goes.
     delete_path: String,
@@ -96,15 +96,38 @@ struct FormView {
     jwks_uri: String,
     requires_par: bool,
     requires_dpop: bool,
-    errors: RegistrationErrors,
-    /// About the keys.
-    wrong_keys: Option<String>,
+    errors: FormErrors,
+}
+
+/// What is wrong with it, by field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct FormErrors {
+    name: Option<Text>,
+    home_page: Option<Text>,
+    redirect_uris: Option<Text>,
+    keys: Option<Text>,
+}
+
+impl FormErrors {
+    fn new(errors: RegistrationErrors, keys: Option<&MetadataError>) -> Self {
+        Self {
+            name: errors.name.map(Text::new),
+            home_page: errors.home_page.map(Text::new),
+            redirect_uris: errors.redirect_uris.map(|wrong| match wrong {
+                WrongRedirectUris::Line(line, error) => {
+                    Text::new("line {0}: {1}").with(line.to_string()).with(error.to_string())
+                }
+                WrongRedirectUris::TooMany | WrongRedirectUris::None => Text::new(wrong.to_string()),
+            }),
+            keys: keys.map(|error| Text::new(error.to_string())),
+        }
+    }
 }
 
 impl FormView {
     /// A form that is wrong stands first on the page, or its errors are below the fold.
     fn is_refused(&self) -> bool {
-        self.errors != RegistrationErrors::default() || self.wrong_keys.is_some()
+        self.errors != FormErrors::default()
     }
 
     /// Whether something stands in the part that is folded away.
@@ -147,7 +170,7 @@ pub async fn list<P: Ports>(
 pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     let kind = AppType::of(&params);
-    let filled_in = |errors, wrong_keys| FormView {
+    let filled_in = |errors| FormView {
         name: params.field("name").to_owned(),
         home_page: params.field("home_page").to_owned(),
         redirect_uris: params.field("redirect_uris").to_owned(),
@@ -157,14 +180,13 @@ pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm)
         requires_par: is_ticked(&params, "requires_par"),
         requires_dpop: is_ticked(&params, "requires_dpop"),
         errors,
-        wrong_keys,
     };
     let parsed = Registration::parse(params.field("name"), params.field("home_page"), params.field("redirect_uris"));
     let keys = (kind == AppType::Signing).then(|| read_keys(&params, state.config.registration.reach)).transpose();
     let (registration, keys) = match (parsed, keys) {
         (Ok(registration), Ok(keys)) => (registration, keys),
         (parsed, keys) => {
-            let form = filled_in(parsed.err().unwrap_or_default(), keys.err().map(|error| error.to_string()));
+            let form = filled_in(FormErrors::new(parsed.err().unwrap_or_default(), keys.err().as_ref()));
             return Ok(frame.html(StatusCode::BAD_REQUEST, &page(&state, &visitor, frame.clone(), form).await?));
         }
     };
@@ -273,17 +295,17 @@ async fn page<P: Ports>(
 impl AppView {
     fn new<P: Ports>(client: Client, state: &AppState<P>) -> Self {
         let (came_by, since) = match &client.kind {
-            ClientKind::Registered(Some(_)) => (None, "Registered"),
-            ClientKind::Registered(None) => (None, "Added"),
-            ClientKind::Dynamic(_) => (Some("registered itself"), "Registered"),
-            ClientKind::Document { .. } => (Some("known by its document"), "First seen"),
+            ClientKind::Registered(Some(_)) => (None, Text::new("Registered")),
+            ClientKind::Registered(None) => (None, Text::new("Added")),
+            ClientKind::Dynamic(_) => (Some(Text::new("registered itself")), Text::new("Registered")),
+            ClientKind::Document { .. } => (Some(Text::new("known by its document")), Text::new("First seen")),
         };
         let id: String = form_urlencoded::byte_serialize(client.id.as_str().as_bytes()).collect();
         Self {
             tag: match &client.auth {
-                ClientAuth::Public => "public",
-                ClientAuth::Confidential(_) => "confidential",
-                ClientAuth::PrivateKey(_) => "signs with a key",
+                ClientAuth::Public => Text::new("public"),
+                ClientAuth::Confidential(_) => Text::new("confidential"),
+                ClientAuth::PrivateKey(_) => Text::new("signs with a key"),
             },
             came_by,
             since,

@@ -8,7 +8,7 @@ use axum::{
     response::{Html, IntoResponse},
 };
 
-use super::{headers::address, language::Language, state::LogDetail, visitor::Visitor};
+use super::{choose_language::is_own_path, headers::address, language::Language, state::LogDetail, visitor::Visitor};
 
 /// Most of a browser's name that is kept.
 const MAX_AGENT_CHARS: usize = 200;
@@ -37,7 +37,7 @@ impl Frame {
         Self {
             visitor: parts.extensions.get::<Visitor>().cloned(),
             language: Language::of(&parts.headers),
-            here: here.filter(|_| reads),
+            here: here.filter(|here| reads && is_own_path(here)),
             address: address(&parts.headers).flatten().map(|address| address.to_string()).unwrap_or_default(),
             agent: agent(&parts.headers),
         }

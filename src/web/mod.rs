@@ -28,6 +28,7 @@
 //! | `GET, POST /settings/policy`, `POST …/tell` | what members may hand on, for operators | 200, 303; 400, 401, 403, 404, 409 |
 //! | `GET, POST /tokens`, `GET /tokens/new`, `POST /tokens/{grant_id}/revoke` | tokens of one's own, without an app | 200, 201, 303; 400, 401, 403, 404, 409 |
 //! | `GET /activity`, `GET /activity.csv` | who did what, from where | 200; 404 |
+//! | `GET /settings`, `POST /settings/name` | a name, and the ways to what else can be set | 200, 303; 400, 401, 403 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
 //! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
@@ -87,6 +88,7 @@ pub mod rate_limit;
 mod register;
 mod revoke;
 mod session;
+mod settings;
 mod sign_in;
 mod sign_in_prompt;
 mod state;
@@ -170,6 +172,8 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/tokens/{grant_id}/revoke", post(tokens::revoke::<P>))
         .route("/activity", get(activity::show::<P>))
         .route("/activity.csv", get(activity::export::<P>))
+        .route("/settings", get(settings::show::<P>))
+        .route("/settings/name", post(settings::rename::<P>))
         .route(developers::PATH, get(developers::show::<P>))
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
         .route("/device", get(device::show::<P>).post(device::enter::<P>))
@@ -209,11 +213,16 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route(metadata::SCHEMA_PATH, get(metadata::schema).options(oauth_response::preflight))
         .layer(from_fn_with_state(state.clone(), rate_limit::for_programs::<P>))
         .layer(from_fn(oauth_response::readable_from_any_origin));
+    let elsewhere = Router::new()
+        .fallback(page::not_found)
+        .layer(from_fn(page::in_frame))
+        .layer(from_fn_with_state(state.clone(), session::load::<P>))
+        .layer(from_fn(page::private));
     Router::new()
         .merge(pages)
         .merge(endpoints)
+        .merge(elsewhere)
         .route("/health", get(metadata::health))
-        .fallback(page::not_found)
         .with_state(state)
 }
 

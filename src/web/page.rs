@@ -99,8 +99,7 @@ pub fn unavailable(headers: &HeaderMap, detail: Option<String>) -> Response<Body
 /// 404: a page for people, JSON for programs, which mostly got the base URL wrong.
 pub async fn not_found(request: Request) -> Response<Body> {
     if wants_html(&request) {
-        let (parts, _) = request.into_parts();
-        return make_private(trouble::on_a_page(Trouble::not_found().into_response(), Frame::of(&parts)));
+        return Trouble::not_found().into_response();
     }
     let message = "nothing is at this path; an SDK's base URL is /openai/v1 or /anthropic, as base_url in the token response says";
     (StatusCode::NOT_FOUND, Json(serde_json::json!({ "error": { "message": message } }))).into_response()

@@ -205,6 +205,9 @@ pub trait Users {
         now: Timestamp,
     ) -> impl Future<Output = Result<Write, StoreError>> + Send;
 
+    /// Gives a person another name. No error when there is no such person.
+    fn rename_user(&self, id: &UserId, name: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Signs out. No error when there is no such session.
     fn delete_session(&self, hash: &SecretHash<Session>) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

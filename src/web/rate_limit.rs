@@ -112,7 +112,6 @@ fn too_often() -> Trouble {
         "Too many tries",
         "From your network this was tried too often within a minute. Nothing was changed. Wait a minute, then try again.",
     )
-    .with_way_on("/", "Go to the start page")
 }
 
 #[cfg(test)]

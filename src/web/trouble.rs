@@ -33,6 +33,21 @@ struct TroublePage {
     trouble: Trouble,
 }
 
+impl TroublePage {
+    /// Nobody is left without a way on: the one that was named, else the same page again where waiting helps, else the start page.
+    fn way_on(&self) -> (String, Text) {
+        if let Some(named) = &self.trouble.way_on {
+            return named.clone();
+        }
+        let waiting_helps =
+            matches!(self.trouble.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        match &self.frame.here {
+            Some(here) if waiting_helps => (here.clone(), Text::new("Try again")),
+            _ => ("/".to_owned(), Text::new("Go to the start page")),
+        }
+    }
+}
+
 impl Trouble {
     /// `text` is one or two whole sentences for a person.
     #[must_use]

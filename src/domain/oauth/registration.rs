@@ -29,8 +29,22 @@ pub struct RegistrationErrors {
     pub name: Option<&'static str>,
     /// About the home page.
     pub home_page: Option<&'static str>,
-    /// About the redirect URIs; begins with the line that is wrong.
-    pub redirect_uris: Option<String>,
+    /// About the redirect URIs.
+    pub redirect_uris: Option<WrongRedirectUris>,
+}
+
+/// Why redirect URIs, one a line, can't be registered. The text is for the app's developer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WrongRedirectUris {
+    /// One of them, by its line.
+    #[error("line {0}: {1}")]
+    Line(usize, InvalidRedirectUri),
+    /// More than [`MAX_REDIRECT_URIS`].
+    #[error("at most {MAX_REDIRECT_URIS} redirect URIs")]
+    TooMany,
+    /// Not one.
+    #[error("name at least one redirect URI, one a line")]
+    None,
 }
 
 impl Registration {
@@ -103,23 +117,23 @@ pub(super) fn parse_home_page(text: &str) -> Result<String, &'static str> {
     if url.as_str().len() > MAX_HOME_PAGE_BYTES { Err(TOO_LONG) } else { Ok(url.into()) }
 }
 
-fn parse_redirect_uris(text: &str) -> Result<Vec<RedirectUri>, String> {
+fn parse_redirect_uris(text: &str) -> Result<Vec<RedirectUri>, WrongRedirectUris> {
     let mut uris: Vec<RedirectUri> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() {
             continue;
         }
-        let uri = line.parse().map_err(|error: InvalidRedirectUri| format!("line {}: {error}", index + 1))?;
+        let uri = line.parse().map_err(|error| WrongRedirectUris::Line(index + 1, error))?;
         if uris.contains(&uri) {
             continue;
         }
         if uris.len() == MAX_REDIRECT_URIS {
-            return Err(format!("at most {MAX_REDIRECT_URIS} redirect URIs"));
+            return Err(WrongRedirectUris::TooMany);
         }
         uris.push(uri);
     }
-    if uris.is_empty() { Err("name at least one redirect URI, one a line".to_owned()) } else { Ok(uris) }
+    if uris.is_empty() { Err(WrongRedirectUris::None) } else { Ok(uris) }
 }
 
 #[cfg(test)]
@@ -145,7 +159,7 @@ mod tests {
     fn every_wrong_field_is_named_at_once() {
         let errors = Registration::parse("", "nowhere", "https://ok.example/\njavascript:alert(1)").unwrap_err();
         assert!(errors.name.is_some() && errors.home_page.is_some());
-        assert!(errors.redirect_uris.unwrap().starts_with("line 2: "));
+        assert!(errors.redirect_uris.unwrap().to_string().starts_with("line 2: "));
     }
 
     #[test]

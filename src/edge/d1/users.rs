@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::{Flag, Seconds, Value, sessions::begin_session, unreadable, won};
 use crate::{
     domain::{
+        id::UserId,
         secret::{SecretHash, Session},
         time::Timestamp,
     },
@@ -96,6 +97,11 @@ impl Users for EdgePorts {
         let values = [until.clone(), Value::Time(now), Value::Text(hash.as_str()), Value::Time(now), until];
         let sql = "UPDATE sessions SET expires_at = ?, last_seen_at = ? WHERE token_hash = ? AND expires_at > ? AND expires_at < ?";
         self.database.run((sql, &values)).await.map(won)
+    }
+
+    async fn rename_user(&self, id: &UserId, name: &str) -> Result<(), StoreError> {
+        let values = [Value::Text(name), Value::Text(id.as_str())];
+        self.database.run(("UPDATE users SET name = ? WHERE user_id = ?", &values)).await.map(drop)
     }
 
     async fn delete_session(&self, hash: &SecretHash<Session>) -> Result<(), StoreError> {

@@ -1,0 +1,176 @@
+//! `/settings`: what a person calls themselves and in which language they read, and the ways to everything else that can be set. An
+//! operator also reads how the broker is set up, which is changed where it is deployed and never here.
+
+use askama::Template;
+use axum::{
+    body::Body,
+    extract::{RawQuery, State},
+    http::{Response, StatusCode},
+};
+
+use super::{
+    audit,
+    frame::Frame,
+    language::{Text, filters},
+    page::see_other,
+    ports::Ports,
+    session::{OwnForm, SignedIn},
+    state::{AppState, Config},
+    trouble::Trouble,
+};
+use crate::domain::{
+    audit::Event,
+    oauth::params::Params,
+    permission::Provider,
+    person::{MAX_PERSON_NAME_CHARS, person_name},
+};
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    /// As it is, or as it was typed.
+    name: String,
+    /// What is wrong with it.
+    wrong_name: Option<Text>,
+    just_renamed: bool,
+    /// For an operator.
+    broker: Option<BrokerView>,
+}
+
+/// How the broker is set up.
+struct BrokerView {
+    issuer: String,
+    providers: Vec<(&'static str, bool)>,
+    apps_register_themselves: bool,
+    apps_publish_documents: bool,
+    version: &'static str,
+}
+
+impl BrokerView {
+    fn new(config: &Config) -> Self {
+        let providers =
+            Provider::ALL.map(|provider| (provider.display_name(), config.providers.contains(&provider))).into();
+        Self {
+            issuer: config.issuer.clone(),
+            providers,
+            apps_register_themselves: config.registration.is_dynamic,
+            apps_publish_documents: config.registration.takes_documents,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+impl SettingsPage {
+    fn new(config: &Config, frame: Frame) -> Self {
+        let visitor = frame.visitor.as_ref();
+        Self {
+            name: visitor.map(|visitor| visitor.user.name.clone()).unwrap_or_default(),
+            wrong_name: None,
+            just_renamed: false,
+            broker: visitor.filter(|visitor| visitor.is_operator()).map(|_| BrokerView::new(config)),
+            frame,
+        }
+    }
+}
+
+/// `GET /settings`.
+pub async fn show<P: Ports>(
+    State(state): State<AppState<P>>,
+    SignedIn { frame, .. }: SignedIn,
+    RawQuery(query): RawQuery,
+) -> Response<Body> {
+    let query = Params::parse(query.unwrap_or_default().as_bytes());
+    let page =
+        SettingsPage { just_renamed: query.field("done") == "name", ..SettingsPage::new(&state.config, frame.clone()) };
+    frame.html(StatusCode::OK, &page)
+}
+
+/// `POST /settings/name` with `name`.
+///
+/// # Errors
+/// The database can't answer. A name that can't be one is shown again, with 400.
+pub async fn rename<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+    let OwnForm { visitor, params, mut frame } = form;
+    let typed = params.field("name");
+    let name = match person_name(typed) {
+        Ok(name) => name,
+        Err(error) => {
+            // Where the page can be asked for again, should somebody choose another language.
+            frame.here = Some("/settings".to_owned());
+            let wrong_name = Some(Text::new(error.to_string()));
+            let page =
+                SettingsPage { name: typed.to_owned(), wrong_name, ..SettingsPage::new(&state.config, frame.clone()) };
+            return Ok(frame.html(StatusCode::BAD_REQUEST, &page));
+        }
+    };
+    if name == visitor.user.name {
+        return Ok(see_other("/settings"));
+    }
+    state.ports.rename_user(&visitor.user.id, &name).await?;
+    let entry = audit::entry(&state, &visitor, Event::NameChanged).subject(&name).detail(visitor.user.name.as_str());
+    Ok(audit::note(&state, &frame, entry, see_other("/settings?done=name")).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::web::language::Language;
+
+    use super::*;
+    use crate::{
+        domain::person::WrongName,
+        web::ports::{Role, User},
+    };
+
+    fn page_of(role: Role) -> String {
+        let key =
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","d":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
+        let config = Config {
+            issuer: "https://broker.example".to_owned(),
+            cookie_key: crate::domain::oauth::mac::MacKey::new([0; 32]),
+            sign_in_key: crate::domain::oauth::mac::MacKey::new([0; 32]),
+            signing_keys: std::sync::Arc::new(crate::domain::access_token::SigningKeys::from_jwk_set(key).unwrap()),
+            providers: [Provider::OpenAi].into(),
+            registration: crate::web::RegistrationPolicy::default(),
+        };
+        let now = crate::domain::time::Timestamp::from_seconds(1_795_478_400);
+        let visitor = crate::web::visitor::Visitor {
+            session: crate::domain::secret::Secret::<crate::domain::secret::Session>::from_entropy(&[1; 32]).hash(),
+            user: User { id: "user_1".to_owned().try_into().unwrap(), name: "<Ada>".to_owned(), role },
+            since: now,
+            confirmed_at: now,
+            csrf: "csrf".to_owned(),
+        };
+        let frame = Frame { visitor: Some(visitor), here: Some("/settings".to_owned()), ..Frame::default() };
+        SettingsPage::new(&config, frame).render_with_values(&Language::English).unwrap()
+    }
+
+    #[test]
+    fn an_operator_reads_how_the_broker_is_set_up() {
+        let page = page_of(Role::Operator);
+        assert!(page.contains("https://broker.example") && page.contains("OpenAI") && page.contains("Anthropic"));
+        assert!(page.contains("/members") && page.contains("/settings/policy"));
+    }
+
+    #[test]
+    fn a_member_does_not() {
+        let page = page_of(Role::Member);
+        assert!(!page.contains("Anthropic") && !page.contains("/settings/policy") && !page.contains("/members"));
+        assert!(page.contains("/settings/security"));
+    }
+
+    #[test]
+    fn a_name_is_shown_as_text() {
+        let page = page_of(Role::Member);
+        assert!(!page.contains("<Ada>"));
+        assert!(page.contains("&#60;Ada&#62;"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_name_is_said_in_every_language() {
+        for error in [WrongName::Empty, WrongName::TooLong, WrongName::NotPlain] {
+            let text = Text::new(error.to_string());
+            assert_ne!(text.in_language(Language::English), text.in_language(Language::Korean), "{error}");
+        }
+    }
+}

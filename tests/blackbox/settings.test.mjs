@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Browser } from "../support/flow.mjs";
+import { startWorld } from "../support/world.mjs";
+
+const { broker, browser } = await startWorld();
+const member = await browser.somebodyElse();
+
+const nameOf = async (id) => (await broker.sql("SELECT name FROM users WHERE user_id = ?", id))[0].name;
+
+async function rename(person, name, options) {
+  const { page } = await person.get("/settings");
+  return person.submit(page.form("/settings/name").fill({ name }), options);
+}
+
+test("a stranger is asked to sign in", async () => {
+  const { status, page } = await new Browser(broker).get("/settings");
+  assert.equal(status, 200);
+  assert.ok(!page.forms.some((form) => form.action.pathname === "/settings/name"));
+  assert.match(page.title, /Sign in/);
+});
+
+test("a new name is kept, shown, and noted with the former one", async () => {
+  const { status, location } = await rename(member, "  Kim <Minji> ");
+  assert.equal(status, 303);
+  assert.equal(location.pathname, "/settings");
+  assert.equal(await nameOf("user_other"), "Kim <Minji>");
+  const { page, text } = await member.get("/settings");
+  assert.equal(page.form("/settings/name").value("name"), "Kim <Minji>");
+  assert.ok(!text.includes("<Minji>"), "as text, never as markup");
+  const [entry] = await broker.sql("SELECT * FROM audit WHERE event = 'name_changed'");
+  assert.deepEqual([entry.user_id, entry.actor, entry.subject, entry.detail], ["user_other", "person", "Kim <Minji>", "Other"]);
+});
+
+test("the same name again changes nothing and is not noted", async () => {
+  const before = await broker.sql("SELECT count(*) AS n FROM audit WHERE event = 'name_changed'");
+  assert.equal((await rename(member, await nameOf("user_other"))).status, 303);
+  assert.deepEqual(await broker.sql("SELECT count(*) AS n FROM audit WHERE event = 'name_changed'"), before);
+});
+
+for (const [what, name] of [
+  ["nothing", "   "],
+  ["more than 60 characters", "가".repeat(61)],
+  ["text that turns round", "a\u202eb"],
+  ["two lines", "a\nb"],
+]) {
+  test(`${what} is refused beside the field, and what was typed stays`, async () => {
+    const before = await nameOf("user_other");
+    const { page } = await member.get("/settings");
+    const data = page.form("/settings/name").data();
+    data.set("name", name);
+    const answer = await member.post("/settings/name", data);
+    assert.equal(answer.status, 400);
+    assert.ok(answer.page.all("id").includes("name.error"));
+    assert.equal(await nameOf("user_other"), before);
+  });
+}
+
+test("CSRF: a form without the session's token, or with somebody else's, changes nothing", async () => {
+  const before = await nameOf("user_other");
+  const { page } = await browser.get("/settings");
+  for (const csrf of ["", "x", page.form("/settings/name").value("csrf")]) {
+    const { status } = await member.post("/settings/name", new URLSearchParams({ csrf, name: "Mallory" }));
+    assert.equal(status, 403, csrf);
+  }
+  assert.equal(await nameOf("user_other"), before);
+});
+
+test("CSRF: a form from another origin changes nothing, whatever token it has", async () => {
+  const before = await nameOf("user_other");
+  for (const headers of [{ origin: "https://evil.example" }, { origin: "null" }, { origin: undefined, "sec-fetch-site": "cross-site" }]) {
+    assert.equal((await rename(member, "Mallory", { headers })).status, 403);
+  }
+  assert.equal(await nameOf("user_other"), before);
+});
+
+test("a form of a session that is over asks to sign in, and changes nothing", async () => {
+  const gone = new Browser(broker);
+  const { status } = await gone.post("/settings/name", new URLSearchParams({ name: "Mallory" }));
+  assert.equal(status, 401);
+});
+
+test("an operator reads which providers have a key, and no key", async () => {
+  const { text, page } = await browser.get("/settings");
+  assert.match(page.text, /OpenAI ?ready/);
+  for (const secret of Object.values(broker.secrets)) assert.ok(!text.includes(secret));
+});
+
+test("a member reads nothing of how the broker is set up", async () => {
+  const { page } = await member.get("/settings");
+  assert.doesNotMatch(page.text, /OpenAI|Version/);
+  assert.ok(!page.all("href").some((href) => ["/members", "/settings/policy", "/settings/webhook"].includes(href)));
+});
+
+test("registering and deleting an app is noted", async () => {
+  const app = await member.register({ name: "Noted", redirectUris: ["https://noted.example/cb"] });
+  const { page } = await member.get("/apps");
+  await member.submit(page.form(`/apps/${app.client_id}/delete`));
+  const rows = await broker.sql("SELECT event, subject, detail FROM audit WHERE subject = 'Noted' ORDER BY rowid");
+  assert.deepEqual(rows, [
+    { event: "app_registered", subject: "Noted", detail: app.client_id },
+    { event: "app_deleted", subject: "Noted", detail: app.client_id },
+  ]);
+});

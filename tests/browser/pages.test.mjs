@@ -1,0 +1,195 @@
+// What holds on every page, for everybody, in every language: it can be used by keyboard, with a screen reader, in the dark and on a
+// phone; it is small, and the browser has nothing to complain about. The pages are listed in tests/support/pages.mjs.
+
+import assert from "node:assert/strict";
+import { readFile, readdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { after, test } from "node:test";
+import { ROOT } from "../support/broker.mjs";
+import { ARTIFACTS, sidewaysScroll } from "../support/chromium.mjs";
+import { PAGES, STILL_ENGLISH, addressOf, startPages, startTabs } from "../support/pages.mjs";
+
+/** Of the page, its style sheet and its script, as they are before the platform compresses them. */
+const MAX_BYTES = 60_000;
+const MAX_REQUESTS = 3;
+const WIDTHS = [1280, 360];
+const THEMES = ["light", "dark"];
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const world = await startPages();
+const tab = await startTabs(world);
+const sizes = [];
+after(() => {
+  const largest = sizes.sort((one, other) => other.bytes - one.bytes).slice(0, 3);
+  console.log(`largest pages: ${largest.map(({ name, bytes }) => `${name} ${(bytes / 1000).toFixed(1)} KB`).join(", ")}`);
+});
+
+/** Goes there under the page's own policy, and notes what that took and what the browser said about it. */
+async function open(entry, page) {
+  const seen = { requests: [], complaints: [] };
+  const onRequest = (request) => {
+    if (request.isNavigationRequest()) seen.requests = [];
+    seen.requests.push(request);
+  };
+  const onConsole = (message) => seen.complaints.push(message.text());
+  const onError = (error) => seen.complaints.push(String(error));
+  page.on("request", onRequest).on("console", onConsole).on("pageerror", onError);
+  await page.addInitScript(() => {
+    globalThis.violations = [];
+    document.addEventListener("securitypolicyviolation", (event) => {
+      globalThis.violations.push(`${event.violatedDirective}: ${event.blockedURI}`);
+    });
+  });
+  let response = await page.goto(await addressOf(entry, world), { waitUntil: "load" });
+  for (const step of [entry.then ?? []].flat()) {
+    seen.complaints = [];
+    const arrived = page.waitForResponse((answer) => answer.request().isNavigationRequest() && answer.status() !== 303);
+    await step(page);
+    response = await arrived;
+    await page.waitForLoadState("load");
+  }
+  page.off("request", onRequest).off("console", onConsole).off("pageerror", onError);
+  const expected = entry.status ?? 200;
+  assert.equal(response.status(), expected, page.url());
+  // The browser reports a page that is an error, and that is the point of it.
+  const complaints = seen.complaints.filter((text) => expected < 400 || !text.includes(`status of ${expected}`));
+  const isPicture = (request) => /\.(svg|png)$/.test(request.url());
+  const requests = seen.requests.filter((request) => !isPicture(request));
+  const bodies = await Promise.all(requests.map(async (request) => (await request.response()).body()));
+  const bytes = bodies.reduce((sum, body) => sum + body.length, 0);
+  const pictures = new Set(seen.requests.filter(isPicture).map((request) => request.url()));
+  return { response, bytes, requests: requests.map((request) => request.url()), pictures: [...pictures], complaints };
+}
+
+/** What axe-core finds. It is handed to the page by the debugger, which no policy of a page binds. */
+async function findings(page) {
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe);
+  return page.evaluate(async (values) => {
+    const options = { runOnly: { type: "tag", values }, resultTypes: ["violations"], preload: false };
+    const { violations } = await globalThis.axe.run(document, options);
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ""}`).join("; ")}`);
+  }, RULES);
+}
+
+/** What Tab reaches, in which order, and whether each can be seen. */
+async function walk(page) {
+  const wanted = await page.evaluate(() => {
+    const all = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
+    const isReachable = (element) =>
+      element.tabIndex >= 0 && !element.matches(":disabled") && element.checkVisibility({ visibilityProperty: true });
+    // Of radio buttons only the one that is chosen.
+    const isChosen = (element) =>
+      element.type !== "radio" || element.checked || !element.form.querySelector(`[name="${element.name}"]:checked`);
+    globalThis.stops = [...document.querySelectorAll(all)].filter((element) => isReachable(element) && isChosen(element));
+    globalThis.stops[0]?.focus();
+    const text = (element) => element.textContent.trim().slice(0, 30) || element.name || element.id;
+    return globalThis.stops.map((element) => `${element.tagName.toLowerCase()} ${text(element)}`);
+  });
+  const focused = () =>
+    page.evaluate(() => {
+      const element = document.activeElement;
+      const { outlineStyle, outlineWidth } = getComputedStyle(element);
+      const { left, right, top, bottom, width } = element.getBoundingClientRect();
+      const isInView = width > 0 && right > 0 && bottom > 0 && left < innerWidth && top < innerHeight;
+      const isOutlined = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+      return { index: globalThis.stops.indexOf(element), isOnPage: element !== document.body, isSeen: isInView && isOutlined };
+    });
+  const [reached, unseen] = [[], []];
+  for (let presses = 0; presses < wanted.length * 2 + 10; presses += 1) {
+    const { index, isOnPage, isSeen } = await focused();
+    if (!isOnPage || (index >= 0 && index < (reached.at(-1) ?? 0))) break;
+    // A region that scrolls is a stop of its own; a field of several parts is one for each.
+    if (index >= 0 && reached.at(-1) !== index) {
+      reached.push(index);
+      if (!isSeen) unseen.push(wanted[index]);
+    }
+    if (index === wanted.length - 1) break;
+    await page.keyboard.press("Tab");
+  }
+  return { wanted, reached: reached.map((index) => wanted[index]), unseen };
+}
+
+/** Texts of three words and more without a Korean letter, but for code and names. */
+const leftInEnglish = (page) =>
+  page.evaluate(() => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [document.title];
+    while (texts.nextNode()) {
+      const element = texts.currentNode.parentElement;
+      if (!element.closest("code, pre, textarea, script, [lang=en], [translate=no]")) found.push(texts.currentNode.textContent.trim());
+    }
+    return found.filter((text) => /(\p{Script=Latin}[\p{Script=Latin}’',.:;]*\s+){2}\p{Script=Latin}+/u.test(text) && !/\p{Script=Hangul}/u.test(text));
+  });
+
+for (const language of ["en", "ko"]) {
+  for (const entry of PAGES) {
+    test(`${entry.name}, ${language}, ${entry.who}`, async (t) => {
+      const page = await tab(entry.who, language);
+      await page.emulateMedia({ colorScheme: "light" });
+      await page.setViewportSize({ width: 1280, height: 800 });
+      const { response, bytes, requests, pictures, complaints } = await open(entry, page);
+      sizes.push({ name: entry.name, bytes });
+      assert.ok(bytes <= MAX_BYTES, `${bytes} bytes`);
+      assert.ok(requests.length <= MAX_REQUESTS, requests.join(" "));
+      assert.ok(pictures.length <= 1, pictures.join(" "));
+      assert.deepEqual(complaints, []);
+      assert.deepEqual(await page.evaluate(() => globalThis.violations), [], "nothing was against the policy");
+      const headers = response.headers();
+      assert.match(headers["content-security-policy"], /^default-src 'none'; .*frame-ancestors 'none'/);
+      assert.doesNotMatch(headers["content-security-policy"], /unsafe|https?:\/\/(?!localhost|127\.0\.0\.1|reading\.example|app\.example)/);
+      assert.equal(headers["cache-control"], "no-store");
+      assert.equal(await page.evaluate(() => document.documentElement.lang), language);
+      assert.equal(await page.locator("h1").count(), 1);
+      if (language === "ko" && !STILL_ENGLISH.includes(entry.template)) assert.deepEqual(await leftInEnglish(page), []);
+
+      for (const width of WIDTHS) {
+        await page.setViewportSize({ width, height: 800 });
+        for (const colorScheme of THEMES) {
+          await page.emulateMedia({ colorScheme });
+          const file = `${entry.name}-${language}-${width}-${colorScheme}.png`;
+          await page.screenshot({ path: path.join(ARTIFACTS, "pages", file), fullPage: true });
+        }
+      }
+      // What is folded away has to be right as well.
+      await page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = true)));
+      for (const width of WIDTHS) {
+        await page.setViewportSize({ width, height: 800 });
+        assert.equal(await sidewaysScroll(page), 0, `at ${width} px`);
+        for (const colorScheme of THEMES) {
+          await page.emulateMedia({ colorScheme });
+          assert.deepEqual(await findings(page), [], `${colorScheme}, ${width} px`);
+        }
+      }
+
+      const { wanted, reached, unseen } = await walk(page);
+      assert.deepEqual(reached, wanted, "Tab reaches everything, in the order of the page");
+      assert.deepEqual(unseen, [], "what has the focus can be seen");
+      t.diagnostic(`${requests.length} requests, ${bytes} bytes`);
+    });
+  }
+}
+
+test("the skip link leads past the navigation", async () => {
+  const page = await tab("operator", "en");
+  await page.goto(`${world.broker.url}/grants`);
+  await page.keyboard.press("Tab");
+  const skip = page.getByRole("link", { name: "Skip to the content" });
+  assert.ok(await skip.evaluate((link) => link === document.activeElement && link.getBoundingClientRect().left >= 0));
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
+  assert.ok(await page.evaluate(() => document.activeElement.closest("main") !== null), "the next stop is in the content");
+});
+
+test("every page that there is a template for is on the list", async () => {
+  const files = await readdir(path.join(ROOT, "src/web/pages"));
+  const extending = [];
+  for (const file of files) {
+    const source = await readFile(path.join(ROOT, "src/web/pages", file), "utf8");
+    if (source.startsWith('{% extends "base.html" %}')) extending.push(file);
+  }
+  const listed = new Set(PAGES.map(({ template, status }) => template ?? (status >= 400 ? "error.html" : undefined)));
+  const missing = extending.filter((file) => !listed.has(file));
+  assert.deepEqual(missing, []);
+});

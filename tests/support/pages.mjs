@@ -1,0 +1,190 @@
+// Every page of the broker and how to get there. A new page is one line in `PAGES`; what must hold on it is in
+// tests/browser/pages.test.mjs.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { after } from "node:test";
+import { ROOT, newSecrets, startBroker } from "./broker.mjs";
+import { launch } from "./chromium.mjs";
+import { Browser, authorizationRequest, call, chat, messages, postForm, signInLink } from "./flow.mjs";
+import { startWorld, useUp } from "./world.mjs";
+
+/**
+ * `who` is at the browser: a stranger, the operator, or a member. `at` is a path, or makes one out of what `startPages` answers;
+ * `then` does something there that leads to the page, or several things. `status` is 200 unless it says. `template` is its file in src/web/pages.
+ */
+export const PAGES = [
+  { name: "home", who: "stranger", at: "/", template: "home.html" },
+  { name: "sign-in", who: "stranger", at: "/sign-in", template: "sign_in.html" },
+  { name: "sign-in-first", who: "stranger", at: "/grants", template: "sign_in.html" },
+  { name: "sign-in-for-an-app", who: "stranger", at: ({ ask }) => ask(), template: "sign_in.html" },
+  { name: "sign-in-already", who: "operator", at: "/sign-in", template: "sign_in.html" },
+  { name: "sign-in-link", who: "stranger", at: ({ broker }) => signInLink(broker), template: "sign_in_link.html" },
+  { name: "developers", who: "stranger", at: "/developers", template: "developers.html" },
+  { name: "grants", who: "operator", at: "/grants", template: "grants.html" },
+  { name: "grants-none", who: "member", at: "/grants", template: "grants.html" },
+  { name: "grant", who: "operator", at: ({ grant }) => `/grants/${grant}`, template: "grant.html" },
+  { name: "grant-paused", who: "operator", at: ({ paused }) => `/grants/${paused}`, template: "grant.html" },
+  { name: "grant-ended", who: "operator", at: ({ ended }) => `/grants/${ended}`, template: "grant.html" },
+  { name: "apps", who: "operator", at: "/apps", template: "apps.html" },
+  { name: "apps-none", who: "member", at: "/apps", template: "apps.html" },
+  { name: "apps-refused", who: "member", at: "/apps", then: registerWrongly, status: 400, template: "apps.html" },
+  { name: "app-secret", who: "operator", at: "/apps", then: registerOnServer, status: 201, template: "app_secret.html" },
+  { name: "consent", who: "operator", at: ({ ask }) => ask(), template: "consent.html" },
+  { name: "consent-unnamed", who: "member", at: ({ ask }) => ask({ scope: "openai:chat" }), template: "consent.html" },
+  { name: "device", who: "operator", at: "/device", template: "device.html" },
+  { name: "device-stranger", who: "stranger", at: "/device", template: "sign_in.html" },
+  { name: "device-consent", who: "operator", at: ({ deviceUrl }) => deviceUrl(), then: enterCode, template: "consent.html" },
+  { name: "device-done", who: "operator", at: ({ deviceUrl }) => deviceUrl(), then: [enterCode, allow], template: "device_done.html" },
+  { name: "form-post", who: "operator", at: askForPost, template: "form_post.html" },
+  { name: "settings", who: "operator", at: "/settings", template: "settings.html" },
+  { name: "settings-member", who: "member", at: "/settings", template: "settings.html" },
+  { name: "settings-renamed", who: "member", at: "/settings", then: rename("Kim Minji"), template: "settings.html" },
+  { name: "settings-refused", who: "member", at: "/settings", then: rename("   "), status: 400, template: "settings.html" },
+  { name: "error-400", who: "operator", at: "/authorize?client_id=nobody", status: 400 },
+  { name: "error-403", who: "operator", at: "/developers", then: (page) => post(page, "/apps"), status: 403 },
+  { name: "error-404", who: "stranger", at: "/nothing-here", status: 404 },
+  { name: "error-404-signed-in", who: "operator", at: "/grants/gr_nothing", status: 404 },
+  { name: "error-405", who: "stranger", at: "/developers", then: (page) => post(page, "/developers"), status: 405 },
+  { name: "error-429", who: "stranger", at: tooOften, on: "sick", status: 429 },
+  { name: "error-503", who: "operator", at: "/grants", on: "sick", status: 503 },
+];
+
+/** Templates that nobody has translated yet, as the native tests know them: a page of one is not looked at for English. */
+export const STILL_ENGLISH = (() => {
+  const tests = readFileSync(path.join(ROOT, "src/web/language/tests.rs"), "utf8");
+  const [, list] = /const STILL_ENGLISH[^=]*= &\[([^\]]*)\]/.exec(tests) ?? [];
+  return [...(list ?? "").matchAll(/"([^"]+)"/g)].map(([, name]) => name);
+})();
+
+/** A form that no page shows, sent as a browser sends it. */
+function post(page, action) {
+  return page.evaluate((action) => {
+    const form = Object.assign(document.createElement("form"), { method: "post", action });
+    document.body.append(form);
+    form.submit();
+  }, action);
+}
+
+const named = (page, name) => page.locator(`main [name="${name}"]`);
+
+async function register(page, { name, homePage, redirectUri }) {
+  await named(page, "name").fill(name);
+  await named(page, "home_page").fill(homePage);
+  await named(page, "redirect_uris").fill(redirectUri);
+  await page.locator('main form[action="/apps"] button').click();
+}
+
+async function registerWrongly(page) {
+  await register(page, { name: "Notes", homePage: "https://notes.example/", redirectUri: "http://notes.example/callback" });
+}
+
+async function registerOnServer(page) {
+  await page.locator('main [value="confidential"]').check();
+  await register(page, { name: "Notes", homePage: "https://notes.example/", redirectUri: "https://notes.example/callback" });
+}
+
+async function enterCode(page) {
+  await page.locator('main form[action="/device"] button').click();
+}
+
+async function allow(page) {
+  await page.locator('main [name="decision"][value="allow"]').click();
+}
+
+function rename(name) {
+  return async (page) => {
+    await named(page, "name").fill(name);
+    await page.locator('main form[action="/settings/name"] button').click();
+  };
+}
+
+/** An answer to an app that waits in a form: nothing listens there. */
+function askForPost({ ask, tool }) {
+  return ask({ app: tool, change: { redirect_uri: "http://127.0.0.1:9/cb", response_mode: "form_post", prompt: "none" } });
+}
+
+async function tooOften({ sick }) {
+  await fetch(`${sick.url}/authorize`);
+  return "/authorize";
+}
+
+/** What an app asks for that shows most of what a consent page has. */
+const ASKED = [
+  {
+    type: "ai_access",
+    provider: "openai",
+    models: ["gpt-5-mini", "gpt-5.1*"],
+    capabilities: ["chat", "embeddings"],
+    limits: { budget_usd: "5.00", budget_period: "month", requests_per_minute: 60 },
+  },
+  { type: "ai_access", provider: "anthropic", models: ["claude-opus-5"], capabilities: ["chat"], limits: { requests: 3 } },
+];
+
+/** A broker with apps, grants in every state and what they used; one that is not well; and who is at the browser. */
+export async function startPages() {
+  const secrets = newSecrets();
+  const { broker, browser: operator } = await startWorld({ secrets });
+  const member = await operator.somebodyElse();
+  const app = await operator.register({ name: "Reading list", homePage: "https://reading.example/" });
+  const tool = await operator.register({ name: "Desktop tool", redirectUris: ["http://127.0.0.1/cb"] });
+
+  const { access_token: token, grant_id: grant } = await operator.grant(app, { details: ASKED, money: true });
+  for (const words of ["hello", "hello again"]) assert.equal((await chat(broker, token, words)).status, 200);
+  await messages(broker, token, "hello");
+  await call(broker, token, "/openai/v1/chat/completions", { body: { model: "gpt-4", messages: [] } });
+  const { access_token: usedUp, grant_id: paused } = await operator.grant(tool, {
+    details: [{ ...ASKED[0], limits: { requests: 2 } }],
+  });
+  await useUp(broker, usedUp);
+  const { grant_id: ended } = await operator.grant(app);
+  await operator.revoke(ended);
+  const { page } = await operator.get(`/grants/${paused}`);
+  await operator.submit(page.form(`/grants/${paused}/pause`));
+
+  // Without tables, and with one start a minute.
+  const sick = await startBroker({ secrets, migrate: false, limits: { LIMIT_STARTS: 1 } });
+  after(() => sick.close());
+  const ask = ({ app: who = app, ...options } = {}) => authorizationRequest(broker, who, { details: ASKED, ...options }).url.href;
+
+  const deviceUrl = async () => {
+    const { body } = await postForm(`${broker.url}/device_authorization`, { client_id: tool.client_id, scope: "openai:chat" });
+    return body.verification_uri_complete;
+  };
+  const people = { stranger: new Browser(broker), operator, member };
+  return { broker, sick, people, app, tool, grant, paused, ended, ask, deviceUrl };
+}
+
+/** Where an entry of `PAGES` is. */
+export async function addressOf(entry, world) {
+  const there = typeof entry.at === "function" ? await entry.at(world) : entry.at;
+  const url = new URL(there, world.broker.url);
+  return entry.on ? new URL(url.pathname + url.search, world[entry.on].url).href : url.href;
+}
+
+/** Chromium with a tab for everybody in every language: `tab(who, language)`. */
+export async function startTabs({ people }) {
+  const chromium = await launch();
+  after(() => chromium.close());
+  const tabs = new Map();
+  return async function tab(who, language) {
+    const key = `${who} ${language}`;
+    if (tabs.has(key)) return tabs.get(key);
+    const context = await chromium.newContext({ locale: language, viewport: { width: 1280, height: 800 } });
+    context.setDefaultTimeout(15_000);
+    // The platform serves these before the worker is asked.
+    const assets = path.join(ROOT, "public");
+    await context.route(/^[^?]*\/[\w.-]+\.(css|svg|js|png)$/, (route) => {
+      return route.fulfill({ path: path.join(assets, path.basename(new URL(route.request().url()).pathname)) });
+    });
+    // The form of an answer would be sent on at once.
+    await context.route("**/submit.js", (route) => route.fulfill({ contentType: "text/javascript", body: "" }));
+    // `localhost` counts as secure, but only an https address may be named for a secure cookie.
+    const cookies = [...people[who].cookies].map(([name, value]) => ({ name, value, url: "https://localhost/", secure: true }));
+    await context.addCookies(cookies);
+    const page = await context.newPage();
+    tabs.set(key, page);
+    return page;
+  };
+}
