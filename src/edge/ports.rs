@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use worker::{Env, send::SendFuture};
 
-use super::{d1::Database, documents, entropy, ledgers, signatures};
+use super::{d1::Database, documents, entropy, ledgers, settings::Settings, signatures};
 use crate::{
     domain::{
         grant::Terms,
         id::{DelegationId, GrantId},
         jose::{SignatureFails, SignatureHolds, SignatureToCheck},
         ledger::{Change, Command, Delegate, Refusal, Reply, Snapshot},
+        money::NanoUsd,
         oauth::{client_metadata::FetchError, remote_address::RemoteAddress},
+        permission::Provider,
     },
+    gateway::usage::Usage,
     web::ports::{self, Fetched, StoreError},
 };
 
@@ -89,6 +92,14 @@ impl ports::Ledgers for EdgePorts {
     async fn read_ledgers(&self, ids: &[GrantId]) -> Vec<Result<Snapshot, StoreError>> {
         // The platform allows six requests at once; more wait their turn there.
         SendFuture::new(futures_util::future::join_all(ids.iter().map(|id| self.read(id)))).await
+    }
+}
+
+impl ports::Prices for EdgePorts {
+    fn price(&self, provider: Provider, model: &str, (input_tokens, output_tokens): (u64, u64)) -> Option<NanoUsd> {
+        let settings = Settings::get(&self.env).ok()?;
+        let usage = Usage { input_tokens, output_tokens, ..Usage::default() };
+        Some(settings.prices.find(provider, model)?.cost(&usage))
     }
 }
 

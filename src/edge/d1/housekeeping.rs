@@ -11,6 +11,7 @@
 //! | `clients` that registered themselves | 30 days after that, without any grant, nor a request or device code that is still there |
 //! | `clients` that are documents | 7 days after they were last fresh, on the same condition; they are read again when they come again |
 //! | `grants` that no app came for | a day after none could any more: no token of one exists |
+//! | `usual_limits` | with their person or their client |
 //! | all other grants, `usage_events`, `users`, clients that a person registered | never |
 //!
 //! Whoever pushes a request, asks for a device code or uses an id up makes a row without anybody's consent, as fast as rate limits let

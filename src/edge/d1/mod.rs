@@ -12,6 +12,7 @@ mod pushed;
 mod usage;
 mod used_ids;
 mod users;
+mod usual;
 
 use serde::{Deserialize, de::DeserializeOwned};
 use wasm_bindgen::JsValue;

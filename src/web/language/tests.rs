@@ -187,11 +187,7 @@ fn bare_text(source: &str) -> String {
 const STILL_ENGLISH: &[&str] = &[
     "app_secret.html",
     "apps.html",
-    "consent.html",
     "developers.html",
-    "device.html",
-    "device_done.html",
-    "form_post.html",
     "grant.html",
     "grants.html",
     "home.html",
