@@ -580,7 +580,10 @@ pub trait Entropy {
 }
 
 /// The tables.
-pub trait Store: Clients + Users + Grants + UsualLimits + PushedRequests + DeviceCodes + UsedIds + Usage + Audit {}
+pub trait Store:
+    Clients + Users + Grants + UsualLimits + PushedRequests + DeviceCodes + UsedIds + Usage + Audit
+{
+}
 
 impl<T: Clients + Users + Grants + UsualLimits + PushedRequests + DeviceCodes + UsedIds + Usage + Audit> Store for T {}
 
@@ -590,4 +593,7 @@ pub trait Ports:
 {
 }
 
-impl<T: Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static> Ports for T {}
+impl<T: Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static> Ports
+    for T
+{
+}

@@ -23,8 +23,7 @@ pub enum Denial {
 
 impl Denial {
     /// Every one of them, in the order in which they are offered.
-    pub const ALL: [Self; 5] =
-        [Self::Unsaid, Self::NotNow, Self::TooMuchMoney, Self::UnknownApp, Self::SomethingElse];
+    pub const ALL: [Self; 5] = [Self::Unsaid, Self::NotNow, Self::TooMuchMoney, Self::UnknownApp, Self::SomethingElse];
 
     /// As a form names it; empty for none.
     #[must_use]

@@ -71,7 +71,8 @@ impl Requested {
     #[must_use]
     pub fn offers(&self, usual: Option<&Usual>) -> Vec<Offer> {
         let total = |amount| Limits { budget_usd: Some(amount), ..Limits::NONE };
-        let week = Offer { plan: Plan::Week, money: total(Amount::FIVE_USD), lifetime_seconds: DEFAULT_LIFETIME_SECONDS };
+        let week =
+            Offer { plan: Plan::Week, money: total(Amount::FIVE_USD), lifetime_seconds: DEFAULT_LIFETIME_SECONDS };
         let asked =
             Offer { plan: Plan::Asked, money: money_of(&self.limits), lifetime_seconds: DEFAULT_LIFETIME_SECONDS };
         let all = [
@@ -160,9 +161,17 @@ mod tests {
         let usual = |usd, lifetime_seconds| Usual { limits: money(usd, Period::Total), lifetime_seconds };
         assert_eq!(proposed(&requested(Limits::NONE), Some(&usual("2", 3600))), Some(Plan::Usual));
         assert_eq!(proposed(&requested(money("1", Period::Total)), Some(&usual("2", 3600))), Some(Plan::Asked));
-        assert_eq!(proposed(&requested(Limits::NONE), Some(&usual("2", 5))), Some(Plan::Week), "such a life is not offered");
+        assert_eq!(
+            proposed(&requested(Limits::NONE), Some(&usual("2", 5))),
+            Some(Plan::Week),
+            "such a life is not offered"
+        );
         let open = Usual { limits: Limits::NONE, lifetime_seconds: 3600 };
-        assert_eq!(proposed(&requested(Limits::NONE), Some(&open)), Some(Plan::Week), "no limit takes a choice each time");
+        assert_eq!(
+            proposed(&requested(Limits::NONE), Some(&open)),
+            Some(Plan::Week),
+            "no limit takes a choice each time"
+        );
     }
 
     proptest! {

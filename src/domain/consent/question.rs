@@ -24,7 +24,8 @@ mod tests {
 
     #[test]
     fn a_count_has_one_digit_that_says_something() {
-        for (budget, cost, count) in [(5_000, 1, 5_000), (7_132, 1, 7_000), (99, 10, 9), (5, 10, 0), (1_999, 1, 1_000)] {
+        for (budget, cost, count) in [(5_000, 1, 5_000), (7_132, 1, 7_000), (99, 10, 9), (5, 10, 0), (1_999, 1, 1_000)]
+        {
             assert_eq!(questions(NanoUsd(budget), NanoUsd(cost)), Some(count), "{budget} / {cost}");
         }
     }

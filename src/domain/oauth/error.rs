@@ -10,7 +10,8 @@ use super::{
     resource::InvalidTarget,
 };
 use crate::domain::{
-    authorization_details::RequestedError, consent::Denial, id::GrantId, jose::InvalidThumbprint, narrowing::NarrowingError,
+    authorization_details::RequestedError, consent::Denial, id::GrantId, jose::InvalidThumbprint,
+    narrowing::NarrowingError,
 };
 
 /// Codes of RFC 6749 §4.1.2.1 and §5.2, RFC 9396 §5, RFC 8628 §3.5.

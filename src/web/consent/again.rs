@@ -76,7 +76,8 @@ pub(super) async fn ask_again<P: Ports>(
     if !pending.may_be_asked_again(&visitor.session, visitor.since, state.now) {
         return Err(over(&client, &pending.asked));
     }
-    if pending.is_open(state.now) && state.ports.close_authorization_request(&handle.hash(), state.now).await? == Write::Lost
+    if pending.is_open(state.now)
+        && state.ports.close_authorization_request(&handle.hash(), state.now).await? == Write::Lost
     {
         return Err(gone());
     }
@@ -182,7 +183,9 @@ mod tests {
     #[test]
     fn a_home_page_is_linked_only_where_it_is_a_secure_address() {
         assert_eq!(secure_address("https://app.example").as_deref(), Some("https://app.example/"));
-        for text in ["javascript:alert(1)", "data:text/html,x", "http://app.example/", "//app.example", "app.example", ""] {
+        for text in
+            ["javascript:alert(1)", "data:text/html,x", "http://app.example/", "//app.example", "app.example", ""]
+        {
             assert_eq!(secure_address(text), None, "{text}");
         }
     }

@@ -250,7 +250,8 @@ pub(super) async fn deny<P: Ports>(
         Decided::Won => {
             let id = pending.asked.client_id();
             let name = state.ports.find_client(id).await.ok().flatten().map(|client| client.name);
-            let entry = audit::entry(state, visitor, Event::GrantDenied).subject(name.as_deref().unwrap_or(id.as_str()));
+            let entry =
+                audit::entry(state, visitor, Event::GrantDenied).subject(name.as_deref().unwrap_or(id.as_str()));
             let entry = entry.detail(frame.language.t(super::view::label_of(reason)));
             Ok(audit::note(state, frame, entry, response).await)
         }

@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn nobody_finds_a_box_ticked_that_somebody_else_ticked() {
-        let params = Params::parse(b"csrf=a&request=b&decision=allow&plan=custom&no_budget=on&replace=g&remember=on&p0.on=on");
+        let params =
+            Params::parse(b"csrf=a&request=b&decision=allow&plan=custom&no_budget=on&replace=g&remember=on&p0.on=on");
         assert_eq!(impersonal(&params), "plan=custom&p0.on=on");
     }
 
@@ -227,8 +228,7 @@ mod tests {
     }
 
     fn any_field() -> impl Strategy<Value = String> {
-        let names =
-            "(p[01]\\.)?(on|models|capabilities|requests|tokens|concurrency|budget_usd|budget_period|no_budget)|plan|as_shown";
+        let names = "(p[01]\\.)?(on|models|capabilities|requests|tokens|concurrency|budget_usd|budget_period|no_budget)|plan|as_shown";
         let values = prop_oneof![
             Just("on".to_owned()),
             Just("gpt-5".to_owned()),

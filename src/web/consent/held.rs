@@ -38,8 +38,8 @@ pub struct HeldView {
     pub sentences: Vec<String>,
     /// What it has spent: `0.42 of 5.00 USD in all`. `None`: its ledger can't say.
     pub spent: Option<String>,
-    /// When it ends by itself.
-    pub ends: Moment,
+    /// When it ends by itself: `in 6 days`.
+    pub ends: String,
     /// Whether it ends when the new one begins.
     pub replaced: bool,
 }
@@ -83,19 +83,14 @@ fn covers(requested: &Requested, grant: &Grant) -> bool {
 }
 
 impl HeldView {
-    fn new(
-        grant: &Grant,
-        snapshot: Option<&Snapshot>,
-        replaced: bool,
-        (now, language): (Timestamp, Language),
-    ) -> Self {
+    fn new(grant: &Grant, snapshot: Option<&Snapshot>, replaced: bool, (now, language): (Timestamp, Language)) -> Self {
         let terms = terms_of(grant, snapshot);
         let used = snapshot.map(|snapshot| GrantUsage::new(terms, snapshot, now, language));
         Self {
             id: grant.id.to_string(),
             sentences: terms.permissions.iter().map(|permission| format::sentence(permission, language)).collect(),
             spent: used.and_then(|used| used.overall.into_iter().next()).map(|money| money.figure),
-            ends: Moment::new(terms.expires_at, now),
+            ends: Moment::new(terms.expires_at, now).relative(language),
             replaced,
         }
     }

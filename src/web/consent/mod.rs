@@ -26,10 +26,7 @@ use axum::{
 
 pub use again::{RESUME, resume};
 
-use self::{
-    form::FormError,
-    view::{Around, ConsentView, DestinationView, Filled, OriginView},
-};
+use self::view::{Around, ConsentView, DestinationView, Filled, OriginView};
 use super::{
     choose_language,
     frame::Frame,
@@ -178,7 +175,8 @@ pub async fn decide<P: Ports>(
         };
     };
     let other = |pending: &PendingRequest| pending.session != visitor.session;
-    let Some((handle, pending)) = handle.zip(pending).filter(|(_, pending)| !other(pending) || pending.decision.is_none())
+    let Some((handle, pending)) =
+        handle.zip(pending).filter(|(_, pending)| !other(pending) || pending.decision.is_none())
     else {
         return Err(if is_ours(&state, &visitor, &params) { gone() } else { forged(&state) });
     };

@@ -203,10 +203,8 @@ impl ConsentView {
         filled: Option<Filled<'_>>,
     ) -> Self {
         let Around { prices, config, person, usual, language } = around;
-        let posted = filled.map(|filled| Posted {
-            params: filled.params,
-            wrong: filled.error.and_then(FormError::field),
-        });
+        let posted =
+            filled.map(|filled| Posted { params: filled.params, wrong: filled.error.and_then(FormError::field) });
         let requested = pending.asked.requested();
         let offers = requested.offers(usual);
         let proposed = Requested::proposed(&offers);
@@ -218,7 +216,8 @@ impl ConsentView {
         let is_doubtful = filled
             .and_then(|filled| filled.error)
             .is_some_and(|error| *error == FormError::Choice(ChoiceError::PlanOrOwn));
-        let chosen = if is_doubtful || !offers.iter().any(|offer| offer.plan == chosen) { Plan::Custom } else { chosen };
+        let chosen =
+            if is_doubtful || !offers.iter().any(|offer| offer.plan == chosen) { Plan::Custom } else { chosen };
         let life = posted
             .and_then(|form| digits(form.params.field("expires_in")))
             .or_else(|| proposed.map(|offer| offer.lifetime_seconds))
@@ -245,10 +244,7 @@ impl ConsentView {
                 Asked::Device { user_code, .. } => DestinationView::OtherDevice(user_code.to_string()),
             },
             question: questions.as_ref().map(|_| QUESTION_WORDS),
-            plans: offers
-                .iter()
-                .map(|offer| PlanView::new(offer, chosen, questions.as_ref(), language))
-                .collect(),
+            plans: offers.iter().map(|offer| PlanView::new(offer, chosen, questions.as_ref(), language)).collect(),
             is_custom: chosen == Plan::Custom,
             as_shown: as_shown(&limits, &lifetimes),
             asked_overall: in_words(&requested.limits, language),
@@ -404,8 +400,7 @@ impl PlanView {
                 Plan::Custom => "Your own limits",
             },
             terms: match budget_usd {
-                Some(budget) => language
-                    .with("{0}, for {1}", &[&format::per(budget, budget_period, language), &life]),
+                Some(budget) => language.with("{0}, for {1}", &[&format::per(budget, budget_period, language), &life]),
                 None => language.with("money limited for each provider, for {0}", &[&life]),
             },
             buys: budget_usd.and_then(|budget| questions?.in_words(budget, budget_period, language)),
