@@ -327,7 +327,7 @@ test("CWE-352: forgetting, switching and another language take the token of the 
 
 // Injection.
 
-const HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}{0}';
+const HOSTILE = '"><script>alert(1)</script><img onerror=x>{{7}}{0}';
 test("CWE-79: an app's name, a model and a state are shown as text, in both languages", async () => {
   const hostile = await another({ name: HOSTILE });
   const details = [{ ...DETAILS[0], models: ['<b>"onclick=x', "gpt-5-mini"] }];

@@ -1,7 +1,9 @@
 // The consent page in Chromium: with the keyboard alone, without scripts, on a phone, in both languages, and when it came too late.
 
 import assert from "node:assert/strict";
+import path from "node:path";
 import { after, test } from "node:test";
+import { ROOT } from "../support/broker.mjs";
 import { launch, listen, picture } from "../support/chromium.mjs";
 import { DETAILS, authorizationRequest, signInLink } from "../support/flow.mjs";
 import { startWorld } from "../support/world.mjs";
@@ -13,6 +15,10 @@ const context = await chromium.newContext({ viewport: { width: 1280, height: 900
 context.setDefaultTimeout(15_000);
 // The app answers nothing: where the browser is sent is enough.
 await context.route("https://app.example/**", (route) => route.fulfill({ status: 200, contentType: "text/html", body: "<title>app</title>app" }));
+// The platform serves these before the worker is asked.
+await context.route(/\/(style\.css|icon\.svg)$/, (route) => {
+  return route.fulfill({ path: path.join(ROOT, "public", new URL(route.request().url()).pathname) });
+});
 const page = await context.newPage();
 const complaints = listen(page);
 
