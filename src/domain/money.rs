@@ -85,6 +85,8 @@ impl FromStr for NanoUsd {
 pub struct Amount(NonZeroU64);
 
 impl Amount {
+    /// What is offered for a try.
+    pub const ONE_USD: Self = Self(NonZeroU64::MIN.saturating_add(NANO_PER_USD - 1));
     /// What is proposed where an app names no amount.
     pub const FIVE_USD: Self = Self(NonZeroU64::MIN.saturating_add(5 * NANO_PER_USD - 1));
 

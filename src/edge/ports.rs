@@ -8,6 +8,7 @@ use super::{
     d1::Database,
     documents, entropy,
     ledgers::{self, HasLedger},
+    settings::Settings,
     signatures,
 };
 use crate::{
@@ -16,8 +17,11 @@ use crate::{
         id::{DelegationId, GrantId, UserId},
         jose::{SignatureFails, SignatureHolds, SignatureToCheck},
         ledger::{Change, Command, Delegate, Govern, Refusal, Reply, Snapshot},
+        money::NanoUsd,
         oauth::{client_metadata::FetchError, remote_address::RemoteAddress},
+        permission::Provider,
     },
+    gateway::usage::Usage,
     web::ports::{self, Fetched, StoreError},
 };
 
@@ -119,6 +123,14 @@ impl ports::Ledgers for EdgePorts {
     async fn read_ledgers(&self, ids: &[GrantId]) -> Vec<Result<Snapshot, StoreError>> {
         // The platform allows six requests at once; more wait their turn there.
         SendFuture::new(futures_util::future::join_all(ids.iter().map(|id| self.read(id)))).await
+    }
+}
+
+impl ports::Prices for EdgePorts {
+    fn price(&self, provider: Provider, model: &str, (input_tokens, output_tokens): (u64, u64)) -> Option<NanoUsd> {
+        let settings = Settings::get(&self.env).ok()?;
+        let usage = Usage { input_tokens, output_tokens, ..Usage::default() };
+        Some(settings.prices.find(provider, model)?.cost(&usage))
     }
 }
 

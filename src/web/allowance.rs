@@ -3,7 +3,7 @@
 //! The ledgers enforce it, whatever stands here (`domain::ledger`'s `govern`).
 
 use super::{
-    consent_form::FormError,
+    consent::FormError,
     language::Language,
     ports::{Ports, Role, StoreError, User},
     state::AppState,

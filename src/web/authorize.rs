@@ -6,7 +6,7 @@
 use axum::{
     body::Body,
     extract::{RawQuery, State},
-    http::{Response, StatusCode},
+    http::{HeaderMap, Response, StatusCode},
 };
 
 use super::{
@@ -51,9 +51,13 @@ struct Found {
 pub async fn show<P: Ports>(
     State(state): State<AppState<P>>,
     frame: Frame,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
     let query = query.unwrap_or_default();
+    if query == consent::RESUME {
+        return consent::resume(&state, &frame, &headers).await;
+    }
     let visitor = frame.visitor.clone();
     let returned = Returned::read(&query);
     let params = read_query(returned.query).map_err(unproven)?;

@@ -27,9 +27,17 @@ const MAX_RETURN_BYTES: usize = 16 * 1024;
 pub async fn choose<P: Ports>(State(state): State<AppState<P>>, request: Request) -> Result<Response<Body>, Trouble> {
     let params = form_of_own_origin(request, &state.config).await?;
     let there = Some(params.field("return_to")).filter(|there| is_own_path(there)).unwrap_or("/");
-    let chosen = Language::from_tag(params.field("language"));
-    let line = chosen.and_then(|language| set_cookie(LANGUAGE_COOKIE, language.tag(), REMEMBERED_SECONDS));
-    Ok(with_cookie(see_other(there), line))
+    let answer = see_other(there);
+    Ok(match Language::from_tag(params.field("language")) {
+        Some(language) => remembered(answer, language),
+        None => answer,
+    })
+}
+
+/// An answer that makes the browser remember a language.
+#[must_use]
+pub fn remembered(answer: Response<Body>, language: Language) -> Response<Body> {
+    with_cookie(answer, set_cookie(LANGUAGE_COOKIE, language.tag(), REMEMBERED_SECONDS))
 }
 
 /// Whether it leads nowhere else, however a browser reads it (CWE-601).

@@ -119,7 +119,11 @@ fn is_no_budget_ticked(params: &Params) -> bool {
     !params.field(NO_BUDGET).is_empty()
 }
 
-fn read_numbers(params: &Params, prefix: &str) -> Result<Limits, FieldError> {
+/// Reads everything but money.
+///
+/// # Errors
+/// [`FieldError`].
+pub fn read_numbers(params: &Params, prefix: &str) -> Result<Limits, FieldError> {
     Ok(Limits {
         tokens: number(params, prefix, "tokens", "tokens")?,
         requests: number(params, prefix, "requests", "requests")?,

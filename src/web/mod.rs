@@ -57,7 +57,6 @@ mod client_auth;
 pub mod clients;
 mod confirm;
 mod consent;
-mod consent_form;
 mod developers;
 mod device;
 mod device_authorization;

@@ -22,6 +22,7 @@ use super::limit::Limit;
 use crate::domain::{
     audit::{Actor, Entry, Event},
     calls::{CallFilter, CallQuery, Position},
+    consent::Usual,
     grant::{Grant, Terms},
     id::{ClientId, DelegationId, GrantId, UserId},
     jose::{SignatureFails, SignatureHolds, SignatureToCheck},
@@ -244,6 +245,21 @@ pub trait Grants {
         handle: &SecretHash<ConsentRequest>,
     ) -> impl Future<Output = Result<Option<PendingRequest>, StoreError>> + Send;
 
+    /// Keeps what was filled into the page of a request, for when the person has signed in. Nothing where it was answered.
+    fn keep_filled(
+        &self,
+        handle: &SecretHash<ConsentRequest>,
+        filled: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Closes a page that is open, because the same is asked on a fresh one: one conditional `UPDATE` of its expiry. [`Write::Lost`]: it
+    /// was answered or over.
+    fn close_authorization_request(
+        &self,
+        handle: &SecretHash<ConsentRequest>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
     /// The user allows: one batch that inserts the grant, gives the answer and marks the request, each under the same condition
     /// `handle_hash = ? AND session_hash = ? AND decided_at IS NULL AND expires_at > now`, the mark last (its `changes` is the answer),
     /// then reads `decided_at, grant_id` to tell [`Decided::AlreadyDecided`] from [`Decided::Gone`]. A device code that was answered
@@ -319,6 +335,16 @@ pub trait Grants {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<GrantId>, StoreError>> + Send;
 
+    /// What a user's app can use at `now`, newest first, at most `limit`: neither revoked nor expired, and the app came for it or still
+    /// may.
+    fn list_active_grants_for(
+        &self,
+        user: &UserId,
+        client: &ClientId,
+        now: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
+
     /// Notes in the row that the grant was taken back (`revoked_at IS NULL` is the condition: the first moment stays).
     /// Called after [`Ledgers::revoke_ledger`] succeeded, never before. Calling it again changes nothing and is no error.
     fn mark_grant_revoked(&self, id: &GrantId, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -326,6 +352,30 @@ pub trait Grants {
     /// Notes in the row what holds now, unless it knows a later revision. Called after [`Ledgers::change_ledger`] agreed, never before.
     /// Calling it again changes nothing and is no error.
     fn note_terms(&self, id: &GrantId, terms: &Terms) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Table `usual_limits`: what people chose for apps and asked to remember.
+pub trait UsualLimits {
+    /// What this person chose for this app.
+    fn find_usual_limits(
+        &self,
+        user: &UserId,
+        client: &ClientId,
+    ) -> impl Future<Output = Result<Option<Usual>, StoreError>> + Send;
+
+    /// Remembers it in place of what was remembered; `None`: forgets. No error where there is nothing to forget.
+    fn put_usual_limits(
+        &self,
+        user: &UserId,
+        client: &ClientId,
+        usual: Option<&Usual>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What calls are metered with.
+pub trait Prices {
+    /// What a call costs that reads and writes so many tokens of text; `None`: no price of the model is known.
+    fn price(&self, provider: Provider, model: &str, tokens: (u64, u64)) -> Option<NanoUsd>;
 }
 
 /// Table `pushed_requests` (RFC 9126).
@@ -860,6 +910,7 @@ pub trait Store:
     + Users
     + Grants
     + PersonalTokens
+    + UsualLimits
     + PushedRequests
     + DeviceCodes
     + UsedIds
@@ -880,6 +931,7 @@ impl<
         + Users
         + Grants
         + PersonalTokens
+        + UsualLimits
         + PushedRequests
         + DeviceCodes
         + UsedIds
@@ -898,8 +950,11 @@ impl<
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:
-    Store + Ledgers + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static
+    Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static
 {
 }
 
-impl<T: Store + Ledgers + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static> Ports for T {}
+impl<T: Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static> Ports
+    for T
+{
+}

@@ -135,12 +135,17 @@ export class Browser {
     return { client_id: added[0], client_secret: secret, redirect_uri: redirectUris[0], answer };
   }
 
-  /** What the app's link shows: the consent page, with its form. */
-  async consent(app, options) {
+  /**
+   * What the app's link shows: the consent page, with its form. Most tests want grants beside each other, so that what the app has
+   * already stays unless they say `replace`.
+   */
+  async consent(app, { replace = false, ...options } = {}) {
     const request = authorizationRequest(this.broker, app, options);
     const answer = await this.get(request.url);
     assert.equal(answer.status, 200, answer.page?.text ?? answer.location?.href);
-    return { ...request, ...answer, form: answer.page.form("/authorize") };
+    const form = answer.page.form("/authorize");
+    if (!replace) form.values("replace").forEach((id) => form.untick("replace", id));
+    return { ...request, ...answer, form };
   }
 
   /**

@@ -77,7 +77,10 @@ export class Form {
     this.action = new URL(attribute(element, "action") ?? "", page.url);
     /** Where a form with a passkey learns what to ask for. */
     this.options = attribute(element, "data-options");
-    const fields = [...elements(element)].filter((field) => ["input", "select", "textarea", "button"].includes(field.tagName));
+    const isField = (field) => ["input", "select", "textarea", "button"].includes(field.tagName);
+    const id = attribute(element, "id");
+    const owned = [...elements(page.document)].filter((field) => id && attribute(field, "form") === id);
+    const fields = [...elements(element), ...owned].filter(isField);
     this.fields = fields.map(readField).filter((field) => !field.disabled);
   }
 
@@ -99,6 +102,7 @@ export class Form {
 
   fill(values) {
     for (const [name, value] of Object.entries(values)) {
+      this.#open(name);
       const boxes = this.fields.filter((field) => field.name === name && field.type === "radio");
       if (boxes.length > 0) {
         assert.ok(
@@ -116,11 +120,19 @@ export class Form {
   }
 
   tick(name, value) {
+    this.#open(name);
     this.#box(name, value).checked = true;
     return this;
   }
 
+  /** Limits of one's own are put away until they are chosen: whoever fills one in has chosen them first. */
+  #open(name) {
+    const own = ["budget_usd", "budget_period", "no_budget", "expires_in"].includes(name);
+    if (own) this.fields.filter((field) => field.name === "plan").forEach((field) => (field.checked = field.value === "custom"));
+  }
+
   untick(name, value) {
+    this.#open(name);
     this.#box(name, value).checked = false;
     return this;
   }

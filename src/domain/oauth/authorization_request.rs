@@ -49,6 +49,9 @@ pub struct AuthorizationRequest {
     pub prompt: Prompt,
     /// How long ago the person may have signed in, in seconds.
     pub max_age: Option<u64>,
+    /// Whether it was pushed (RFC 9126): then no link asks it again.
+    #[serde(default)]
+    pub is_pushed: bool,
 }
 
 impl AuthorizationRequest {
@@ -88,6 +91,7 @@ pub struct AuthorizationQuery {
 #[derive(Debug)]
 pub struct ProvenRedirect {
     params: Params,
+    way: Way,
     client_id: ClientId,
     redirect_uri: String,
     /// Why this client may not ask in this way.
@@ -154,7 +158,8 @@ impl AuthorizationQuery {
         } else {
             None
         };
-        Ok(ProvenRedirect { params: self.params, client_id: self.client_id, redirect_uri: self.redirect_uri, barred })
+        let Self { params, way, client_id, redirect_uri } = self;
+        Ok(ProvenRedirect { params, way, client_id, redirect_uri, barred })
     }
 }
 
@@ -188,6 +193,7 @@ impl ProvenRedirect {
                 resources: rest.resources,
                 prompt: rest.prompt,
                 max_age: rest.max_age,
+                is_pushed: self.way == Way::Pushed,
             }),
             Err(reason) => {
                 // A state that is repeated or too long isn't given back.

@@ -10,7 +10,8 @@ use super::{
     resource::InvalidTarget,
 };
 use crate::domain::{
-    authorization_details::RequestedError, id::GrantId, jose::InvalidThumbprint, narrowing::NarrowingError,
+    authorization_details::RequestedError, consent::Denial, id::GrantId, jose::InvalidThumbprint,
+    narrowing::NarrowingError,
 };
 
 /// Codes of RFC 6749 §4.1.2.1 and §5.2, RFC 9396 §5, RFC 8628 §3.5.
@@ -259,8 +260,8 @@ pub enum RedirectReason {
     #[error("the user has to be asked for consent each time")]
     ConsentRequired,
     /// The user said no.
-    #[error("the user denied the request")]
-    Denied,
+    #[error(transparent)]
+    Denied(#[from] Denial),
 }
 
 impl From<AssertionError> for TokenError {
@@ -302,7 +303,7 @@ impl RedirectReason {
             Self::RequestObject => ErrorCode::RequestNotSupported,
             Self::LoginRequired => ErrorCode::LoginRequired,
             Self::ConsentRequired => ErrorCode::ConsentRequired,
-            Self::Denied => ErrorCode::AccessDenied,
+            Self::Denied(_) => ErrorCode::AccessDenied,
         }
     }
 

@@ -24,6 +24,37 @@ pub struct PendingRequest {
     pub expires_at: Timestamp,
     /// How it was answered, if it was.
     pub decision: Option<Decision>,
+    /// The form as it stood when the person had to sign in first.
+    pub filled: Option<String>,
+}
+
+/// Longest form that is kept while a person signs in, in bytes. What was filled into a longer one is lost.
+pub const MAX_FILLED_BYTES: usize = 32 * 1024;
+
+impl PendingRequest {
+    /// Whether it can still be answered, as far as time goes.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.decision.is_none() && now < self.expires_at
+    }
+
+    /// Whether the same may be asked again on a fresh page: of `session`, whose person signed in at `since`.
+    ///
+    /// A link can be opened again, so that what stood in one may come back at any time. What was pushed, or asked by a device, comes
+    /// once (RFC 9126 §4), and moves to a fresh page only while it is open. A request that minds when the person signed in was met
+    /// when its page was shown, and is met by whoever signed in since.
+    #[must_use]
+    pub fn may_be_asked_again(&self, session: &SecretHash<Session>, since: Timestamp, now: Timestamp) -> bool {
+        let shown_at = self.expires_at.seconds().saturating_sub(CONSENT_TTL_SECONDS);
+        match &self.asked {
+            _ if self.decision.is_some() => false,
+            Asked::Redirect(request) if request.minds_sign_in() => {
+                self.is_open(now) && (self.session == *session || since.seconds() >= shown_at)
+            }
+            Asked::Redirect(request) if !request.is_pushed => true,
+            Asked::Redirect(_) | Asked::Device { .. } => self.is_open(now),
+        }
+    }
 }
 
 /// What a consent page is about, and where the answer goes.
@@ -89,4 +120,63 @@ pub enum Decision {
     Allowed(GrantId),
     /// With no.
     Denied,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::pushed_request::tests::request, *};
+    use crate::domain::oauth::prompt::Prompt;
+
+    const SHOWN: Timestamp = Timestamp::from_seconds(10_000);
+    const LATE: Timestamp = SHOWN.plus_seconds(CONSENT_TTL_SECONDS);
+
+    fn session(name: &str) -> SecretHash<Session> {
+        SecretHash::from_stored(name.to_owned())
+    }
+
+    fn pending(change: impl FnOnce(&mut AuthorizationRequest)) -> PendingRequest {
+        let mut request = AuthorizationRequest { is_pushed: false, ..request() };
+        change(&mut request);
+        PendingRequest {
+            session: session("mine"),
+            asked: Asked::Redirect(Box::new(request)),
+            expires_at: LATE,
+            decision: None,
+            filled: None,
+        }
+    }
+
+    fn again(pending: &PendingRequest, name: &str, since: Timestamp, now: Timestamp) -> bool {
+        pending.may_be_asked_again(&session(name), since, now)
+    }
+
+    const BEFORE: Timestamp = Timestamp::from_seconds(9_999);
+
+    #[test]
+    fn what_stood_in_a_link_may_be_asked_again_at_any_time() {
+        let pending = pending(|_| ());
+        assert!(again(&pending, "mine", BEFORE, LATE) && again(&pending, "other", BEFORE, LATE.plus_seconds(9_000)));
+    }
+
+    #[test]
+    fn rfc_9126_4_what_was_pushed_is_asked_again_only_while_it_is_open() {
+        let pending = pending(|request| request.is_pushed = true);
+        assert!(again(&pending, "other", BEFORE, SHOWN.plus_seconds(CONSENT_TTL_SECONDS - 1)));
+        assert!(!again(&pending, "other", BEFORE, LATE), "exactly at its end it is over");
+    }
+
+    #[test]
+    fn a_request_that_minds_the_sign_in_is_asked_again_only_of_who_signed_in_since() {
+        let pending = pending(|request| request.prompt = Prompt::Login);
+        assert!(again(&pending, "mine", BEFORE, SHOWN));
+        assert!(!again(&pending, "other", BEFORE, SHOWN));
+        assert!(again(&pending, "other", SHOWN, SHOWN));
+        assert!(!again(&pending, "mine", BEFORE, LATE), "then it was too long ago");
+    }
+
+    #[test]
+    fn what_was_answered_is_not_asked_again() {
+        let pending = PendingRequest { decision: Some(Decision::Denied), ..pending(|_| ()) };
+        assert!(!again(&pending, "mine", BEFORE, SHOWN));
+    }
 }

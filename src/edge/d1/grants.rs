@@ -32,6 +32,7 @@ struct RequestRow {
     expires_at: Seconds,
     decided_at: Option<Seconds>,
     grant_id: Option<String>,
+    filled: Option<String>,
 }
 
 impl TryFrom<RequestRow> for PendingRequest {
@@ -48,6 +49,7 @@ impl TryFrom<RequestRow> for PendingRequest {
             asked: from_json("authorization_requests.request", &row.request)?,
             expires_at: row.expires_at.into(),
             decision,
+            filled: row.filled,
         })
     }
 }
@@ -225,12 +227,28 @@ impl Grants for EdgePorts {
         let row: Option<RequestRow> = self
             .database
             .row((
-                "SELECT session_hash, request, expires_at, decided_at, grant_id FROM authorization_requests \
+                "SELECT session_hash, request, expires_at, decided_at, grant_id, filled FROM authorization_requests \
                  WHERE handle_hash = ?",
                 &[Value::Text(handle.as_str())],
             ))
             .await?;
         row.map(PendingRequest::try_from).transpose()
+    }
+
+    async fn keep_filled(&self, handle: &SecretHash<ConsentRequest>, filled: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE authorization_requests SET filled = ? WHERE handle_hash = ? AND decided_at IS NULL";
+        self.database.run((sql, &[Value::Text(filled), Value::Text(handle.as_str())])).await.map(drop)
+    }
+
+    async fn close_authorization_request(
+        &self,
+        handle: &SecretHash<ConsentRequest>,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
+        let sql = "UPDATE authorization_requests SET expires_at = ? \
+                   WHERE handle_hash = ? AND decided_at IS NULL AND expires_at > ?";
+        let values = [Value::Time(now), Value::Text(handle.as_str()), Value::Time(now)];
+        self.database.run((sql, &values)).await.map(won)
     }
 
     async fn allow(
@@ -471,6 +489,29 @@ impl Grants for EdgePorts {
         let values = [Value::Text(client.as_str()), Value::Time(now), Value::Count(limit)];
         let rows: Vec<GrantIdRow> = self.database.rows((sql, &values)).await?;
         rows.into_iter().map(|row| row.grant_id.try_into().map_err(|_| unreadable("grants.grant_id"))).collect()
+    }
+
+    async fn list_active_grants_for(
+        &self,
+        user: &UserId,
+        client: &ClientId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let values = [
+            Value::Text(user.as_str()),
+            Value::Text(client.as_str()),
+            Value::Time(now),
+            Value::Time(now),
+            Value::Count(limit),
+        ];
+        self.database
+            .grants(
+                "WHERE user_id = ? AND client_id = ? AND revoked_at IS NULL AND expires_at > ? \
+                 AND (claimed_at IS NOT NULL OR claimable_until > ?) ORDER BY created_at DESC, grant_id LIMIT ?",
+                &values,
+            )
+            .await
     }
 
     async fn mark_grant_revoked(&self, id: &GrantId, now: Timestamp) -> Result<(), StoreError> {

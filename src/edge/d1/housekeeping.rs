@@ -17,6 +17,7 @@
 //! | `refusals` | 30 days after the last |
 //! | `audit` | 400 days after it was written |
 //! | `grants` that no app came for | a day after none could any more: no token of one exists |
+//! | `usual_limits` | with their person or their client |
 //! | all other grants, `usage_events`, `users`, clients that a person registered | never |
 //!
 //! Whoever pushes a request, asks for a device code or uses an id up makes a row without anybody's consent, as fast as rate limits let

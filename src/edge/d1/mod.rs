@@ -22,6 +22,7 @@ mod sessions;
 mod usage;
 mod used_ids;
 mod users;
+mod usual;
 mod webhooks;
 
 pub use webhooks::Due;

@@ -149,4 +149,5 @@ pub const TABLE: super::Table = &[
     ("write a name", "이름을 쓰세요"),
     ("a name has at most 60 characters", "이름은 60자까지예요"),
     ("a name is plain text on one line", "이름은 한 줄짜리 일반 글자여야 해요"),
+    ("Look at your settings", "내 설정 보기"),
 ];

@@ -1,5 +1,13 @@
 //! From what an app asks to what the user grants: narrower in any way, wider in none.
 
+mod denial;
+mod plan;
+mod question;
+
+pub use denial::Denial;
+pub use plan::{Offer, Plan, Usual};
+pub use question::{QUESTION_TOKENS, QUESTION_WORDS, questions};
+
 use super::{
     authorization_details::Requested,
     grant::Terms,
@@ -70,6 +78,29 @@ pub enum ChoiceError {
     /// Not an offered life.
     #[error("choose one of the offered lengths of time")]
     Lifetime,
+    /// Not a plan that is on offer.
+    #[error("choose one of the offered limits, or set your own")]
+    Plan,
+    /// A plan, and beside it limits of one's own: nobody can tell which is meant.
+    #[error("you set limits of your own, and chose others; both are shown again, choose which you mean")]
+    PlanOrOwn,
+}
+
+impl ChoiceError {
+    /// Every one of them.
+    pub const ALL: [Self; 11] = [
+        Self::DoesNotFit,
+        Self::Wider,
+        Self::LimitWider,
+        Self::MoneyWider,
+        Self::MoneyOpen,
+        Self::NoModels,
+        Self::NoCapabilities,
+        Self::Nothing,
+        Self::Lifetime,
+        Self::Plan,
+        Self::PlanOrOwn,
+    ];
 }
 
 impl Requested {
