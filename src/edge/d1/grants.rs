@@ -6,7 +6,7 @@ use super::{Database, Seconds, Statement, Value, changes, from_json, to_json, un
 use crate::{
     domain::{
         grant::{Grant, Terms},
-        id::{ClientId, GrantId, UserId},
+        id::{ClientId, GrantId},
         oauth::{
             code::{AuthorizationCodeRow, RefreshTokenRow},
             pending_request::{Decision, PendingRequest},
@@ -51,7 +51,7 @@ impl TryFrom<RequestRow> for PendingRequest {
     }
 }
 
-const GRANT_COLUMNS: &str = "grant_id, user_id, client_id, client_name, terms, created_at, revoked_at";
+pub(super) const GRANT_COLUMNS: &str = "grant_id, user_id, client_id, client_name, terms, created_at, revoked_at";
 
 #[derive(Deserialize)]
 struct GrantRow {
@@ -134,8 +134,12 @@ impl Database {
     }
 
     async fn grants(&self, condition: &str, values: &[Value<'_>]) -> Result<Vec<Grant>, StoreError> {
-        let rows: Vec<GrantRow> =
-            self.rows((&format!("SELECT {GRANT_COLUMNS} FROM grants {condition}"), values)).await?;
+        self.grants_by(&format!("SELECT {GRANT_COLUMNS} FROM grants {condition}"), values).await
+    }
+
+    /// By a statement that gives [`GRANT_COLUMNS`].
+    pub(super) async fn grants_by(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Grant>, StoreError> {
+        let rows: Vec<GrantRow> = self.rows((sql, values)).await?;
         rows.into_iter().map(Grant::try_from).collect()
     }
 }
@@ -447,17 +451,6 @@ impl Grants for EdgePorts {
 
     async fn find_grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
         Ok(self.database.grants("WHERE grant_id = ?", &[Value::Text(id.as_str())]).await?.pop())
-    }
-
-    async fn list_grants(&self, user: &UserId, now: Timestamp, limit: u32) -> Result<Vec<Grant>, StoreError> {
-        let values = [Value::Text(user.as_str()), Value::Time(now), Value::Count(limit)];
-        self.database
-            .grants(
-                "WHERE user_id = ? AND (claimed_at IS NOT NULL OR claimable_until > ?) \
-                 ORDER BY created_at DESC, grant_id LIMIT ?",
-                &values,
-            )
-            .await
     }
 
     async fn list_active_grants_of_client(

@@ -3,13 +3,16 @@
 //! D1 has no `BEGIN`: a change is one conditional statement or one batch, and `changes` says whether it was the one that won. Numbers
 //! are JavaScript doubles both ways, so times are bound as seconds.
 
+mod attention;
 mod audit;
 mod clients;
 mod device;
+mod grant_list;
 mod grants;
 pub mod housekeeping;
 mod pushed;
 mod usage;
+mod usage_sums;
 mod used_ids;
 mod users;
 
