@@ -2,7 +2,7 @@
 //!
 //! | route | what it does | answers |
 //! |---|---|---|
-//! | `GET /` | landing page; a signed-in person goes on to `/grants` | 200, 303 |
+//! | `GET /` | landing page; for a signed-in person what their apps used | 200 |
 //! | `GET, POST /sign-in` | one-time link: shown, used | 200, 303; 400 |
 //! | `POST /language` | the pages in another language | 303; 403 |
 //! | `POST /sign-out` | ends the session | 303; 401, 403 |
@@ -35,6 +35,7 @@ pub mod clients;
 mod confirm;
 mod consent;
 mod consent_form;
+mod dashboard;
 mod developers;
 mod device;
 mod device_authorization;

@@ -193,7 +193,6 @@ const STILL_ENGLISH: &[&str] = &[
     "device_done.html",
     "form_post.html",
     "grant.html",
-    "grants.html",
     "home.html",
     "macros.html",
     "register_app.html",
