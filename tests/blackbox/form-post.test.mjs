@@ -84,7 +84,8 @@ test("Form Post §2: errors of a request whose redirect URI is proven are posted
     assert.ok(fields.error_description);
   }
   const { page, status, location } = await get({ redirect_uri: "https://evil.example/" });
-  assert.deepEqual([status, location, page.forms.length], [400, null, 0]);
+  const actions = page.forms.map(({ action }) => action.pathname);
+  assert.deepEqual([status, location, actions], [400, null, ["/sign-out"]]);
 });
 
 for (const state of ['"><script>alert(1)</script>', "'-alert(1)-'", "</form><form action=https://evil.example>", "&quot;&amp;", " é+%20 "]) {

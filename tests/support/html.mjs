@@ -35,7 +35,17 @@ export class Page {
     return textOf([...elements(this.document, "title")][0] ?? { childNodes: [] }).trim();
   }
 
+  /** All but the switch of languages, which every page that can be asked for again has: see `languages`. */
   get forms() {
+    return this.#everyForm().filter((form) => form.action.pathname !== "/language");
+  }
+
+  /** The switch of languages, if there is one. */
+  get languages() {
+    return this.#everyForm().find((form) => form.action.pathname === "/language");
+  }
+
+  #everyForm() {
     return [...elements(this.document, "form")].map((form) => new Form(form, this));
   }
 
