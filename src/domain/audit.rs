@@ -54,6 +54,28 @@ events! {
     AppRegistered = "app_registered",
     /// An app was deleted.
     AppDeleted = "app_deleted",
+    /// A passkey was added.
+    PasskeyAdded = "passkey_added",
+    /// A passkey was given another name.
+    PasskeyRenamed = "passkey_renamed",
+    /// A passkey was removed.
+    PasskeyRemoved = "passkey_removed",
+    /// A passkey was used whose sign count went back: somebody may have a copy. Nobody was signed in.
+    PasskeyRefused = "passkey_refused",
+    /// New recovery codes were made; the old ones are worth nothing.
+    RecoveryCodesMade = "recovery_codes_made",
+    /// A session was ended from another one.
+    SessionEnded = "session_ended",
+    /// All other sessions were ended.
+    OtherSessionsEnded = "other_sessions_ended",
+    /// Somebody was invited.
+    MemberInvited = "member_invited",
+    /// An invitation was taken back.
+    InvitationRevoked = "invitation_revoked",
+    /// An invitation was accepted: the account began.
+    InvitationAccepted = "invitation_accepted",
+    /// A narrower token of a grant was ended.
+    DelegationRevoked = "delegation_revoked",
 }
 
 impl Event {

@@ -511,11 +511,10 @@ mod tests {
     fn granted_details_carry_the_base_url() {
         let asked = Requested::from_authorization_details(ASKED).unwrap();
         let terms = Terms {
-            paused: false,
-            revision: 0,
             permissions: asked.permissions,
             limits: asked.limits,
             expires_at: crate::domain::time::Timestamp::from_seconds(1),
+            ..Terms::default()
         };
         let json = serde_json::to_value(GrantedDetail::list(&terms, "https://b.example")).unwrap();
         assert_eq!(json[0]["type"], "ai_access");

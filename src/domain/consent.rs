@@ -109,8 +109,7 @@ impl Requested {
             permissions,
             limits: choice.limits,
             expires_at: now.plus_seconds(choice.lifetime_seconds),
-            paused: false,
-            revision: 0,
+            ..Terms::default()
         })
     }
 }

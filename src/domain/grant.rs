@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     id::{ClientId, GrantId, UserId},
     limits::Limits,
+    money::Amount,
     permission::Permission,
     time::Timestamp,
 };
 
 /// What was agreed on the consent page. The ledger enforces exactly this.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// Never empty. Where several cover a call, the first carries it.
     pub permissions: Vec<Permission>,
@@ -25,6 +26,21 @@ pub struct Terms {
     /// How often it was changed since it was agreed: of two copies the higher one is the later.
     #[serde(default)]
     pub revision: u64,
+    /// A member's account, where every call counts as well. `None`: an operator's grant, which no policy binds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<UserId>,
+    /// Money that the operator allows for one grant over its whole life, whatever its user allows. It binds where `account` is named; the
+    /// terms of an account itself only tell it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<Amount>,
+    /// Revision of the operator's policy that says so.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub policy: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Terms {

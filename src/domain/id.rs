@@ -84,3 +84,13 @@ identifier!(
     DelegationId,
     "delegation_"
 );
+identifier!(
+    /// Names a passkey to its owner; what its authenticator calls it is longer than a path.
+    PasskeyId,
+    "passkey_"
+);
+identifier!(
+    /// Names an invitation to whoever made it; says nothing of its token.
+    InvitationId,
+    "invitation_"
+);

@@ -94,7 +94,7 @@ mod tests {
                 {"type":"ai_limits","budget_usd":"5.00"}]"#,
         );
         let expires_at = Timestamp::from_seconds(1);
-        Terms { permissions: asked.permissions, limits: asked.limits, expires_at, paused: false, revision: 0 }
+        Terms { permissions: asked.permissions, limits: asked.limits, expires_at, ..Terms::default() }
     }
 
     fn asked(json: &str) -> Requested {

@@ -199,6 +199,25 @@ impl fmt::Display for ModelPattern {
     }
 }
 
+/// The models that some entry of both lists allows: of two entries one lies within the other, or no model is in both.
+#[must_use]
+pub fn intersection(mine: &[ModelPattern], theirs: &[ModelPattern]) -> Vec<ModelPattern> {
+    let mut both: Vec<ModelPattern> = Vec::new();
+    for mine in mine {
+        let within: Vec<&ModelPattern> = if theirs.iter().any(|theirs| mine.is_within(theirs)) {
+            vec![mine]
+        } else {
+            theirs.iter().filter(|theirs| theirs.is_within(mine)).collect()
+        };
+        for pattern in within {
+            if !both.contains(pattern) {
+                both.push(pattern.clone());
+            }
+        }
+    }
+    both
+}
+
 /// One `authorization_details` entry of type `ai_access`. `models` and `capabilities` are never empty in a parsed one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -314,6 +333,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_model_is_in_the_intersection_just_when_both_lists_allow_it(
+            mine in prop::collection::vec("[ab]{0,3}\\*?", 0..4), theirs in prop::collection::vec("[ab]{0,3}\\*?", 0..4),
+            models in prop::collection::vec("[ab]{0,5}", 40),
+        ) {
+            let parse = |texts: &[String]| texts.iter().filter_map(|text| text.parse().ok()).collect::<Vec<ModelPattern>>();
+            let (mine, theirs) = (parse(&mine), parse(&theirs));
+            let both = intersection(&mine, &theirs);
+            let allows = |patterns: &[ModelPattern], model: &str| patterns.iter().any(|pattern| pattern.matches(model));
+            for model in &models {
+                prop_assert_eq!(allows(&both, model), allows(&mine, model) && allows(&theirs, model), "{}", model);
+            }
+        }
+
         #[test]
         fn whatever_an_entry_within_another_allows_the_other_allows(
             mine in "[ab]{0,3}\\*?", theirs in "[ab]{0,3}\\*?", models in prop::collection::vec("[ab]{0,5}", 40),

@@ -46,6 +46,10 @@ kind!(/// A signed-in browser.
     Session, "aip_se_");
 kind!(/// The request behind a consent page; what is asked lies on the server under it.
     ConsentRequest, "aip_rq_");
+kind!(/// A browser that is about to sign in with a passkey: what it was asked is worth nothing in another.
+    PasskeyBrowser, "aip_pk_");
+kind!(/// Makes one user, once.
+    Invitation, "aip_in_");
 
 /// A secret in clear. `Debug` shows its prefix alone; memory is wiped on drop.
 pub struct Secret<K> {

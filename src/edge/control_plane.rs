@@ -2,7 +2,8 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
+use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use js_sys::Uint8Array;
 use tower_service::Service;
@@ -74,6 +75,12 @@ async fn respond(request: web_sys::Request, url: &Url, env: &Env) -> Result<Resp
 }
 
 async fn into_platform(answer: Response<Body>) -> Result<web_sys::Response, JsValue> {
+    if answer.body().size_hint().exact().is_none() {
+        // Written while it is sent: nobody knows its length. Where it breaks off, the platform ends the transfer.
+        let logged =
+            |body: Body| body.into_data_stream().inspect_err(|error| log::failure("answer", &error.to_string()));
+        return Ok(worker::response_to_wasm(answer.map(|body| Body::from_stream(logged(body))))?);
+    }
     let (parts, body) = answer.into_parts();
     let headers = Headers::new()?;
     for (name, value) in &parts.headers {

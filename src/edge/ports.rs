@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use worker::{Env, send::SendFuture};
 
-use super::{d1::Database, documents, entropy, ledgers, signatures};
+use super::{
+    d1::Database,
+    documents, entropy,
+    ledgers::{self, HasLedger},
+    signatures,
+};
 use crate::{
     domain::{
         grant::Terms,
-        id::{DelegationId, GrantId},
+        id::{DelegationId, GrantId, UserId},
         jose::{SignatureFails, SignatureHolds, SignatureToCheck},
-        ledger::{Change, Command, Delegate, Refusal, Reply, Snapshot},
+        ledger::{Change, Command, Delegate, Govern, Refusal, Reply, Snapshot},
         oauth::{client_metadata::FetchError, remote_address::RemoteAddress},
     },
     web::ports::{self, Fetched, StoreError},
@@ -32,9 +37,18 @@ impl EdgePorts {
         Ok(Self { database: Arc::new(Database::new(env)?), env: env.clone() })
     }
 
-    async fn read(&self, id: &GrantId) -> Result<Snapshot, StoreError> {
+    async fn read(&self, id: &impl HasLedger) -> Result<Snapshot, StoreError> {
         match ledgers::send(id, &Command::Read).await {
             Ok(Reply::Snapshot(snapshot)) => Ok(*snapshot),
+            Ok(other) => Err(StoreError(format!("unexpected reply {other:?}"))),
+            Err(error) => Err(StoreError(error.to_string())),
+        }
+    }
+
+    /// Carries out a command that has nothing to say.
+    async fn tell(&self, id: &impl HasLedger, command: &Command) -> Result<(), StoreError> {
+        match ledgers::send(id, command).await {
+            Ok(Reply::Done) => Ok(()),
             Ok(other) => Err(StoreError(format!("unexpected reply {other:?}"))),
             Err(error) => Err(StoreError(error.to_string())),
         }
@@ -84,6 +98,22 @@ impl ports::Ledgers for EdgePorts {
             }
         })
         .await
+    }
+
+    async fn govern_ledger(&self, id: &GrantId, govern: Govern) -> Result<(), StoreError> {
+        SendFuture::new(self.tell(id, &Command::Govern(Box::new(govern)))).await
+    }
+
+    async fn govern_account(&self, id: &UserId, govern: Govern) -> Result<(), StoreError> {
+        SendFuture::new(self.tell(id, &Command::Govern(Box::new(govern)))).await
+    }
+
+    async fn revoke_account(&self, id: &UserId) -> Result<(), StoreError> {
+        SendFuture::new(self.tell(id, &Command::Revoke)).await
+    }
+
+    async fn read_accounts(&self, ids: &[UserId]) -> Vec<Result<Snapshot, StoreError>> {
+        SendFuture::new(futures_util::future::join_all(ids.iter().map(|id| self.read(id)))).await
     }
 
     async fn read_ledgers(&self, ids: &[GrantId]) -> Vec<Result<Snapshot, StoreError>> {

@@ -134,19 +134,25 @@ fn error_body(failure: &Failure, request_id: &str) -> serde_json::Value {
         FailureCode::InvalidRequest | FailureCode::FieldNotAllowed => "invalid_request_error",
         FailureCode::BodyTooLarge => "request_too_large",
         FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",
-        FailureCode::RequestsExhausted | FailureCode::BudgetExhausted | FailureCode::TokensExhausted => "billing_error",
+        FailureCode::RequestsExhausted
+        | FailureCode::BudgetExhausted
+        | FailureCode::TokensExhausted
+        | FailureCode::AccountBudgetExhausted => "billing_error",
         FailureCode::GrantPaused
         | FailureCode::PriceUnknown
         | FailureCode::ProviderNotGranted
         | FailureCode::ModelNotGranted
         | FailureCode::CapabilityNotGranted
+        | FailureCode::ProviderNotAllowed
+        | FailureCode::ModelNotAllowed
         | FailureCode::DelegationNotAllowed
         | FailureCode::EndpointNotGranted => "permission_error",
         FailureCode::RateLimited
         | FailureCode::ConcurrencyExceeded
         | FailureCode::RequestsHeld
         | FailureCode::BudgetHeld
-        | FailureCode::TokensHeld => "rate_limit_error",
+        | FailureCode::TokensHeld
+        | FailureCode::AccountBudgetHeld => "rate_limit_error",
         FailureCode::UpstreamTimeout => "timeout_error",
         FailureCode::UpstreamUnreachable
         | FailureCode::ProviderKeyRejected

@@ -2,6 +2,7 @@
 //!
 //! One enum with a variant per reason, mapped to status, code and text in exhaustive matches. The dialects only choose the shape.
 
+use super::account;
 use crate::domain::{
     ledger::{Beyond, Limit, MAX_DELEGATIONS, MAX_DEPTH, Refusal, Resource, Scope, Shortage},
     limits::Period,
@@ -25,6 +26,8 @@ pub enum Failure {
     Dpop(DpopError),
     /// The ledger said no.
     Refused(Refusal),
+    /// The ledger of the member's account did: it is not what the operator allows.
+    NotAllowed(Refusal),
     /// This path, with this method, isn't one that a grant can cover.
     EndpointNotGranted {
         /// Those that it can cover, in words.
@@ -68,6 +71,8 @@ pub enum FailureCode {
     BudgetExhausted,
     /// 402.
     TokensExhausted,
+    /// 402.
+    AccountBudgetExhausted,
     /// 403.
     GrantPaused,
     /// 403.
@@ -78,6 +83,10 @@ pub enum FailureCode {
     ModelNotGranted,
     /// 403.
     CapabilityNotGranted,
+    /// 403.
+    ProviderNotAllowed,
+    /// 403.
+    ModelNotAllowed,
     /// 403.
     EndpointNotGranted,
     /// 403.
@@ -94,6 +103,8 @@ pub enum FailureCode {
     BudgetHeld,
     /// 429.
     TokensHeld,
+    /// 429.
+    AccountBudgetHeld,
     /// 400.
     InvalidRequest,
     /// 413.
@@ -168,11 +179,14 @@ impl FailureCode {
             Self::RequestsExhausted => "requests_exhausted",
             Self::BudgetExhausted => "budget_exhausted",
             Self::TokensExhausted => "tokens_exhausted",
+            Self::AccountBudgetExhausted => "account_budget_exhausted",
             Self::GrantPaused => "grant_paused",
             Self::PriceUnknown => "price_unknown",
             Self::ProviderNotGranted => "provider_not_granted",
             Self::ModelNotGranted => "model_not_granted",
             Self::CapabilityNotGranted => "capability_not_granted",
+            Self::ProviderNotAllowed => "provider_not_allowed",
+            Self::ModelNotAllowed => "model_not_allowed",
             Self::EndpointNotGranted => "endpoint_not_granted",
             Self::FieldNotAllowed => "field_not_allowed",
             Self::DelegationNotAllowed => "delegation_not_allowed",
@@ -181,6 +195,7 @@ impl FailureCode {
             Self::RequestsHeld => "requests_held",
             Self::BudgetHeld => "budget_held",
             Self::TokensHeld => "tokens_held",
+            Self::AccountBudgetHeld => "account_budget_held",
             Self::InvalidRequest => "invalid_request",
             Self::BodyTooLarge => "body_too_large",
             Self::UpstreamUnreachable => "upstream_unreachable",
@@ -197,12 +212,16 @@ impl FailureCode {
         match self {
             Self::InvalidRequest => 400,
             Self::InvalidToken | Self::InvalidDpopProof | Self::UseDpopNonce => 401,
-            Self::RequestsExhausted | Self::BudgetExhausted | Self::TokensExhausted => 402,
+            Self::RequestsExhausted | Self::BudgetExhausted | Self::TokensExhausted | Self::AccountBudgetExhausted => {
+                402
+            }
             Self::GrantPaused
             | Self::PriceUnknown
             | Self::ProviderNotGranted
             | Self::ModelNotGranted
             | Self::CapabilityNotGranted
+            | Self::ProviderNotAllowed
+            | Self::ModelNotAllowed
             | Self::EndpointNotGranted
             | Self::FieldNotAllowed
             | Self::DelegationNotAllowed => 403,
@@ -211,7 +230,8 @@ impl FailureCode {
             | Self::ConcurrencyExceeded
             | Self::RequestsHeld
             | Self::BudgetHeld
-            | Self::TokensHeld => 429,
+            | Self::TokensHeld
+            | Self::AccountBudgetHeld => 429,
             Self::UpstreamUnreachable | Self::ProviderKeyRejected => 502,
             Self::ProviderNotConfigured | Self::BrokerUnavailable => 503,
             Self::UpstreamTimeout => 504,
@@ -237,6 +257,8 @@ impl Failure {
             Self::Refused(Refusal::ModelNotGranted(_)) => FailureCode::ModelNotGranted,
             Self::Refused(Refusal::CapabilityNotGranted(_)) => FailureCode::CapabilityNotGranted,
             Self::Refused(Refusal::RequestsExhausted(_)) => FailureCode::RequestsExhausted,
+            // A call raises nothing; it is what a change of limits is told.
+            Self::Refused(Refusal::BeyondCeiling(_)) => FailureCode::BudgetExhausted,
             Self::Refused(Refusal::Paused) => FailureCode::GrantPaused,
             Self::Refused(Refusal::PriceUnknown(_)) => FailureCode::PriceUnknown,
             Self::Refused(Refusal::DoesNotFit(shortage)) => match shortage.of {
@@ -250,6 +272,7 @@ impl Failure {
             Self::Refused(Refusal::RequestsHeld(_)) => FailureCode::RequestsHeld,
             Self::Refused(Refusal::RateLimited { .. }) => FailureCode::RateLimited,
             Self::Refused(Refusal::ConcurrencyExceeded(_)) => FailureCode::ConcurrencyExceeded,
+            Self::NotAllowed(refusal) => account::code(refusal),
             Self::EndpointNotGranted { .. } => FailureCode::EndpointNotGranted,
             Self::FieldNotAllowed { .. } => FailureCode::FieldNotAllowed,
             Self::InvalidRequest(_) => FailureCode::InvalidRequest,
@@ -286,6 +309,10 @@ impl Failure {
             Self::Refused(Refusal::CapabilityNotGranted(capability)) => {
                 format!("this grant does not cover the capability {capability} with this model")
             }
+            Self::Refused(Refusal::BeyondCeiling(most)) => {
+                format!("the operator of this broker allows at most {most} USD for each grant")
+            }
+            Self::NotAllowed(refusal) => account::message(refusal),
             Self::Refused(Refusal::Paused) => {
                 "the user has paused this grant; it works again when they resume it".to_owned()
             }
@@ -294,27 +321,27 @@ impl Failure {
             }
             Self::Refused(Refusal::DoesNotFit(shortage)) => does_not_fit(shortage),
             Self::Refused(Refusal::RoomHeld(shortage)) => format!(
-                "what is left of the {} of this {} is held by calls in flight; try again when they have ended",
+                "what is left of the {} {} is held by calls in flight; try again when they have ended",
                 cap(shortage),
-                whose(&shortage.limit)
+                of_whose(&shortage.limit)
             ),
             Self::Refused(Refusal::RequestsExhausted(limit)) => {
-                format!("the {} requests of this {} are used up", limit.allowed, whose(limit))
+                format!("the {} requests {} are used up", limit.allowed, of_whose(limit))
             }
             Self::Refused(Refusal::RequestsHeld(limit)) => {
                 format!(
-                    "what is left of the {} requests of this {} is taken by calls in flight",
+                    "what is left of the {} requests {} is taken by calls in flight",
                     limit.allowed,
-                    whose(limit)
+                    of_whose(limit)
                 )
             }
             Self::Refused(Refusal::RateLimited { limit, retry_after_seconds, .. }) => format!(
-                "the {} requests per minute of this {} are reached; try again in {retry_after_seconds} s",
+                "the {} requests per minute {} are reached; try again in {retry_after_seconds} s",
                 limit.allowed,
-                whose(limit)
+                of_whose(limit)
             ),
             Self::Refused(Refusal::ConcurrencyExceeded(limit)) => {
-                format!("the {} calls at a time of this {} are in flight", limit.allowed, whose(limit))
+                format!("the {} calls at a time {} are in flight", limit.allowed, of_whose(limit))
             }
             Self::EndpointNotGranted { covered } => {
                 format!("a grant can not cover this path and method; it can cover {covered}")
@@ -339,9 +366,8 @@ impl Failure {
     pub const fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Refused(Refusal::RateLimited { retry_after_seconds, .. }) => Some(*retry_after_seconds),
-            Self::Refused(Refusal::RequestsHeld(_) | Refusal::RoomHeld(_) | Refusal::ConcurrencyExceeded(_)) => {
-                Some(RETRY_SOON_SECONDS)
-            }
+            Self::Refused(Refusal::RequestsHeld(_) | Refusal::RoomHeld(_) | Refusal::ConcurrencyExceeded(_))
+            | Self::NotAllowed(Refusal::RoomHeld(_)) => Some(RETRY_SOON_SECONDS),
             Self::BrokerUnavailable => Some(RETRY_LATER_SECONDS),
             Self::InvalidToken
             | Self::Dpop(_)
@@ -349,6 +375,7 @@ impl Failure {
                 Refusal::NoSuchGrant
                 | Refusal::Revoked
                 | Refusal::Expired
+                | Refusal::BeyondCeiling(_)
                 | Refusal::Paused
                 | Refusal::NoSuchDelegation
                 | Refusal::NotWithinParent(_)
@@ -362,6 +389,7 @@ impl Failure {
                 | Refusal::CapabilityNotGranted(_)
                 | Refusal::RequestsExhausted(_),
             )
+            | Self::NotAllowed(_)
             | Self::EndpointNotGranted { .. }
             | Self::FieldNotAllowed { .. }
             | Self::InvalidRequest(_)
@@ -410,6 +438,11 @@ impl Failure {
                     max_output_tokens: shortage.fitting_output_tokens.filter(|most| (1..u64::MAX).contains(most)),
                     resets_at: shortage.resets_at.map(Timestamp::seconds),
                 }
+            }
+            // The account's ledger takes itself for a grant's.
+            Self::NotAllowed(refusal) => {
+                let hint = Self::Refused(refusal.clone()).hint();
+                Hint { scope: hint.scope.map(|_| Scope::Account), ..hint }
             }
             _ => Hint::default(),
         }
@@ -470,9 +503,9 @@ fn cap(shortage: &Shortage) -> String {
 }
 
 fn does_not_fit(shortage: &Shortage) -> String {
-    let (cap, whose) = (cap(shortage), whose(&shortage.limit));
+    let (cap, of_whose) = (cap(shortage), of_whose(&shortage.limit));
     if shortage.remaining == 0 {
-        return format!("the {cap} of this {whose} are used up");
+        return format!("the {cap} {of_whose} are used up");
     }
     let (remaining, needed) = match shortage.of {
         Resource::Budget(_) => {
@@ -484,14 +517,17 @@ fn does_not_fit(shortage: &Shortage) -> String {
         Some(most @ 1..) => format!("it would fit with a maximum of {most} output tokens"),
         _ => "what it sends alone does not fit".to_owned(),
     };
-    format!("{remaining} are left of the {cap} of this {whose}, and this call can take up to {needed}; {advice}")
+    format!("{remaining} are left of the {cap} {of_whose}, and this call can take up to {needed}; {advice}")
 }
 
-const fn whose(limit: &Limit) -> &'static str {
+/// Whose limit it is, as it follows the limit.
+const fn of_whose(limit: &Limit) -> &'static str {
     match limit.scope {
-        Scope::Permission => "permission",
-        Scope::Grant => "grant",
-        Scope::Delegation => "delegation",
+        Scope::Permission => "of this permission",
+        Scope::Grant => "of this grant",
+        Scope::Delegation => "of this delegation",
+        Scope::Ceiling => "that the operator allows for each grant",
+        Scope::Account => "that the operator allows for all grants of this account",
     }
 }
 

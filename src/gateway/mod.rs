@@ -3,6 +3,7 @@
 //! A call becomes a [`Plan`] or a [`Failure`]; nothing here decides whether a grant has room, that is the ledger's business.
 //! One file per provider dialect says which endpoints there are and what in a body matters.
 
+mod account;
 mod anthropic;
 pub mod challenge;
 mod cost;

@@ -303,21 +303,25 @@ fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
             "invalid_request_error"
         }
         FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",
-        FailureCode::RequestsExhausted | FailureCode::BudgetExhausted | FailureCode::TokensExhausted => {
-            "insufficient_quota"
-        }
+        FailureCode::RequestsExhausted
+        | FailureCode::BudgetExhausted
+        | FailureCode::TokensExhausted
+        | FailureCode::AccountBudgetExhausted => "insufficient_quota",
         FailureCode::GrantPaused
         | FailureCode::PriceUnknown
         | FailureCode::ProviderNotGranted
         | FailureCode::ModelNotGranted
         | FailureCode::CapabilityNotGranted
+        | FailureCode::ProviderNotAllowed
+        | FailureCode::ModelNotAllowed
         | FailureCode::DelegationNotAllowed
         | FailureCode::EndpointNotGranted => "permission_error",
         FailureCode::RateLimited
         | FailureCode::ConcurrencyExceeded
         | FailureCode::RequestsHeld
         | FailureCode::BudgetHeld
-        | FailureCode::TokensHeld => "rate_limit_error",
+        | FailureCode::TokensHeld
+        | FailureCode::AccountBudgetHeld => "rate_limit_error",
         FailureCode::UpstreamUnreachable
         | FailureCode::ProviderKeyRejected
         | FailureCode::ProviderNotConfigured

@@ -52,7 +52,32 @@ pub enum Problem {
     Twice(&'static str),
 }
 
+impl FieldError {
+    /// For the person.
+    #[must_use]
+    pub fn text(&self, language: Language) -> String {
+        self.problem.text(language)
+    }
+}
+
 impl Problem {
+    fn text(self, language: Language) -> String {
+        match self {
+            Self::NotANumber(what) => language.with(
+                "{0} must be a whole number from 1 on, written in digits, or empty for no limit",
+                &[&language.t(what)],
+            ),
+            Self::NotAnAmount => language
+                .t("money is written in US dollars like 5 or 2.50: with a point, without any other sign, and more than nothing")
+                .to_owned(),
+            Self::NotAPeriod => language.t("money is limited in all, per month or per day").to_owned(),
+            Self::AmountAndNoLimit => language
+                .t("an amount of money is written and \u{201c}No money limit\u{201d} is ticked; choose one of them")
+                .to_owned(),
+            Self::Twice(what) => language.with("{0} was sent twice; load the page again", &[&language.t(what)]),
+        }
+    }
+
     const fn of(self, field: String) -> FieldError {
         FieldError { field, problem: self }
     }
@@ -247,10 +272,10 @@ impl LimitsView {
         };
         let period = value(&named("budget_period"), Some(limits.budget_period.as_str().to_owned()));
         let labels = [
-            ("tokens", "Tokens in total"),
-            ("requests", "Requests in total"),
-            ("requests_per_minute", "Requests per minute"),
-            ("concurrency", "Calls at a time"),
+            ("tokens", language.t("Tokens in total")),
+            ("requests", language.t("Requests in total")),
+            ("requests_per_minute", language.t("Requests per minute")),
+            ("concurrency", language.t("Calls at a time")),
         ];
         Self {
             money: MoneyView {

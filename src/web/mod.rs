@@ -9,6 +9,11 @@
 //! | `GET /grants` | what each app may do, and what it used | 200 |
 //! | `GET, POST /grants/{grant_id}` | one of them, call by call; change its limits | 200, 303; 400, 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
+//! | `POST /grants/{grant_id}/end` | when it ends | 303; 400, 401, 403, 404, 409 |
+//! | `POST /grants/{grant_id}/delegations/{delegation_id}/revoke` | end a narrower token | 303; 401, 403, 404 |
+//! | `GET /grants/{grant_id}/calls.csv`, `…/calls.json` | its calls as a file | 200; 400, 404 |
+//! | `GET /grants/{grant_id}/live` | what changes while the page is open | 200, 304; 404 |
+//! | `GET /grants/{grant_id}/history` | who changed what about it | 200; 400, 404 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
@@ -97,7 +102,13 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}", get(grant::show::<P>).post(grant::save::<P>))
         .route("/grants/{grant_id}/pause", post(grant::pause::<P>))
         .route("/grants/{grant_id}/resume", post(grant::resume::<P>))
+        .route("/grants/{grant_id}/end", post(grant::end::<P>))
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
+        .route("/grants/{grant_id}/delegations/{delegation_id}/revoke", post(grant::revoke_delegation::<P>))
+        .route("/grants/{grant_id}/calls.csv", get(grant::csv::<P>))
+        .route("/grants/{grant_id}/calls.json", get(grant::json::<P>))
+        .route("/grants/{grant_id}/live", get(grant::live::<P>))
+        .route("/grants/{grant_id}/history", get(grant::history::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
         .route(developers::PATH, get(developers::show::<P>))

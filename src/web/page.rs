@@ -44,6 +44,13 @@ pub fn form_post_policy(source: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("{policy}script-src 'self'; form-action {source}")).ok()
 }
 
+/// The policy of a page with a script of ours that asks this broker for what has changed.
+#[must_use]
+pub fn policy_with_script() -> Option<HeaderValue> {
+    let policy = POLICY.strip_suffix("form-action 'self'")?;
+    HeaderValue::from_str(&format!("{policy}script-src 'self'; connect-src 'self'; form-action 'self'")).ok()
+}
+
 /// Adds the headers of a page to whatever is answered, where the handler did not set its own.
 pub async fn private(request: Request, next: Next) -> Response<Body> {
     make_private(in_frame(request, next).await)

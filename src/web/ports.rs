@@ -9,16 +9,24 @@
 //! - Rows hold whole seconds. A moment compares as *alive* while `now < expires_at`; exactly at `expires_at` it is over.
 //! - Secrets arrive hashed. Nothing here ever sees one in clear.
 
+mod accounts;
+
 use core::future::Future;
+
+pub use accounts::{
+    Accounts, InvitationRow, InvitationState, Invitations, NewInvitation, NewPasskey, NewSession, PasskeyRow,
+    PasskeyUse, Passkeys, Recovery, SessionRow, Sessions,
+};
 
 use super::limit::Limit;
 use crate::domain::{
     audit::Entry,
+    calls::{CallFilter, CallQuery, Position},
     grant::{Grant, Terms},
     grant_list::GrantQuery,
     id::{ClientId, DelegationId, GrantId, UserId},
     jose::{SignatureFails, SignatureHolds, SignatureToCheck},
-    ledger::{Basis, Change, Delegate, Refusal, Snapshot},
+    ledger::{Basis, Change, Delegate, Govern, Refusal, Snapshot},
     money::NanoUsd,
     month::Month,
     oauth::{
@@ -34,6 +42,7 @@ use crate::domain::{
         sign_in_link::NonceHash,
     },
     permission::Provider,
+    policy::{Policed, Policy},
     secret::{AuthorizationCode, ConsentRequest, DeviceCode, PushedRequest, RefreshToken, SecretHash, Session},
     time::Timestamp,
 };
@@ -87,8 +96,12 @@ pub struct SignedIn {
     pub user: User,
     /// When they signed in.
     pub since: Timestamp,
+    /// When they last proved that it is them: by signing in, or since.
+    pub confirmed_at: Timestamp,
     /// When the session ends unless it is extended.
     pub expires_at: Timestamp,
+    /// Whether they can sign in with a passkey.
+    pub has_passkey: bool,
 }
 
 /// Whether this conditional write was the one that changed the row.
@@ -164,9 +177,7 @@ pub struct NewSignIn {
     /// Id of the operator, should there be no user yet.
     pub candidate: UserId,
     /// The new session.
-    pub session_hash: SecretHash<Session>,
-    /// When it ends unless it is extended.
-    pub session_expires_at: Timestamp,
+    pub session: NewSession,
 }
 
 /// Tables `users`, `sessions`, `used_sign_in_links`.
@@ -189,7 +200,7 @@ pub trait Users {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<SignedIn>, StoreError>> + Send;
 
-    /// Moves the end of a live session later; never earlier, and never revives a dead one.
+    /// Moves the end of a live session later, and notes that it was used; never earlier, and never revives a dead one.
     fn extend_session(
         &self,
         hash: &SecretHash<Session>,
@@ -461,8 +472,12 @@ pub trait DeviceCodes {
 /// What a ledger has booked for a call, for the person who watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Booking {
+    /// The number of its hold; unique in its grant.
+    pub hold: u64,
     /// When the call was let through.
     pub reserved_at: Timestamp,
+    /// From there to the end of its answer, in milliseconds; 0: nobody knows.
+    pub duration_ms: u64,
     /// Where it went.
     pub provider: Option<Provider>,
     /// The model that it asked for; empty for a list of models.
@@ -473,6 +488,8 @@ pub struct Booking {
     pub status: u16,
     /// Tokens read, as the provider said.
     pub input_tokens: u64,
+    /// Of those: from a cache.
+    pub cached_tokens: u64,
     /// Tokens written, as the provider said.
     pub output_tokens: u64,
     /// Tokens booked.
@@ -481,16 +498,125 @@ pub struct Booking {
     pub cost: NanoUsd,
     /// How that is known.
     pub basis: Basis,
+    /// The delegation that called, if one did.
+    pub delegation: Option<DelegationId>,
+    /// The broker's name for the call.
+    pub request_id: String,
 }
 
-/// Table `usage_events`, which the ledgers fill a little later than they book.
+impl Booking {
+    /// Where it stands among its grant's.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        Position { at: self.reserved_at, hold: self.hold }
+    }
+}
+
+/// What calls come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallSum {
+    /// How many there are.
+    pub calls: u64,
+    /// What was booked for them.
+    pub cost: NanoUsd,
+}
+
+/// Table `usage_events`, which the ledgers fill a little later than they book. Everything is found by an index, however many calls a
+/// grant has.
 pub trait Usage {
-    /// A grant's bookings, latest first, at most `limit`.
-    fn list_bookings(
+    /// Calls of a grant, newest first.
+    fn list_calls(
+        &self,
+        grant: &GrantId,
+        query: &CallQuery,
+    ) -> impl Future<Output = Result<Vec<Booking>, StoreError>> + Send;
+
+    /// What the calls come to that a filter lets through, of which no more than `most` are looked at.
+    fn sum_calls(
+        &self,
+        grant: &GrantId,
+        filter: &CallFilter,
+        most: u32,
+    ) -> impl Future<Output = Result<CallSum, StoreError>> + Send;
+
+    /// The models that a grant's calls name, in alphabetical order, at most `limit`.
+    fn list_called_models(
         &self,
         grant: &GrantId,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<Booking>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
+    /// Where the last of these calls stands, newest first, if there are as many as `limit` and yet another after them.
+    fn end_of_calls(
+        &self,
+        grant: &GrantId,
+        query: &CallQuery,
+    ) -> impl Future<Output = Result<Option<Position>, StoreError>> + Send;
+}
+
+/// Somebody with an account here, as the operator sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub user: User,
+    /// Since when.
+    pub since: Timestamp,
+    /// When they were removed, if they were.
+    pub removed_at: Option<Timestamp>,
+    /// Grants that an app can use, or may come for.
+    pub active_grants: u32,
+    /// Whether the ledger of their account was ever used.
+    pub has_account: bool,
+}
+
+/// Table `users`, for the operator.
+pub trait Members {
+    /// Everybody who was not removed: operators first, then by the time they came.
+    fn list_people(
+        &self,
+        now: Timestamp,
+        skip: u32,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Person>, StoreError>> + Send;
+
+    /// One of them, also one who was removed.
+    fn find_person(
+        &self,
+        id: &UserId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Person>, StoreError>> + Send;
+
+    /// Notes that a member is removed, under the condition `role = 'member' AND removed_at IS NULL`, and ends their sessions, in one
+    /// batch. Called after [`Ledgers::revoke_account`] succeeded, never before. Grants stay (their revocation is the caller's business).
+    fn remove_member(&self, id: &UserId, now: Timestamp) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// Grants of a user that are neither revoked nor expired, at most `limit`.
+    fn list_active_grants_of_user(
+        &self,
+        user: &UserId,
+        now: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<GrantId>, StoreError>> + Send;
+}
+
+/// Table `policies`, and what the ledgers of accounts know of it.
+pub trait Policies {
+    /// What holds for members.
+    fn find_policy(&self) -> impl Future<Output = Result<Policed, StoreError>> + Send;
+
+    /// Saves it in place of the revision that was seen. [`Write::Lost`]: somebody changed it since.
+    fn save_policy(
+        &self,
+        policy: &Policy,
+        seen: u64,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// Members whose account's ledger has started with, or was told, an earlier revision than this; at most `limit`.
+    fn list_untold(&self, revision: u64, limit: u32) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
+
+    /// Notes that the ledgers of these accounts know this revision. Called after [`Ledgers::govern_account`] succeeded.
+    fn note_told(&self, users: &[UserId], revision: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// What calls came to.
@@ -571,6 +697,17 @@ pub trait Audit {
     fn record(&self, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
+/// Table `audit`, as a grant's owner reads it.
+pub trait History {
+    /// What happened to a grant, newest first: each entry with its number, of those below `before`.
+    fn list_history(
+        &self,
+        grant: &GrantId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<(u64, Entry)>, StoreError>> + Send;
+}
+
 /// The Durable Objects that enforce grants.
 pub trait Ledgers {
     /// Ends the grant: when this answers, no later call is let through. Idempotent, and works on a ledger that was never used.
@@ -600,6 +737,18 @@ pub trait Ledgers {
         id: &GrantId,
         delegation: &DelegationId,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Tells a grant's ledger what the operator's policy says. Idempotent; of two the later revision stays.
+    fn govern_ledger(&self, id: &GrantId, govern: Govern) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The same for the ledger of a member's account: when this answers, it holds for the next call of every grant of theirs.
+    fn govern_account(&self, id: &UserId, govern: Govern) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends a member's account: when this answers, no later call of any grant of theirs is let through. Idempotent.
+    fn revoke_account(&self, id: &UserId) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What the grants of each of these members used together; as [`Self::read_ledgers`].
+    fn read_accounts(&self, ids: &[UserId]) -> impl Future<Output = Vec<Result<Snapshot, StoreError>>> + Send;
 
     /// What was used, one answer per grant in the order given; a ledger that can't answer doesn't spoil the others.
     fn read_ledgers(&self, ids: &[GrantId]) -> impl Future<Output = Vec<Result<Snapshot, StoreError>>> + Send;
@@ -658,7 +807,21 @@ pub trait Entropy {
 
 /// The tables.
 pub trait Store:
-    Clients + Users + Grants + GrantList + Attention + PushedRequests + DeviceCodes + UsedIds + Usage + UsageSums + Audit
+    Clients
+    + Users
+    + Grants
+    + GrantList
+    + Attention
+    + PushedRequests
+    + DeviceCodes
+    + UsedIds
+    + Usage
+    + UsageSums
+    + Members
+    + Policies
+    + Audit
+    + History
+    + Accounts
 {
 }
 
@@ -673,7 +836,11 @@ impl<
         + UsedIds
         + Usage
         + UsageSums
-        + Audit,
+        + Members
+        + Policies
+        + Audit
+        + History
+        + Accounts,
 > Store for T
 {
 }

@@ -31,6 +31,8 @@ use crate::domain::{
 pub const SESSION_COOKIE: &str = "__Host-aip-session";
 /// Life of a session after its last use.
 pub const SESSION_SECONDS: u64 = 12 * 3600;
+/// Life of a session however much it is used.
+const MAX_SESSION_SECONDS: u64 = 30 * 24 * 3600;
 /// Longest form. One of a consent page with every box that can be asked for stays below.
 const MAX_FORM_BYTES: usize = 512 * 1024;
 /// A use moves the end only when it is at least this much closer: one write an hour, not one a page.
@@ -71,12 +73,18 @@ pub async fn load<P: Ports>(State(state): State<AppState<P>>, mut request: Reque
 async fn find<P: Ports>(state: &AppState<P>, secret: &Secret<Session>) -> Result<Option<(Visitor, bool)>, Trouble> {
     let session = secret.hash();
     let Some(signed_in) = state.ports.find_session(&session, state.now).await? else { return Ok(None) };
-    let until = state.now.plus_seconds(SESSION_SECONDS);
+    let until = state.now.plus_seconds(SESSION_SECONDS).min(signed_in.since.plus_seconds(MAX_SESSION_SECONDS));
     let due = signed_in.expires_at.plus_seconds(EXTEND_AFTER_SECONDS) <= until;
     let renewed = due && state.ports.extend_session(&session, until, state.now).await? == Write::Won;
     let csrf = csrf::csrf_token(&state.config.cookie_key, &session);
-    let visitor =
-        Visitor { session, user: signed_in.user, since: signed_in.since, confirmed_at: signed_in.since, csrf };
+    let visitor = Visitor {
+        session,
+        user: signed_in.user,
+        since: signed_in.since,
+        confirmed_at: signed_in.confirmed_at,
+        has_passkey: signed_in.has_passkey,
+        csrf,
+    };
     Ok(Some((visitor, renewed)))
 }
 

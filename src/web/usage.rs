@@ -83,14 +83,14 @@ impl GrantUsage {
         };
         if terms.limits.budget_usd.is_none() && !Limits::leave_money_open(&terms.limits, terms.limits_of_permissions())
         {
-            usage.say_where_money_is_limited();
+            usage.say_where_money_is_limited(language);
         }
         usage
     }
 
-    fn say_where_money_is_limited(&mut self) {
+    fn say_where_money_is_limited(&mut self, language: Language) {
         let Some(spent) = self.overall.first_mut() else { return };
-        spent.no_limit = Some("limited below");
+        spent.no_limit = Some(language.t("limited below"));
         if let [only] = self.permissions.as_mut_slice()
             && !only.usage.is_empty()
         {
@@ -108,18 +108,19 @@ fn lines(of: Of, limits: &Limits, used: &ScopeUsage, (now, language): (Timestamp
         lines.push(money(limits, used, (now, language)));
     }
     if let Some(tokens) = limits.tokens {
-        lines.push(count("Tokens", used.tokens_used, used.tokens_held, Some(tokens.get())));
+        lines.push(count(language.t("Tokens"), used.tokens_used, used.tokens_held, Some(tokens.get()), language));
     }
-    let requests = count("Requests", used.requests_used, used.requests_held, limits.requests.map(NonZeroU64::get));
+    let most = limits.requests.map(NonZeroU64::get);
+    let requests = count(language.t("Requests"), used.requests_used, used.requests_held, most, language);
     if of == Of::Permission || limits.requests.is_some() {
         lines.push(Usage { running: used.in_flight, ..requests });
     }
     // These come back by themselves: what is left of them is old before it is read.
     let moment = |label, used, limit: Option<u64>| {
-        limit.map(|limit| Usage { left: None, is_used_up: false, ..count(label, used, 0, Some(limit)) })
+        limit.map(|limit| Usage { left: None, is_used_up: false, ..count(label, used, 0, Some(limit), language) })
     };
-    lines.extend(moment("In the last minute", used.last_minute, small(limits.requests_per_minute)));
-    lines.extend(moment("At this moment", used.in_flight, small(limits.concurrency)));
+    lines.extend(moment(language.t("In the last minute"), used.last_minute, small(limits.requests_per_minute)));
+    lines.extend(moment(language.t("At this moment"), used.in_flight, small(limits.concurrency)));
     lines
 }
 
@@ -128,9 +129,9 @@ fn money(limits: &Limits, used: &ScopeUsage, (now, language): (Timestamp, Langua
     let held = (used.held > NanoUsd::ZERO).then(|| format!("{} USD", usd(used.held, Round::Up)));
     let Some(budget) = limits.budget_usd.map(Amount::nano_usd) else {
         return Usage {
-            label: "Spent",
+            label: language.t("Spent"),
             figure: format!("{spent} USD"),
-            no_limit: Some("no limit"),
+            no_limit: Some(language.t("no limit")),
             percent: 0,
             running: 0,
             held,
@@ -141,7 +142,7 @@ fn money(limits: &Limits, used: &ScopeUsage, (now, language): (Timestamp, Langua
     };
     let left = budget.minus(used.spent).minus(used.held);
     Usage {
-        label: "Spent",
+        label: language.t("Spent"),
         figure: of_this_period(&spent, budget, limits.budget_period, language),
         no_limit: None,
         percent: percent(used.spent.0, budget.0),
@@ -157,12 +158,14 @@ fn money(limits: &Limits, used: &ScopeUsage, (now, language): (Timestamp, Langua
     }
 }
 
-fn count(label: &'static str, used: u64, held: u64, allowed: Option<u64>) -> Usage {
+fn count(label: &'static str, used: u64, held: u64, allowed: Option<u64>, language: Language) -> Usage {
     Usage {
         label,
-        figure: allowed
-            .map_or_else(|| thousands(used), |allowed| format!("{} of {}", thousands(used), thousands(allowed))),
-        no_limit: allowed.is_none().then_some("no limit"),
+        figure: allowed.map_or_else(
+            || thousands(used),
+            |allowed| language.with("{0} of {1}", &[&thousands(used), &thousands(allowed)]),
+        ),
+        no_limit: allowed.is_none().then_some(language.t("no limit")),
         percent: allowed.map_or(0, |allowed| percent(used, allowed)),
         running: 0,
         held: (held > 0).then(|| thousands(held)),
@@ -212,7 +215,7 @@ mod tests {
     fn headline(details: &str) -> String {
         let asked = Requested::from_authorization_details(details).unwrap();
         let (permissions, limits) = (asked.permissions, asked.limits);
-        let terms = Terms { permissions, limits, expires_at: NOW, paused: false, revision: 0 };
+        let terms = Terms { permissions, limits, expires_at: NOW, ..Terms::default() };
         let usage = GrantUsage::new(&terms, &Snapshot::default(), NOW, Language::English);
         format!("{} {}", usage.overall[0].figure, usage.overall[0].no_limit.unwrap_or("limited"))
     }

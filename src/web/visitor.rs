@@ -17,6 +17,8 @@ pub struct Visitor {
     pub since: Timestamp,
     /// When they last proved that it is them: by signing in, or since.
     pub confirmed_at: Timestamp,
+    /// Whether they can sign in with a passkey. Who can't is asked to add one.
+    pub has_passkey: bool,
     /// What their forms carry.
     pub csrf: String,
 }

@@ -81,7 +81,8 @@ impl Ledger {
     /// For how many more calls like this one room can be set aside.
     pub(super) fn spare_calls(&self, permission: usize, call: &Amounts) -> u64 {
         let own = self.room_of_permission(permission).map_or(0, |room| room.ahead(call, self.step.calls));
-        self.overall.room(&self.terms.limits, self.clock).ahead(call, own)
+        let overall = self.overall.room(&self.terms.limits, self.clock).ahead(call, own);
+        self.overall.room(&self.ceiling, self.clock).ahead(call, overall)
     }
 
     pub(super) fn room_of_permission(&self, permission: usize) -> Option<Room> {
@@ -294,6 +295,7 @@ impl Lost {
             booked_at: now,
             amounts: self.overall,
             basis: Basis::Unaccounted,
+            delegation: None,
             record: Record::default(),
         }
     }
@@ -316,6 +318,7 @@ pub(super) fn booking(
         booked_at: now,
         amounts,
         basis,
+        delegation: hold.shares.first().map(|share| share.delegation.clone()),
         record,
     }
 }

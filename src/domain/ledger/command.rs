@@ -5,15 +5,16 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::{
         grant::Terms,
-        id::DelegationId,
+        id::{DelegationId, UserId},
         limits::{Limits, Period},
-        money::NanoUsd,
+        money::{Amount, NanoUsd},
         permission::{Capability, ModelPattern, Provider},
         time::Timestamp,
     },
     amounts::Amounts,
     bound::Bound,
     delegation::{Beyond, Delegate},
+    govern::Govern,
     proofs::ProofUse,
     usage::Snapshot,
 };
@@ -100,6 +101,8 @@ pub enum Command {
     Release(Ticket),
     /// Other limits from now on, or a pause.
     Change(Change),
+    /// What the operator's policy says from now on.
+    Govern(Box<Govern>),
     /// No to every later reserve, for ever.
     Revoke,
     /// Gives a narrower part of the grant, or of a delegation, to somebody else.
@@ -191,6 +194,9 @@ pub struct Change {
     pub permissions: Vec<Limits>,
     /// Whether every call is refused until the user resumes it.
     pub paused: bool,
+    /// From this moment on every call is refused; it has to lie ahead. `None`: as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// Of the terms that the change was made from. Where others hold by now nothing is changed. `None`: of any.
     #[serde(default)]
     pub revision: Option<u64>,
@@ -201,9 +207,9 @@ pub struct Change {
 pub enum Reply {
     /// To `Reserve`: go ahead.
     Reserved(Reservation),
-    /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended: no.
+    /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended or to an end that has passed: no.
     Refused(Refusal),
-    /// To `Settle`, `Release`, `Revoke`, `RevokeDelegation` and `Wake`.
+    /// To `Settle`, `Release`, `Govern`, `Revoke`, `RevokeDelegation` and `Wake`.
     Done,
     /// To `Change`: what holds now, which is something else where a change came first.
     Changed(Terms),
@@ -237,6 +243,15 @@ pub struct Reservation {
     /// calls again at once is refused because of a call that it has seen the end of.
     #[serde(default)]
     pub concurrency_limited: bool,
+    /// [`Terms::account`]: the account's ledger has to say yes too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<UserId>,
+    /// [`Terms::ceiling`], as this ledger knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<Amount>,
+    /// [`Terms::policy`].
+    #[serde(default)]
+    pub policy: u64,
 }
 
 /// Whether a limit is a permission's, the whole grant's, or a delegation's.
@@ -249,6 +264,10 @@ pub enum Scope {
     Grant,
     /// Either of them, of the delegation that calls or of one that it was narrowed from.
     Delegation,
+    /// What the operator allows for one grant of a member.
+    Ceiling,
+    /// What the operator allows for all grants of a member together.
+    Account,
 }
 
 /// Which limit refused.
@@ -308,6 +327,8 @@ pub enum Refusal {
         /// A nonce that is made at this time is accepted; one of an earlier time may not be.
         floor: Timestamp,
     },
+    /// A budget was to be raised above what the operator allows for one grant.
+    BeyondCeiling(Amount),
     /// The user paused the grant.
     Paused,
     /// No permission names this provider.
@@ -347,6 +368,7 @@ impl Refusal {
             Self::NoSuchGrant
             | Self::Revoked
             | Self::Expired
+            | Self::BeyondCeiling(_)
             | Self::Paused
             | Self::NoSuchDelegation
             | Self::NotWithinParent(_)

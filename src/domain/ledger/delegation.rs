@@ -258,6 +258,9 @@ impl Ledger {
             scopes.push((Scope::Permission, &terms.limits, counters));
         }
         scopes.push((Scope::Grant, &self.terms.limits, &self.overall));
+        if self.ceiling.budget_usd.is_some() {
+            scopes.push((Scope::Ceiling, &self.ceiling, &self.overall));
+        }
         scopes
     }
 

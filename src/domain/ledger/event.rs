@@ -48,6 +48,9 @@ pub struct Event {
     pub amounts: Amounts,
     /// How that is known.
     pub basis: Basis,
+    /// The delegation that called, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<DelegationId>,
     /// The call.
     pub record: Record,
 }

@@ -10,7 +10,8 @@
 //! - what is booked and held is never below what was let through and not released;
 //! - after `revoke`, or from `expires_at` on, no `reserve` succeeds;
 //! - the same for every delegation, whose calls count in everything above it;
-//! - a `DPoP` proof lets one call ask at most.
+//! - a `DPoP` proof lets one call ask at most;
+//! - booked + held over a whole life ≤ the operator's ceiling, where there is one ([`govern`]).
 
 mod ahead;
 mod amounts;
@@ -18,12 +19,14 @@ mod bound;
 mod command;
 mod delegation;
 mod event;
+mod govern;
 mod proofs;
 mod reserve;
 mod scope;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod whose;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,15 +44,17 @@ pub use command::{
 use delegation::Child;
 pub use delegation::{Beyond, Delegate, Delegation, MAX_DELEGATIONS, MAX_DEPTH, Share};
 pub use event::{Basis, Effect, Event};
+pub use govern::{Allowance, Govern};
 use proofs::Proofs;
 pub use proofs::{InvalidProofId, MARGIN_SECONDS, MAX_PROOFS, NONCE_SECONDS, ProofId, ProofUse};
 pub use reserve::covered;
 pub use scope::Booked;
 use scope::Counters;
 pub use usage::{DelegationUsage, ScopeUsage, Snapshot};
+pub use whose::LedgerId;
 pub use window::{RateWindow, WINDOW_SECONDS};
 
-use super::{grant::Terms, id::DelegationId, time::Timestamp};
+use super::{grant::Terms, id::DelegationId, limits::Limits, time::Timestamp};
 
 /// A hold that was booked because its time ran out can be corrected this much longer; then it is forgotten.
 pub const CORRECTION_SECONDS: u64 = 24 * 3600;
@@ -102,6 +107,8 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
     terms: Terms,
+    /// [`Terms::ceiling`], where it binds this ledger.
+    ceiling: Limits,
     revoked_at: Option<Timestamp>,
     next_hold: u64,
     clock: Timestamp,
@@ -137,6 +144,7 @@ impl Ledger {
     pub fn new(terms: Terms) -> Self {
         let permissions = terms.permissions.iter().map(|_| Counters::default()).collect();
         Self {
+            ceiling: govern::ceiling_of(&terms),
             terms,
             revoked_at: None,
             next_hold: 0,
@@ -231,6 +239,7 @@ impl Ledger {
                 Reply::Done
             }
             Command::Change(change) => self.change(change, &mut effects),
+            Command::Govern(govern) => self.govern(*govern, &mut effects),
             Command::Revoke => {
                 if self.revoked_at.is_none() {
                     self.revoked_at = Some(self.clock);
@@ -303,6 +312,7 @@ impl Ledger {
                     booked_at: now,
                     amounts,
                     basis,
+                    delegation: ticket.delegation.clone(),
                     record,
                 })));
             }
@@ -366,7 +376,15 @@ impl Ledger {
         if change.revision.is_some_and(|revision| revision != self.terms.revision) {
             return Reply::Changed(self.terms.clone());
         }
+        let expires_at = change.expires_at.unwrap_or(self.terms.expires_at);
+        if self.clock >= expires_at {
+            return Reply::Refused(Refusal::Expired);
+        }
+        if let Err(beyond) = self.check_ceiling(&change) {
+            return Reply::Refused(beyond);
+        }
         let before = self.terms.clone();
+        self.terms.expires_at = expires_at;
         self.terms.limits = change.limits;
         for (permission, limits) in self.terms.permissions.iter_mut().zip(change.permissions) {
             permission.limits = limits;

@@ -91,6 +91,9 @@ impl Ledger {
             tokens_remaining: rooms.iter().filter_map(|room| room.tokens).min(),
             models,
             concurrency_limited,
+            account: self.terms.account.clone(),
+            ceiling: self.terms.ceiling,
+            policy: self.terms.policy,
         })
     }
 
@@ -175,7 +178,8 @@ impl Ledger {
 pub(super) fn find_permission(permissions: &[Permission], claim: &Claim) -> Result<usize, Refusal> {
     let mut nearest = Refusal::ProviderNotGranted;
     for (index, permission) in permissions.iter().enumerate() {
-        if permission.provider != claim.provider {
+        // One without models allows nothing: an account has one for each provider.
+        if permission.provider != claim.provider || permission.models.is_empty() {
             continue;
         }
         let (models, capabilities): (&[String], &[Capability]) = match &claim.need {

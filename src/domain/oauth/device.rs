@@ -43,7 +43,7 @@ pub const MAX_WRONG_CODES: u32 = 10;
 pub const GUESS_WINDOW_SECONDS: u64 = DEVICE_CODE_TTL_SECONDS;
 
 /// RFC 8628 §6.1: no vowels, so no words; no digits or letters that look alike.
-const LETTERS: [char; 20] =
+pub(in crate::domain) const LETTERS: [char; 20] =
     ['B', 'C', 'D', 'F', 'G', 'H', 'J', 'K', 'L', 'M', 'N', 'P', 'Q', 'R', 'S', 'T', 'V', 'W', 'X', 'Z'];
 const LENGTH: usize = 8;
 
@@ -73,7 +73,7 @@ impl UserCode {
 }
 
 /// One letter of a uniform byte, or none: 256 isn't a multiple of 20.
-fn letter(byte: u8) -> Option<char> {
+pub(in crate::domain) fn letter(byte: u8) -> Option<char> {
     const FAIR: usize = 256 / LETTERS.len() * LETTERS.len();
     let index = usize::from(byte);
     if index < FAIR { LETTERS.get(index % LETTERS.len()).copied() } else { None }

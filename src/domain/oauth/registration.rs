@@ -53,7 +53,11 @@ impl Registration {
     }
 }
 
-pub(super) fn parse_name(text: &str) -> Result<String, &'static str> {
+/// A name for people, of an app or a person: one line of at most [`MAX_NAME_CHARS`] that shows something.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_name(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
     if name.is_empty() {
         return Err("give the app a name that people recognise");

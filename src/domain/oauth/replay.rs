@@ -13,7 +13,7 @@ pub struct ReplayId(String);
 
 impl ReplayId {
     /// From who signed and what it called the text. `signer` ends where `jti` begins, without doubt: the caller sees to that.
-    pub(super) fn new(signer: &str, jti: &str) -> Self {
+    pub(in crate::domain) fn new(signer: &str, jti: &str) -> Self {
         let hash = sha256(format!("{signer}{jti}").as_bytes());
         Self(base64url(hash.get(..ID_BYTES).unwrap_or(&hash)))
     }

@@ -472,12 +472,23 @@ impl Grants for EdgePorts {
     }
 
     async fn note_terms(&self, id: &GrantId, terms: &Terms) -> Result<(), StoreError> {
-        let terms = to_json(terms)?;
-        let values = [Value::Text(&terms), Value::Text(id.as_str()), Value::Text(&terms)];
+        let (ends, terms) = (terms.expires_at, to_json(terms)?);
         // Terms as they were agreed on had no revision in the first version.
-        let sql = "UPDATE grants SET terms = ? WHERE grant_id = ? \
-                   AND coalesce(json_extract(terms, '$.revision'), 0) < json_extract(?, '$.revision')";
-        self.database.run((sql, &values)).await.map(drop)
+        let is_later =
+            "grant_id = ? AND coalesce(json_extract(terms, '$.revision'), 0) < json_extract(?, '$.revision')";
+        let condition = [Value::Text(id.as_str()), Value::Text(&terms)];
+        // Refresh tokens live as long as their grant, used ones too: a second use has to be noticed.
+        let tokens = format!(
+            "UPDATE refresh_tokens SET expires_at = ? WHERE grant_id = ? AND expires_at <> ? \
+             AND EXISTS (SELECT 1 FROM grants WHERE {is_later})"
+        );
+        let of_grant = [Value::Time(ends), Value::Text(id.as_str()), Value::Time(ends)];
+        let row = format!("UPDATE grants SET terms = ?, expires_at = ? WHERE {is_later}");
+        let statements: [Statement<'_>; 2] = [
+            (&tokens, &followed_by(&condition, &of_grant)),
+            (&row, &followed_by(&condition, &[Value::Text(&terms), Value::Time(ends)])),
+        ];
+        self.database.batch(&statements).await.map(drop)
     }
 }
 

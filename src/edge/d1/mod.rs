@@ -9,8 +9,15 @@ mod clients;
 mod device;
 mod grant_list;
 mod grants;
+mod history;
 pub mod housekeeping;
+mod invitations;
+mod members;
+mod passkeys;
+mod policies;
 mod pushed;
+mod recovery;
+mod sessions;
 mod usage;
 mod usage_sums;
 mod used_ids;
@@ -40,6 +47,8 @@ enum Value<'a> {
     Time(Timestamp),
     OptionalMillis(Option<Timestamp>),
     Count(u32),
+    /// Below 2^53.
+    Number(u64),
 }
 
 impl From<Value<'_>> for JsValue {
@@ -52,6 +61,8 @@ impl From<Value<'_>> for JsValue {
             #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch stay below 2^53")]
             Value::Time(at) => Self::from_f64(at.seconds() as f64),
             Value::Count(count) => Self::from_f64(f64::from(count)),
+            #[expect(clippy::cast_precision_loss, reason = "stays below 2^53")]
+            Value::Number(number) => Self::from_f64(number as f64),
         }
     }
 }

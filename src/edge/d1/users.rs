@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Seconds, Value, unreadable, won};
+use super::{Flag, Seconds, Value, sessions::begin_session, unreadable, won};
 use crate::{
     domain::{
         secret::{SecretHash, Session},
@@ -21,19 +21,26 @@ struct SessionRow {
     name: String,
     role: String,
     created_at: Seconds,
+    confirmed_at: Option<Seconds>,
     expires_at: Seconds,
+    has_passkey: Flag,
 }
 
 impl Users for EdgePorts {
     async fn sign_in(&self, new: &NewSignIn, now: Timestamp) -> Result<Write, StoreError> {
         let nonce = Value::Text(new.nonce_hash.as_str());
-        let session = Value::Text(new.session_hash.as_str());
+        let session = Value::Text(new.session.hash.as_str());
         let (candidate, first, operator) =
             (Value::Text(new.candidate.as_str()), Value::Text(FIRST_USER), Value::Text(Role::Operator.as_str()));
-        let (now, ends) = (Value::Time(now), Value::Time(new.session_expires_at));
-        let link = [nonce.clone(), session.clone(), now.clone()];
-        let user = [candidate, first, operator, now.clone()];
-        let opened = [session.clone(), now, ends, nonce, session];
+        let link = [nonce.clone(), session.clone(), Value::Time(now)];
+        let user = [candidate, first, operator, Value::Time(now)];
+        let (begin, opened) = begin_session(
+            &new.session,
+            now,
+            "(SELECT user_id FROM users ORDER BY created_at, user_id LIMIT 1) \
+             WHERE EXISTS (SELECT 1 FROM used_sign_in_links WHERE nonce_hash = ? AND session_hash = ?)",
+            &[nonce, session],
+        );
         self.database
             .conditional_batch(
                 &[
@@ -47,12 +54,7 @@ impl Users for EdgePorts {
                          WHERE NOT EXISTS (SELECT 1 FROM users)",
                         &user,
                     ),
-                    (
-                        "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) SELECT ?, user_id, ?, ? \
-                         FROM (SELECT user_id FROM users ORDER BY created_at, user_id LIMIT 1) \
-                         WHERE EXISTS (SELECT 1 FROM used_sign_in_links WHERE nonce_hash = ? AND session_hash = ?)",
-                        &opened,
-                    ),
+                    (&begin, &opened),
                 ],
                 0,
             )
@@ -63,8 +65,10 @@ impl Users for EdgePorts {
         let row: Option<SessionRow> = self
             .database
             .row((
-                "SELECT users.user_id, users.name, users.role, sessions.created_at, sessions.expires_at FROM sessions \
-                 JOIN users USING (user_id) WHERE token_hash = ? AND expires_at > ?",
+                "SELECT users.user_id, users.name, users.role, sessions.created_at, sessions.confirmed_at, \
+                 sessions.expires_at, \
+                 EXISTS (SELECT 1 FROM passkeys WHERE passkeys.user_id = users.user_id) AS has_passkey FROM sessions \
+                 JOIN users USING (user_id) WHERE token_hash = ? AND expires_at > ? AND users.removed_at IS NULL",
                 &[Value::Text(hash.as_str()), Value::Time(now)],
             ))
             .await?;
@@ -72,7 +76,14 @@ impl Users for EdgePorts {
         let id = row.user_id.try_into().map_err(|_| unreadable("users.user_id"))?;
         let role = Role::from_stored(&row.role).ok_or_else(|| unreadable("users.role"))?;
         let user = User { id, name: row.name, role };
-        Ok(Some(SignedIn { user, since: row.created_at.into(), expires_at: row.expires_at.into() }))
+        let since = row.created_at.into();
+        Ok(Some(SignedIn {
+            user,
+            since,
+            confirmed_at: row.confirmed_at.map_or(since, Into::into),
+            expires_at: row.expires_at.into(),
+            has_passkey: row.has_passkey.into(),
+        }))
     }
 
     async fn extend_session(
@@ -82,8 +93,8 @@ impl Users for EdgePorts {
         now: Timestamp,
     ) -> Result<Write, StoreError> {
         let until = Value::Time(expires_at);
-        let values = [until.clone(), Value::Text(hash.as_str()), Value::Time(now), until];
-        let sql = "UPDATE sessions SET expires_at = ? WHERE token_hash = ? AND expires_at > ? AND expires_at < ?";
+        let values = [until.clone(), Value::Time(now), Value::Text(hash.as_str()), Value::Time(now), until];
+        let sql = "UPDATE sessions SET expires_at = ?, last_seen_at = ? WHERE token_hash = ? AND expires_at > ? AND expires_at < ?";
         self.database.run((sql, &values)).await.map(won)
     }
 

@@ -2,16 +2,18 @@
 
 use std::rc::Rc;
 
+use futures_util::future::join;
+
 use crate::{
     domain::{
-        id::GrantId,
+        id::{GrantId, UserId},
         ledger::{Command, Cost, Record, Reservation, Settlement, Ticket},
         money::NanoUsd,
         time::Timestamp,
     },
     edge::{
         clock,
-        ledgers::{self, LedgerUnavailable},
+        ledgers::{self, HasLedger, LedgerUnavailable},
         log,
         settings::Settings,
     },
@@ -28,6 +30,8 @@ const ATTEMPTS: usize = 3;
 pub struct Booking {
     grant_id: GrantId,
     ticket: Option<Ticket>,
+    /// The hold in the account of the grant's user, where it has one. It ends with the grant's, at the same cost.
+    account: Option<(UserId, Ticket)>,
     concurrency_limited: bool,
     /// The maximum that the broker set.
     output_tokens: Option<u64>,
@@ -50,9 +54,14 @@ pub struct Made {
 }
 
 impl Booking {
-    /// Of a hold that the ledger just recorded.
+    /// Of holds that the ledgers just recorded.
     #[must_use]
-    pub fn new(grant_id: GrantId, reservation: &Reservation, settings: Rc<Settings>, made: Made) -> Self {
+    pub fn new(
+        grant_id: GrantId,
+        (reservation, account): (&Reservation, Option<(UserId, Ticket)>),
+        settings: Rc<Settings>,
+        made: Made,
+    ) -> Self {
         let record = Record {
             provider: Some(made.meterage.provider),
             model: made.meterage.models.first().cloned().unwrap_or_default(),
@@ -64,6 +73,7 @@ impl Booking {
         Self {
             grant_id,
             ticket: Some(reservation.ticket.clone()),
+            account,
             concurrency_limited: reservation.concurrency_limited,
             output_tokens: reservation.output_tokens,
             meterage: made.meterage,
@@ -114,7 +124,8 @@ impl Booking {
     /// Nothing was billed.
     pub async fn release(mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.send(&Command::Release(ticket)).await;
+            let account = self.account.take().map(|(id, ticket)| (id, Command::Release(ticket)));
+            self.send(&Command::Release(ticket), account).await;
         }
     }
 
@@ -129,26 +140,41 @@ impl Booking {
         let mut record = core::mem::take(&mut self.record);
         record.status = status;
         record.duration_ms = clock::now().millis().saturating_sub(self.began.millis());
-        self.send(&Command::Settle(Box::new(Settlement { ticket, cost, record }))).await;
+        let account = self.account.take().map(|(id, ticket)| {
+            // Who wants to know what the call was asks the grant.
+            (id, Command::Settle(Box::new(Settlement { ticket, cost, record: Record::default() })))
+        });
+        self.send(&Command::Settle(Box::new(Settlement { ticket, cost, record })), account).await;
     }
 
-    /// Together with others of the grant, but where the next call waits for the room.
-    async fn send_once(&self, command: &Command, attempt: usize) -> Result<(), LedgerUnavailable> {
-        if self.concurrency_limited || attempt > 1 {
-            ledgers::send(&self.grant_id, command).await.map(drop)
-        } else {
-            ledgers::send_soon(&self.grant_id, command).await
+    /// To both ledgers at once. One that can't be reached doesn't keep the other.
+    async fn send(&self, command: &Command, account: Option<(UserId, Command)>) {
+        let to_grant = insist(&self.grant_id, command, self.concurrency_limited);
+        match account {
+            None => to_grant.await,
+            Some((id, command)) => drop(join(to_grant, insist(&id, &command, false)).await),
         }
     }
+}
 
-    async fn send(&self, command: &Command) {
-        for attempt in 1..=ATTEMPTS {
-            match self.send_once(command, attempt).await {
-                Ok(()) => return,
-                // The hold's deadline books it: too much rather than too little.
-                Err(error) if attempt == ATTEMPTS => log::failure("settle", &error.to_string()),
-                Err(_) => {}
-            }
+/// Gives room back that a call took in one ledger and doesn't need.
+pub async fn give_back(owner: &impl HasLedger, ticket: Ticket) {
+    insist(owner, &Command::Release(ticket), false).await;
+}
+
+/// Sends until it is carried out, or given up. `now`: the next call waits for the room.
+async fn insist(owner: &impl HasLedger, command: &Command, now: bool) {
+    for attempt in 1..=ATTEMPTS {
+        match send_once(owner, command, now || attempt > 1).await {
+            Ok(()) => return,
+            // The hold's deadline books it: too much rather than too little.
+            Err(error) if attempt == ATTEMPTS => log::failure("settle", &error.to_string()),
+            Err(_) => {}
         }
     }
+}
+
+/// Together with others of the ledger, but where it has to be now.
+async fn send_once(owner: &impl HasLedger, command: &Command, now: bool) -> Result<(), LedgerUnavailable> {
+    if now { ledgers::send(owner, command).await.map(drop) } else { ledgers::send_soon(owner, command).await }
 }

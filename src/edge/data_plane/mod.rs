@@ -9,6 +9,7 @@ mod head;
 mod inbound;
 mod outbound;
 mod proof;
+mod room;
 mod tokens;
 mod upstream;
 
@@ -21,14 +22,12 @@ use worker::{Context, Env};
 use answer::Answer;
 use booking::{Booking, Made};
 pub use inbound::{Facts, Inbound, provider_of};
+use room::{Asked, NoRoom, Room};
 use upstream::{Outcome, Outgoing};
 
-use super::{clock, entropy, ledgers, log, settings::Settings};
+use super::{clock, entropy, log, settings::Settings};
 use crate::{
-    domain::{
-        ledger::{Command, Reply, covered},
-        time::Timestamp,
-    },
+    domain::{ledger::covered, permission::intersection, time::Timestamp},
     gateway::{
         self, Failure, Request, Sent,
         challenge::{Challenge, token_was_sent},
@@ -131,27 +130,26 @@ impl Call {
         let listed = claims.narrowed.as_deref().map(|own| covered(own, &plan.claim)).transpose();
         let listed = listed.map_err(Failure::Refused)?;
 
-        let reserve = Command::Reserve {
-            claim: plan.claim.clone(),
+        let asked = Asked {
+            claim: &plan.claim,
             hold_ttl_seconds: settings.hold_ttl_seconds,
             ahead: settings.ahead_calls,
             delegation: claims.delegation.clone(),
             proof: proven.as_ref().map(|proven| proven.used),
         };
-        let mut reservation = match ledgers::send(&claims.grant_id, &reserve).await {
-            Ok(Reply::Reserved(reservation)) => reservation,
-            Ok(Reply::Refused(refusal)) => return Err(Failure::Refused(refusal)),
-            Ok(other) => return Err(unavailable(entry, &format_args!("unexpected reply {other:?}"))),
-            Err(error) => return Err(unavailable(entry, &error)),
+        let Room { mut reservation, account } = match asked.take(&claims.grant_id).await {
+            Ok(room) => room,
+            Err(NoRoom::Refused(failure)) => return Err(failure),
+            Err(NoRoom::Unavailable(reason)) => return Err(unavailable(entry, &reason)),
         };
         // A token that was narrowed allows no more than what it carries.
         if let Some(listed) = listed {
-            reservation.models = listed;
+            reservation.models = intersection(&listed, &reservation.models);
         }
         let edit = plan.edit(bytes, reservation.output_tokens);
         let made =
             Made { meterage: plan.meterage, endpoint: plan.claim.endpoint, began, request_id: self.request_id.clone() };
-        let booking = Booking::new(claims.grant_id, &reservation, Rc::clone(settings), made);
+        let booking = Booking::new(claims.grant_id, (&reservation, account), Rc::clone(settings), made);
         let edit = match edit {
             Ok(edit) => edit,
             Err(failure) => {

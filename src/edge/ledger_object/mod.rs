@@ -26,14 +26,13 @@ use worker::Env;
 use super::{clock, d1, log};
 use crate::domain::{
     grant::Terms,
-    id::GrantId,
-    ledger::{Command, Event, Ledger as Machine, Refusal, Reply, Snapshot},
+    ledger::{Command, Effect, Event, Ledger as Machine, LedgerId, Refusal, Reply, Snapshot},
     time::Timestamp,
 };
 use outbox::Outbox;
 use storage::{Stored, Writes};
 
-/// The ledger of one grant. Where it answers with a text for `object.mjs` to carry out, that has a line with the replies, a line with
+/// The ledger of one grant, or of one account. Where it answers with a text for `object.mjs` to carry out, that has a line with the replies, a line with
 /// when to wake the object or nothing, and then what to store; see `Writes::write_to`.
 #[wasm_bindgen]
 pub struct LedgerCore {
@@ -43,7 +42,7 @@ pub struct LedgerCore {
 
 /// What the storage holds, as far as it is known to agree with it. Dropped at the first doubt.
 struct Memory {
-    grant_id: GrantId,
+    owner: LedgerId,
     kind: Kind,
     outbox: Outbox,
 }
@@ -59,7 +58,7 @@ enum Kind {
     },
 }
 
-/// What D1 says of a grant that was never used.
+/// What D1 says of a grant, or an account, that was never used.
 #[derive(Serialize, Deserialize)]
 enum Found {
     Terms(Box<Terms>, Option<Timestamp>),
@@ -99,24 +98,24 @@ impl LedgerCore {
     }
 
     /// Takes what is stored into memory: the rows, as a JSON list of pairs, and whether there are bookings to tell. Leaves it empty
-    /// where nothing is stored. `asked_for`: the grant, where whoever asks knows it.
+    /// where nothing is stored. `asked_for`: whose ledger it is, where whoever asks knows it.
     ///
     /// # Errors
     /// A row that can't be read.
     pub fn load(&self, rows: &str, has_events: bool, asked_for: Option<String>) -> Result<()> {
         let stored = Stored::of(serde_json::from_str(rows).map_err(broken)?).map_err(broken)?;
-        let (grant_id, kind) = match stored {
+        let (owner, kind) = match stored {
             Stored::Nothing => return Ok(()),
-            Stored::Revoked(grant_id) => (grant_id, Kind::Revoked),
-            Stored::Ledger { grant_id, terms, summary, holds, delegations } => {
+            Stored::Revoked(owner) => (owner, Kind::Revoked),
+            Stored::Ledger { owner, terms, summary, holds, delegations } => {
                 let machine = Box::new(Machine::restore(*terms, *summary, holds, delegations));
-                (grant_id, Kind::Live { machine, unsaved_terms: None })
+                (owner, Kind::Live { machine, unsaved_terms: None })
             }
         };
         // Objects of the first version didn't note whose they are.
-        let Some(grant_id) = grant_id.or_else(|| asked_for.and_then(|id| id.try_into().ok())) else { return Ok(()) };
+        let Some(owner) = owner.or_else(|| asked_for.and_then(|name| name.parse().ok())) else { return Ok(()) };
         let outbox = Outbox::new(has_events, clock::now());
-        self.memory.replace(Some(Memory { grant_id, kind, outbox }));
+        self.memory.replace(Some(Memory { owner, kind, outbox }));
         Ok(())
     }
 
@@ -131,16 +130,16 @@ impl LedgerCore {
         }
     }
 
-    /// What D1 says of a grant, for [`Self::begin`].
+    /// What D1 says of a grant, or of an account, for [`Self::begin`].
     ///
     /// # Errors
-    /// That isn't the name of a grant.
+    /// That isn't the name of one.
     #[wasm_bindgen(js_name = lookUp)]
-    pub async fn look_up(&self, grant_id: String) -> Result<String> {
-        let grant_id = named(grant_id)?;
-        let found = match d1::Database::new(&self.env) {
-            Ok(database) => database.terms_of(&grant_id).await.map_err(|error| error.0),
-            Err(error) => Err(error.to_string()),
+    pub async fn look_up(&self, owner: String) -> Result<String> {
+        let found = match (d1::Database::new(&self.env), named(&owner)?) {
+            (Ok(database), LedgerId::Grant(id)) => database.terms_of(&id).await.map_err(|error| error.0),
+            (Ok(database), LedgerId::Account(id)) => database.account_terms_of(&id).await.map_err(|error| error.0),
+            (Err(error), _) => Err(error.to_string()),
         };
         let found = match found {
             Ok(Some((terms, revoked_at))) => Found::Terms(Box::new(terms), revoked_at),
@@ -150,18 +149,18 @@ impl LedgerCore {
         serde_json::to_string(&found).map_err(broken)
     }
 
-    /// The first use of a grant, unless another command came first: as [`Self::command`].
+    /// The first use of a ledger, unless another command came first: as [`Self::command`].
     ///
     /// # Errors
     /// It isn't known whether there is such a grant.
-    pub fn begin(&self, grant_id: String, commands: &str, found: &str) -> Result<String> {
+    pub fn begin(&self, owner: &str, commands: &str, found: &str) -> Result<String> {
         let commands: Vec<Command> = serde_json::from_str(commands).map_err(broken)?;
         let mut memory = self.memory.borrow_mut();
         if let Some(memory) = memory.as_mut() {
             return memory.apply(commands);
         }
-        let grant_id = named(grant_id)?;
-        let first = |grant_id, kind| Memory { grant_id, kind, outbox: Outbox::default() };
+        let owner = named(owner)?;
+        let first = |owner, kind| Memory { owner, kind, outbox: Outbox::default() };
         match serde_json::from_str(found).map_err(broken)? {
             Found::Terms(terms, revoked_at) => {
                 let mut machine = Box::new(Machine::new((*terms).clone()));
@@ -169,12 +168,12 @@ impl LedgerCore {
                     // The row keeps saying so: nothing has to be stored.
                     let _ = machine.apply(clock::now(), Command::Revoke);
                 }
-                memory.insert(first(grant_id, Kind::Live { machine, unsaved_terms: Some(*terms) })).apply(commands)
+                memory.insert(first(owner, Kind::Live { machine, unsaved_terms: Some(*terms) })).apply(commands)
             }
             // A revocation must not need D1, nor the grant's row: a note that outweighs everything is as good.
             _ if commands.contains(&Command::Revoke) => {
-                let writes = Writes::of_revocation(&grant_id);
-                *memory = Some(first(grant_id, Kind::Revoked));
+                let writes = Writes::of_revocation(&owner);
+                *memory = Some(first(owner, Kind::Revoked));
                 lines(&commands.iter().map(reply_of_revoked).collect::<Vec<_>>(), None, &writes)
             }
             Found::NoSuchGrant => {
@@ -212,8 +211,8 @@ impl LedgerCore {
     /// They can't be read.
     pub async fn tell(&self, events: String) -> Result<bool> {
         let events: Vec<Event> = serde_json::from_str(&events).map_err(broken)?;
-        let grant_id = self.memory.borrow().as_ref().map(|memory| memory.grant_id.clone());
-        let Some(grant_id) = grant_id else { return Ok(false) };
+        let owner = self.memory.borrow().as_ref().map(|memory| memory.owner.clone());
+        let Some(LedgerId::Grant(grant_id)) = owner else { return Ok(false) };
         let database = d1::Database::new(&self.env).map_err(broken)?;
         let told = database.record_usage(&grant_id, &events).await;
         if let Err(error) = &told {
@@ -251,6 +250,10 @@ impl Memory {
             replies.push(reply);
             all_effects.extend(effects);
         }
+        if matches!(self.owner, LedgerId::Account(_)) {
+            // The world is told of a call by its grant.
+            all_effects.retain(|effect| !matches!(effect, Effect::Book(_)));
+        }
         let mut writes = Writes::of(all_effects).map_err(broken)?;
         self.outbox.wakes_machine(writes.wakes_at);
         if writes.has_events() {
@@ -259,7 +262,7 @@ impl Memory {
         if !writes.is_empty()
             && let Some(terms) = unsaved_terms.take()
         {
-            writes.add_origin(&self.grant_id, &terms).map_err(broken)?;
+            writes.add_origin(&self.owner, &terms).map_err(broken)?;
         }
         lines(&replies, self.outbox.alarm(now), &writes)
     }
@@ -280,14 +283,17 @@ fn reply_of_revoked(command: &Command) -> Reply {
     match command {
         Command::Reserve { .. } | Command::Change(_) | Command::Delegate(_) => Reply::Refused(Refusal::Revoked),
         Command::Read => Reply::Snapshot(Box::new(Snapshot { revoked_at: Some(clock::now()), ..Snapshot::default() })),
-        Command::Settle(_) | Command::Release(_) | Command::Revoke | Command::RevokeDelegation(_) | Command::Wake => {
-            Reply::Done
-        }
+        Command::Settle(_)
+        | Command::Release(_)
+        | Command::Govern(_)
+        | Command::Revoke
+        | Command::RevokeDelegation(_)
+        | Command::Wake => Reply::Done,
     }
 }
 
-fn named(grant_id: String) -> Result<GrantId> {
-    grant_id.try_into().map_err(|_| JsValue::from_str("that is not the name of a grant"))
+fn named(owner: &str) -> Result<LedgerId> {
+    owner.parse().map_err(|_| JsValue::from_str("that is not the name of a ledger"))
 }
 
 fn broken(error: impl core::fmt::Display) -> JsValue {

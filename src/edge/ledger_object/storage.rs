@@ -4,8 +4,8 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `grant` | whose ledger it is |
-//! | `terms` | the grant's terms, copied from D1 when the grant was first used; after that D1 is not needed |
+//! | `grant` | whose ledger it is: a grant's, or an account's |
+//! | `terms` | the terms, copied from D1 when the ledger was first used; after that D1 is not needed |
 //! | `summary` | [`Summary`] |
 //! | `hold:<n>` | a [`Hold`] |
 //! | `delegation:<id>` | a [`Delegation`] |
@@ -22,8 +22,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::domain::{
     grant::Terms,
-    id::{DelegationId, GrantId},
-    ledger::{Delegation, Effect, Hold, HoldId, Summary},
+    id::DelegationId,
+    ledger::{Delegation, Effect, Hold, HoldId, LedgerId, Summary},
     time::Timestamp,
 };
 
@@ -40,11 +40,11 @@ pub enum Stored {
     /// Nothing.
     Nothing,
     /// A note that the grant was revoked.
-    Revoked(Option<GrantId>),
+    Revoked(Option<LedgerId>),
     /// A ledger.
     Ledger {
         /// Whose.
-        grant_id: Option<GrantId>,
+        owner: Option<LedgerId>,
         /// What is enforced.
         terms: Box<Terms>,
         /// What was counted.
@@ -63,9 +63,9 @@ impl Stored {
     /// A row that this version can't read.
     pub fn of(rows: Vec<(String, String)>) -> serde_json::Result<Self> {
         let mut entries: BTreeMap<String, String> = rows.into_iter().collect();
-        let grant_id = entries.remove(GRANT).and_then(|id| id.try_into().ok());
+        let owner = entries.remove(GRANT).and_then(|name| name.parse().ok());
         if entries.contains_key(REVOKED) {
-            return Ok(Self::Revoked(grant_id));
+            return Ok(Self::Revoked(owner));
         }
         let (Some(terms), Some(summary)) = (entries.remove(TERMS), entries.remove(SUMMARY)) else {
             return Ok(Self::Nothing);
@@ -78,7 +78,7 @@ impl Stored {
                 delegations.push(parse(value)?);
             }
         }
-        Ok(Self::Ledger { grant_id, terms: parse(&terms)?, summary: parse(&summary)?, holds, delegations })
+        Ok(Self::Ledger { owner, terms: parse(&terms)?, summary: parse(&summary)?, holds, delegations })
     }
 }
 
@@ -121,9 +121,9 @@ impl Writes {
 
     /// A note that a grant is revoked whose terms are not known.
     #[must_use]
-    pub fn of_revocation(grant_id: &GrantId) -> Self {
-        let entries = [(REVOKED, "true"), (GRANT, grant_id.as_str())];
-        let entries = entries.map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+    pub fn of_revocation(owner: &LedgerId) -> Self {
+        let entries = [(REVOKED, "true".to_owned()), (GRANT, owner.to_string())];
+        let entries = entries.map(|(key, value)| (key.to_owned(), Some(value)));
         Self { entries: entries.into(), ..Self::default() }
     }
 
@@ -131,8 +131,8 @@ impl Writes {
     ///
     /// # Errors
     /// As [`Self::of`].
-    pub fn add_origin(&mut self, grant_id: &GrantId, terms: &Terms) -> serde_json::Result<()> {
-        self.entries.insert(GRANT.to_owned(), Some(grant_id.as_str().to_owned()));
+    pub fn add_origin(&mut self, owner: &LedgerId, terms: &Terms) -> serde_json::Result<()> {
+        self.entries.insert(GRANT.to_owned(), Some(owner.to_string()));
         if !self.entries.contains_key(TERMS) {
             self.save(TERMS.to_owned(), terms)?;
         }

@@ -152,14 +152,7 @@ pub async fn show<P: Ports>(
 }
 
 impl DashboardPage {
-    fn new(
-        frame: Frame,
-        is_new: bool,
-        attention: Attention,
-        sums: &MonthSums,
-        month: Month,
-        now: Timestamp,
-    ) -> Self {
+    fn new(frame: Frame, is_new: bool, attention: Attention, sums: &MonthSums, month: Month, now: Timestamp) -> Self {
         let (this, language) = (Month::of(now), frame.language);
         let total = sums.days.iter().fold(Sum::default(), |total, day| add(total, &day.sum));
         let measure = Measure::of(&total);

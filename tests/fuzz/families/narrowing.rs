@@ -90,8 +90,8 @@ pub fn narrowing(input: &[u8]) {
         permissions: granted.permissions,
         limits: granted.limits,
         expires_at: NOW.plus_seconds(3600),
-        paused: false,
         revision: 1,
+        ..Terms::default()
     };
     let stored = serde_json::to_string(&terms).unwrap();
     assert_eq!(serde_json::from_str::<Terms>(&stored).ok().as_ref(), Some(&terms));

@@ -92,13 +92,7 @@ pub fn registration(input: &[u8]) {
 }
 
 fn terms(requested: &Requested) -> Terms {
-    Terms {
-        permissions: requested.permissions.clone(),
-        limits: requested.limits,
-        expires_at: NOW,
-        paused: false,
-        revision: 0,
-    }
+    Terms { permissions: requested.permissions.clone(), limits: requested.limits, expires_at: NOW, ..Terms::default() }
 }
 
 pub fn scope(input: &[u8]) {

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod delegations;
+mod ends;
 mod money;
 mod proofs;
 mod random;
@@ -30,8 +31,7 @@ fn terms(limits: &str, overall: &str) -> Terms {
         permissions: asked.permissions,
         limits: asked.limits,
         expires_at: START.plus_seconds(10_000_000),
-        paused: false,
-        revision: 0,
+        ..Terms::default()
     }
 }
 
@@ -186,7 +186,8 @@ impl Fixture {
     fn change(&mut self, edit: impl FnOnce(&mut Change)) -> Reply {
         let terms = self.ledger.terms();
         let permissions = terms.permissions.iter().map(|permission| permission.limits).collect();
-        let mut change = Change { limits: terms.limits, permissions, paused: terms.paused, revision: None };
+        let mut change =
+            Change { limits: terms.limits, permissions, paused: terms.paused, expires_at: None, revision: None };
         edit(&mut change);
         self.apply(Command::Change(change))
     }
