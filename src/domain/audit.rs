@@ -76,6 +76,16 @@ events! {
     InvitationAccepted = "invitation_accepted",
     /// A narrower token of a grant was ended.
     DelegationRevoked = "delegation_revoked",
+    /// A webhook was set up, or sent elsewhere.
+    WebhookSet = "webhook_set",
+    /// A webhook was given another secret.
+    WebhookSecretRenewed = "webhook_secret_renewed",
+    /// A webhook was turned off.
+    WebhookRemoved = "webhook_removed",
+    /// What members may hand on was changed; the detail says to what.
+    PolicyChanged = "policy_changed",
+    /// A member was removed.
+    MemberRemoved = "member_removed",
 }
 
 impl Event {

@@ -1,12 +1,18 @@
 //! The few encodings that tokens and keys need.
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use sha2::{Digest, Sha256};
 
 /// base64url without padding (RFC 4648 §5), as JOSE and PKCE use it.
 #[must_use]
 pub fn base64url(bytes: &[u8]) -> String {
     Base64UrlUnpadded::encode_string(bytes)
+}
+
+/// base64 with padding (RFC 4648 §4).
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    Base64::encode_string(bytes)
 }
 
 /// The bytes behind base64url without padding, or `None` when it isn't that.

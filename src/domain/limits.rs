@@ -68,6 +68,16 @@ impl Period {
         }
     }
 
+    /// The number of the one that `now` lies in; there is but one total.
+    #[must_use]
+    pub const fn window(self, now: Timestamp) -> u64 {
+        match self {
+            Self::Day => now.day(),
+            Self::Month => now.month(),
+            Self::Total => 0,
+        }
+    }
+
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
     fn is_total(&self) -> bool {
         *self == Self::Total

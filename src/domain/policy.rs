@@ -187,6 +187,12 @@ impl Policed {
         Govern { policy: self.revision, ceiling: self.policy.max_per_grant, allowance: Some(self.allowance()) }
     }
 
+    /// What the ledger of a member's grant is told.
+    #[must_use]
+    pub const fn govern_grant(&self) -> Govern {
+        Govern { policy: self.revision, ceiling: self.policy.max_per_grant, allowance: None }
+    }
+
     fn allowance(&self) -> Allowance {
         let permission = |provider: Provider| Permission {
             provider,
@@ -195,10 +201,10 @@ impl Policed {
             capabilities: BTreeSet::new(),
             limits: Limits::NONE,
         };
-        let budget_period = if self.policy.max_per_month.is_some() { Period::Month } else { Period::Total };
         Allowance {
             permissions: Provider::ALL.map(permission).into(),
-            limits: Limits { budget_usd: self.policy.max_per_month, budget_period, ..Limits::NONE },
+            // Also without a cap: what a snapshot says is spent is this month's.
+            limits: Limits { budget_usd: self.policy.max_per_month, budget_period: Period::Month, ..Limits::NONE },
         }
     }
 }
@@ -211,7 +217,7 @@ mod tests {
     use crate::domain::{consent::PermissionChoice, permission::Capability};
 
     fn usd(text: &str) -> Option<Amount> {
-        Some(text.parse().unwrap())
+        text.parse().ok()
     }
 
     fn policy(openai: &[&str], anthropic: &[&str]) -> Policy {

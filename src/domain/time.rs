@@ -85,6 +85,15 @@ impl Timestamp {
         civil(self.day())
     }
 
+    /// `2026-02-28T23:59:59Z` (RFC 3339).
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let (year, month, day) = self.date();
+        let of_day = self.seconds() % SECONDS_PER_DAY;
+        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
     /// Seconds from `self` until `later`, rounded up; 0 when `later` has passed.
     #[must_use]
     pub const fn seconds_until(self, later: Self) -> u64 {
@@ -128,6 +137,12 @@ mod tests {
         assert_eq!(LAST_OF_FEBRUARY.next_day(), first_of_march);
         assert_eq!(LAST_OF_FEBRUARY.next_month(), first_of_march);
         assert_eq!(first_of_march.month(), LAST_OF_FEBRUARY.month() + 1);
+    }
+
+    #[test]
+    fn a_moment_is_written_as_rfc_3339_wants_it() {
+        assert_eq!(LAST_OF_FEBRUARY.rfc3339(), "2026-02-28T23:59:59Z");
+        assert_eq!(Timestamp::default().rfc3339(), "1970-01-01T00:00:00Z");
     }
 
     #[test]

@@ -4,16 +4,19 @@
 
 import Broker from "./broker.js";
 import { callUpstream, facts, respond } from "./calls.mjs";
+import { postWebhook, wakeCourier } from "./courier.mjs";
 import { fetchDocument } from "./documents.mjs";
 import { orDead } from "./instance.mjs";
 import { command, commandSoon } from "./ledgers.mjs";
 import { verifySignature } from "./signatures.mjs";
 import { metered, passing, withoutUsage } from "./streams.mjs";
 
+export { Courier } from "./courier.mjs";
 export { Ledger } from "./object.mjs";
 
 // What the wasm calls; see js.rs.
 globalThis.aipassport = { facts, command, commandSoon, callUpstream, respond, metered, passing, withoutUsage, verifySignature, fetchDocument };
+Object.assign(globalThis.aipassport, { postWebhook, wakeCourier });
 
 const failed = () => new Response("the broker failed\n", { status: 500, headers: { "cache-control": "no-store" } });
 

@@ -87,6 +87,25 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn bytes(this: &Document) -> Uint8Array;
 
+    /// Wakes the courier; never fails. See `courier.mjs`.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = wakeCourier)]
+    pub fn wake_courier() -> Promise;
+
+    /// Sends a webhook's delivery; resolves to [`Posted`], and never fails.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = postWebhook)]
+    pub fn post_webhook(url: &str, id: &str, timestamp: &str, signature: &str, body: &str, seconds: u32) -> Promise;
+
+    /// What came of it.
+    pub type Posted;
+
+    /// Why it failed, if it did.
+    #[wasm_bindgen(method, getter)]
+    pub fn trouble(this: &Posted) -> Option<String>;
+
+    /// The HTTP status; 0: there was no answer.
+    #[wasm_bindgen(method, getter)]
+    pub fn status(this: &Posted) -> u16;
+
     /// A streamed answer on its way to the client, and what it says about its use.
     pub type Passing;
 

@@ -8,6 +8,7 @@
 //! | [`ledger_object`] | the Durable Object around the ledger |
 //! | [`ports`], [`d1`], [`ledgers`] | what the control plane needs, over the platform |
 //! | [`documents`] | what apps keep at addresses of their own |
+//! | [`courier`] | delivers webhooks |
 //! | [`housekeeping`] | the hourly clean-up of the database |
 //! | [`ports`], [`d1`], [`ledgers`], [`rate_limits`] | what the control plane needs, over the platform |
 //! | [`signatures`] | whether a stranger's signature is genuine |
@@ -15,6 +16,7 @@
 
 pub mod clock;
 pub mod control_plane;
+pub mod courier;
 pub mod d1;
 pub mod data_plane;
 pub mod documents;

@@ -56,6 +56,8 @@ pub struct Settings {
     registration: RegistrationPolicy,
     /// What models cost.
     pub prices: PriceBook,
+    /// The models in there.
+    known_models: Arc<BTreeMap<Provider, Vec<String>>>,
     /// Seconds until a provider begins to answer.
     pub upstream_timeout_seconds: u64,
     /// Seconds until a hold is booked at its bound.
@@ -163,6 +165,9 @@ impl Settings {
             Some(json) => PriceBook::with_overrides(&json)?,
         };
         Ok(Self {
+            known_models: Arc::new(
+                Provider::ALL.map(|provider| (provider, prices.models(provider).into_iter().collect())).into(),
+            ),
             prices,
             nonces: Nonces::new(mac_key("COOKIE_KEY")?),
             registration: RegistrationPolicy {
@@ -204,6 +209,18 @@ impl Settings {
         self.upstreams.get(&provider)
     }
 
+    /// What is asked of the operator's own addresses: nothing but the public internet, unless the broker runs on this machine itself.
+    #[must_use]
+    pub fn own_reach(&self) -> Reach {
+        if is_at_home(self.issuer.as_deref()) { Reach::LoopbackToo } else { Reach::Public }
+    }
+
+    /// What sessions and codes are signed with, and secrets are made of.
+    #[must_use]
+    pub const fn cookie_key(&self) -> &MacKey {
+        &self.cookie_key
+    }
+
     /// What the control plane gets to know.
     #[must_use]
     pub fn for_web(&self, request_origin: &str) -> web::Config {
@@ -213,7 +230,9 @@ impl Settings {
             sign_in_key: self.sign_in_key.clone(),
             signing_keys: Arc::clone(&self.signing_keys),
             providers: self.upstreams.keys().copied().collect(),
+            known_models: Arc::clone(&self.known_models),
             registration: self.registration,
+            own_reach: self.own_reach(),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::account;
 use crate::domain::{
-    ledger::{Beyond, Limit, MAX_DELEGATIONS, MAX_DEPTH, Refusal, Resource, Scope, Shortage},
+    ledger::{Beyond, Limit, MAX_DELEGATIONS, MAX_DEPTH, Reason, Refusal, Resource, Scope, Shortage},
     limits::Period,
     money::NanoUsd,
     oauth::dpop::DpopError,
@@ -285,6 +285,26 @@ impl Failure {
         }
     }
 
+    /// Why, where it is refused for what it is and no ledger was asked: then somebody has to tell the ledger.
+    #[must_use]
+    pub const fn reason_before_the_ledger(&self) -> Option<Reason> {
+        match self {
+            Self::EndpointNotGranted { .. } => Some(Reason::EndpointNotGranted),
+            Self::FieldNotAllowed { .. } => Some(Reason::FieldNotAllowed),
+            Self::InvalidRequest(_) => Some(Reason::InvalidRequest),
+            Self::BodyTooLarge => Some(Reason::BodyTooLarge),
+            Self::ProviderNotConfigured(_) => Some(Reason::ProviderNotConfigured),
+            Self::NotAllowed(refusal) => Some(Reason::of_account(refusal)),
+            Self::InvalidToken
+            | Self::Dpop(_)
+            | Self::Refused(_)
+            | Self::ProviderKeyRejected(_)
+            | Self::UpstreamUnreachable(_)
+            | Self::UpstreamTimeout(_)
+            | Self::BrokerUnavailable => None,
+        }
+    }
+
     /// What the app's developer, and often its user, will read.
     #[must_use]
     pub fn message(&self) -> String {
@@ -561,6 +581,47 @@ mod tests {
         let usual = r#"{"error":{"type":"invalid_request_error","message":"max_tokens: Field required"}}"#;
         assert_eq!(is_billed(400, Some(usual)), Billed::ACall);
         assert_eq!(is_billed(400, None), Billed::ACall);
+    }
+
+    #[test]
+    fn a_reason_that_a_person_is_told_is_the_code_that_the_app_was_told() {
+        let limit = Limit { scope: Scope::Grant, allowed: 1 };
+        let shortage =
+            |of| Shortage { limit, of, needed: 1, remaining: 0, fitting_output_tokens: None, resets_at: None };
+        let of_each = [Resource::Budget(Period::Total), Resource::Tokens].map(shortage);
+        let at = Timestamp::default();
+        let mut refusals = vec![
+            Refusal::Paused,
+            Refusal::ProviderNotGranted,
+            Refusal::ModelNotGranted("m".to_owned()),
+            Refusal::CapabilityNotGranted(crate::domain::permission::Capability::Chat),
+            Refusal::PriceUnknown("p".to_owned()),
+            Refusal::RequestsExhausted(limit),
+            Refusal::RequestsHeld(limit),
+            Refusal::RateLimited { limit, resets_at: at, retry_after_seconds: 1 },
+            Refusal::ConcurrencyExceeded(limit),
+        ];
+        refusals.extend(of_each.map(Refusal::DoesNotFit));
+        refusals.extend(of_each.map(Refusal::RoomHeld));
+        let mut seen: Vec<Reason> = Vec::new();
+        for refusal in refusals {
+            let reason = Reason::of(&refusal).unwrap();
+            assert_eq!(reason.as_str(), Failure::Refused(refusal).code().as_str());
+            seen.push(reason);
+        }
+        for failure in [
+            Failure::EndpointNotGranted { covered: String::new() },
+            Failure::FieldNotAllowed { field: String::new(), reason: "" },
+            Failure::InvalidRequest(String::new()),
+            Failure::BodyTooLarge,
+            Failure::ProviderNotConfigured(Provider::OpenAi),
+        ] {
+            let reason = failure.reason_before_the_ledger().unwrap();
+            assert_eq!(reason.as_str(), failure.code().as_str());
+            seen.push(reason);
+        }
+        // `ended` is told to nobody but the person: to the app it is an invalid token.
+        assert_eq!(seen.len() + 1, Reason::ALL.len());
     }
 
     #[test]

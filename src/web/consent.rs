@@ -12,6 +12,7 @@ use axum::{
 };
 
 use super::{
+    allowance,
     answer::deliver,
     consent_form::{self, ConsentView, DestinationView, OriginView},
     frame::Frame,
@@ -60,8 +61,10 @@ pub async fn show<P: Ports>(
     frame: &Frame,
     visitor: Visitor,
     client: &Client,
-    asked: Asked,
+    mut asked: Asked,
 ) -> Result<Response<Body>, Trouble> {
+    let policed = allowance::policy_for(state, &visitor.user).await?;
+    allowance::narrow(policed.as_ref(), asked.requested_mut()).map_err(|_| not_for_members())?;
     let handle = Secret::from_entropy(&state.ports.entropy32());
     let pending = PendingRequest {
         session: visitor.session.clone(),
@@ -109,8 +112,10 @@ pub async fn decide<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -
             let client = state.ports.find_client(pending.asked.client_id()).await?;
             let client = client.filter(|client| may_still_ask(client, &pending.asked)).ok_or_else(gone)?;
             let requested = pending.asked.requested();
+            let policed = allowance::policy_for(&state, &visitor.user).await?;
             let choice = consent_form::read(&params, requested);
-            match choice.and_then(|choice| Ok(requested.narrow(&choice, state.now)?)) {
+            let user = &visitor.user.id;
+            match choice.and_then(|choice| allowance::agree(requested, &choice, policed.as_ref(), user, state.now)) {
                 Ok(terms) => allow(&state, &frame, &visitor, &handle, &pending, &client, terms).await,
                 Err(error) => {
                     let around = (&*state.config, &visitor.user.id, frame.language);
@@ -239,6 +244,12 @@ async fn deny<P: Ports>(
 
 fn denied<P: Ports>(state: &AppState<P>, language: Language, request: &AuthorizationRequest) -> Response<Body> {
     deliver(&request.failure(&RedirectReason::Denied, &state.config.issuer), language)
+}
+
+fn not_for_members() -> Trouble {
+    let text = "The operator of this broker allows its members none of the models that this app asks for. Ask them to, or go back to the \
+                app.";
+    Trouble::new(StatusCode::FORBIDDEN, "Your operator does not allow this", text)
 }
 
 fn gone() -> Trouble {

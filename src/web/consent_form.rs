@@ -27,6 +27,7 @@ use crate::domain::{
         remote_address::RemoteAddress,
     },
     permission::Permission,
+    policy::PolicyError,
 };
 
 /// Why a posted form can't be granted. The text is for the person.
@@ -38,6 +39,9 @@ pub enum FormError {
     /// It says what can't be granted.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
+    /// It is more than the operator allows.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 impl FormError {
@@ -46,8 +50,8 @@ impl FormError {
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::Field(error) => Some(&error.field),
-            Self::Choice(ChoiceError::MoneyOpen) => Some("budget_usd"),
-            Self::Choice(_) => None,
+            Self::Choice(ChoiceError::MoneyOpen) | Self::Policy(PolicyError::MoneyPerGrant(_)) => Some("budget_usd"),
+            Self::Choice(_) | Self::Policy(_) => None,
         }
     }
 }

@@ -35,10 +35,16 @@ impl Limit {
         }
         match path {
             "/token" | "/par" | "/introspect" | "/revoke" if method == Method::POST => Some(Self::Calls),
-            "/device_authorization" | "/sign-in" if method == Method::POST => Some(Self::Starts),
+            "/device_authorization" | "/sign-in" | "/sign-in/passkey" | "/sign-in/passkey/options" | "/confirm"
+                if method == Method::POST =>
+            {
+                Some(Self::Starts)
+            }
             // HEAD is answered by what answers GET.
             "/authorize" if !is_signed_in && (method == Method::GET || method == Method::HEAD) => Some(Self::Starts),
-            "/device" | "/register" if method == Method::POST => Some(Self::Guesses),
+            "/device" | "/register" | "/recover" | "/invitation" | "/invitation/options" if method == Method::POST => {
+                Some(Self::Guesses)
+            }
             _ => None,
         }
     }

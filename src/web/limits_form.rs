@@ -130,7 +130,7 @@ fn read_numbers(params: &Params, prefix: &str) -> Result<Limits, FieldError> {
 }
 
 /// As people write it, blanks around it and a dollar sign before it included. A comma may be a point or nothing: that is refused.
-fn amount(text: &str) -> Option<Amount> {
+pub fn amount(text: &str) -> Option<Amount> {
     text.strip_prefix('$').map_or(text, str::trim_start).parse().ok()
 }
 

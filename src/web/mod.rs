@@ -5,16 +5,27 @@
 //! | `GET /` | landing page; for a signed-in person what their apps used | 200 |
 //! | `GET, POST /sign-in` | one-time link: shown, used | 200, 303; 400 |
 //! | `POST /language` | the pages in another language | 303; 403 |
+//! | `POST /sign-in/passkey`, `…/options` | a passkey signs in | 200, 303; 400, 403 |
+//! | `GET, POST /recover` | a recovery code signs in | 200, 303; 400 |
+//! | `POST /confirm`, `…/options` | it is still the same person; the interrupted form goes on | 200; 400, 401, 403 |
+//! | `GET, POST /invitation`, `…/options` | who was invited becomes a user | 200, 303; 400, 404 |
 //! | `POST /sign-out` | ends the session | 303; 401, 403 |
+//! | `GET /settings/security` and forms below it | passkeys, recovery codes, sessions | 200, 201, 303; 400, 401, 403, 404 |
+//! | `GET, POST /members/invitations`, `…/{id}/revoke` | operators invite people | 200, 201, 303; 400, 401, 403 |
 //! | `GET /grants` | what each app may do, and what it used | 200 |
 //! | `GET, POST /grants/{grant_id}` | one of them, call by call; change its limits | 200, 303; 400, 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/end` | when it ends | 303; 400, 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/delegations/{delegation_id}/revoke` | end a narrower token | 303; 401, 403, 404 |
+//! | `GET /grants/{grant_id}/calls` | the same page, with some of its calls | 200; 400, 404 |
 //! | `GET /grants/{grant_id}/calls.csv`, `…/calls.json` | its calls as a file | 200; 400, 404 |
 //! | `GET /grants/{grant_id}/live` | what changes while the page is open | 200, 304; 404 |
 //! | `GET /grants/{grant_id}/history` | who changed what about it | 200; 400, 404 |
+//! | `GET, POST /notices` | what a person was told of their grants; that they read it | 200, 303; 401, 403 |
+//! | `GET, POST /settings/webhook`, `POST …/secret`, `…/test`, `…/off` | what an operator's program is told | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET, POST /apps`, `POST /apps/{client_id}/delete` | registered apps | 200, 201, 303; 400, 401, 403, 404 |
+//! | `GET /members`, `GET /members/{user_id}`, `POST …/remove` | who has an account here, for operators | 200, 303; 401, 403, 404, 409 |
+//! | `GET, POST /settings/policy`, `POST …/tell` | what members may hand on, for operators | 200, 303; 400, 401, 403, 404, 409 |
 //! | `GET, POST /authorize` | RFC 6749 §4.1.1 with consent | 200, 303; 400, 401, 403 |
 //! | `POST /token`, `POST /introspect`, `POST /revoke` | RFC 6749 §3.2, RFC 7662, RFC 7009 | 200; 400, 401, 413 |
 //! | `POST /par` | RFC 9126 §2 | 201; 400, 401, 413, 429 |
@@ -30,6 +41,8 @@
 //! Every one of them can be 503, when the store or a secret is not there; a method that isn't listed is 405. Who asks too often gets a
 //! 429 ([`rate_limit`]).
 
+mod accounts;
+pub mod allowance;
 mod answer;
 mod apps;
 mod audit;
@@ -57,10 +70,14 @@ mod language;
 pub mod limit;
 mod limit_report;
 mod limits_form;
+mod members;
 mod metadata;
+mod notices;
 mod oauth_response;
 mod page;
 mod par;
+pub mod policy;
+mod policy_form;
 pub mod ports;
 pub mod protected_resource;
 pub mod rate_limit;
@@ -74,6 +91,7 @@ mod token;
 mod trouble;
 mod usage;
 mod visitor;
+mod webhook;
 
 use axum::{
     Router,
@@ -97,6 +115,13 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/", get(home::show::<P>))
         .route("/sign-in", get(sign_in::show::<P>).post(sign_in::sign_in::<P>))
         .route("/language", post(choose_language::choose::<P>))
+        .route("/sign-in/passkey", post(accounts::passkey_sign_in::sign_in::<P>))
+        .route("/sign-in/passkey/options", post(accounts::passkey_sign_in::options::<P>))
+        .route("/recover", get(accounts::recover::show).post(accounts::recover::recover::<P>))
+        .route("/confirm", post(confirm::confirm::<P>))
+        .route("/confirm/options", post(confirm::request_options::<P>))
+        .route("/invitation", get(accounts::invitation::show::<P>).post(accounts::invitation::accept::<P>))
+        .route("/invitation/options", post(accounts::invitation::creation_options::<P>))
         .route("/sign-out", post(sign_in::sign_out::<P>))
         .route("/grants", get(grants::list::<P>))
         .route("/grants/{grant_id}", get(grant::show::<P>).post(grant::save::<P>))
@@ -105,12 +130,37 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/grants/{grant_id}/end", post(grant::end::<P>))
         .route("/grants/{grant_id}/revoke", post(grant::revoke::<P>))
         .route("/grants/{grant_id}/delegations/{delegation_id}/revoke", post(grant::revoke_delegation::<P>))
+        .route("/grants/{grant_id}/calls", get(grant::show::<P>))
         .route("/grants/{grant_id}/calls.csv", get(grant::csv::<P>))
         .route("/grants/{grant_id}/calls.json", get(grant::json::<P>))
         .route("/grants/{grant_id}/live", get(grant::live::<P>))
         .route("/grants/{grant_id}/history", get(grant::history::<P>))
+        .route(notices::PATH, get(notices::list::<P>).post(notices::read::<P>))
+        .route(webhook::PATH, get(webhook::show::<P>).post(webhook::save::<P>))
+        .route("/settings/webhook/secret", post(webhook::renew_secret::<P>))
+        .route("/settings/webhook/test", post(webhook::test::<P>))
+        .route("/settings/webhook/off", post(webhook::turn_off::<P>))
+        .route("/members", get(members::list::<P>))
+        .route("/members/{user_id}", get(members::show::<P>))
+        .route("/members/{user_id}/remove", post(members::remove::<P>))
+        .route(policy::PATH, get(policy::show::<P>).post(policy::save::<P>))
+        .route("/settings/policy/tell", post(policy::tell_again::<P>))
         .route("/apps", get(apps::list::<P>).post(apps::register::<P>))
         .route("/apps/{client_id}/delete", post(apps::delete::<P>))
+        .route(accounts::security::SECURITY, get(accounts::security::show::<P>))
+        .route("/settings/security/passkeys", post(accounts::passkeys::add::<P>))
+        .route("/settings/security/passkeys/add", post(accounts::passkeys::ask::<P>))
+        .route("/settings/security/passkeys/options", post(accounts::passkeys::creation_options::<P>))
+        .route("/settings/security/passkeys/{passkey_id}/rename", post(accounts::passkeys::rename::<P>))
+        .route("/settings/security/passkeys/{passkey_id}/remove", post(accounts::passkeys::remove::<P>))
+        .route("/settings/security/recovery-codes", post(accounts::recovery_codes::make::<P>))
+        .route("/settings/security/sessions/end-others", post(accounts::sessions::end_others::<P>))
+        .route("/settings/security/sessions/{session_id}/end", post(accounts::sessions::end::<P>))
+        .route(
+            accounts::invitations::INVITATIONS,
+            get(accounts::invitations::list::<P>).post(accounts::invitations::invite::<P>),
+        )
+        .route("/members/invitations/{invitation_id}/revoke", post(accounts::invitations::revoke::<P>))
         .route(developers::PATH, get(developers::show::<P>))
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
         .route("/device", get(device::show::<P>).post(device::enter::<P>))
@@ -208,7 +258,9 @@ mod tests {
             sign_in_key: MacKey::new([0; 32]),
             signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
             providers: std::collections::BTreeSet::new(),
+            known_models: std::sync::Arc::default(),
             registration: RegistrationPolicy::default(),
+            own_reach: crate::domain::oauth::remote_address::Reach::Public,
         };
         let there = same_page_at_home(&config, &Url::parse(asked).unwrap())?;
         Some(there.headers()["location"].to_str().unwrap().to_owned())

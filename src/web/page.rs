@@ -44,11 +44,15 @@ pub fn form_post_policy(source: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("{policy}script-src 'self'; form-action {source}")).ok()
 }
 
-/// The policy of a page with a script of ours that asks this broker for what has changed.
+/// The policy of a page with a script of ours, which may ask the broker things: passkeys take one.
+const SCRIPT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; \
+                             script-src 'self'; connect-src 'self'; form-action 'self'";
+
+/// A page with a script of ours.
 #[must_use]
-pub fn policy_with_script() -> Option<HeaderValue> {
-    let policy = POLICY.strip_suffix("form-action 'self'")?;
-    HeaderValue::from_str(&format!("{policy}script-src 'self'; connect-src 'self'; form-action 'self'")).ok()
+pub fn with_script(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SCRIPT_POLICY));
+    response
 }
 
 /// Adds the headers of a page to whatever is answered, where the handler did not set its own.

@@ -29,6 +29,7 @@ use crate::domain::{
     ledger::{Basis, Change, Delegate, Govern, Refusal, Snapshot},
     money::NanoUsd,
     month::Month,
+    notice::{Notice, NoticeId, RefusedCalls},
     oauth::{
         authorization_request::AuthorizationRequest,
         client::Client,
@@ -45,6 +46,7 @@ use crate::domain::{
     policy::{Policed, Policy},
     secret::{AuthorizationCode, ConsentRequest, DeviceCode, PushedRequest, RefreshToken, SecretHash, Session},
     time::Timestamp,
+    webhook::{DeliveryError, EventType},
 };
 
 /// The store or a ledger could not answer. The text is for the log alone and never reaches the wire.
@@ -333,7 +335,7 @@ pub trait GrantList {
 
 /// Calls of a grant that were refused, for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedCalls {
+pub struct RefusedApp {
     /// Whose calls.
     pub grant: GrantId,
     /// Its app, as the user saw it.
@@ -375,7 +377,7 @@ pub trait Attention {
         user: &UserId,
         since: Timestamp,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<RefusedCalls>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<RefusedApp>, StoreError>> + Send;
 }
 
 /// Table `pushed_requests` (RFC 9126).
@@ -708,6 +710,109 @@ pub trait History {
     ) -> impl Future<Output = Result<Vec<(u64, Entry)>, StoreError>> + Send;
 }
 
+/// Table `notices`, which ledgers fill when a part of a cap is used, and the hourly clean-up when a grant ends soon.
+pub trait Notices {
+    /// A person's notices, latest first, at most `limit`.
+    fn list_notices(&self, user: &UserId, limit: u32) -> impl Future<Output = Result<Vec<Notice>, StoreError>> + Send;
+
+    /// Those that they have not read, latest first, at most `limit`.
+    fn unread_notices(&self, user: &UserId, limit: u32)
+    -> impl Future<Output = Result<Vec<Notice>, StoreError>> + Send;
+
+    /// How many those are.
+    fn count_unread_notices(&self, user: &UserId) -> impl Future<Output = Result<u32, StoreError>> + Send;
+
+    /// A grant's notices, latest first, at most `limit`.
+    fn notices_of_grant(
+        &self,
+        grant: &GrantId,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Notice>, StoreError>> + Send;
+
+    /// The person has read their notices from this one to that one; one that they had read before stays read since then. How many
+    /// they had not.
+    fn read_notices(
+        &self,
+        user: &UserId,
+        from: NoticeId,
+        to: NoticeId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send;
+}
+
+/// Table `refusals`, which the ledgers fill, each at most once a minute.
+pub trait Refusals {
+    /// Calls of a person's apps that were refused since then, latest first, at most `limit` lines: one for each grant and reason.
+    fn recent_refusals(
+        &self,
+        user: &UserId,
+        since: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<RefusedCalls>, StoreError>> + Send;
+
+    /// The same of one grant, whenever.
+    fn refusals_of_grant(
+        &self,
+        grant: &GrantId,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<RefusedCalls>, StoreError>> + Send;
+}
+
+/// The row of `webhooks`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where its deliveries go. It was one that may be asked when it was stored.
+    pub url: String,
+    /// What its secret is made of, together with a key that isn't there.
+    pub secret_name: String,
+    /// Since when there is one.
+    pub created_at: Timestamp,
+}
+
+/// A row of `webhook_deliveries`, as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The header `webhook-id`.
+    pub message_id: String,
+    /// What it tells.
+    pub kind: EventType,
+    /// The app that it is about, if it is about one.
+    pub app: Option<String>,
+    /// When what it tells of happened.
+    pub at: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next. `None`: it was delivered, or given up.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it was delivered.
+    pub delivered_at: Option<Timestamp>,
+    /// The status that the last attempt was answered with, if it was.
+    pub status: Option<u16>,
+    /// Why that failed.
+    pub error: Option<DeliveryError>,
+}
+
+/// Tables `webhooks` and `webhook_deliveries`. What is to be delivered is written by triggers (`migrations/0008_notices.sql`).
+pub trait Webhooks {
+    /// Where an operator's program is told, if anywhere.
+    fn find_webhook(&self) -> impl Future<Output = Result<Option<Webhook>, StoreError>> + Send;
+
+    /// From now on there, in place of wherever it was before.
+    fn put_webhook(&self, webhook: &Webhook) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// From now on nowhere; what was not delivered yet is given up, in the same batch.
+    fn delete_webhook(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Asks for a `ping`. [`Write::Lost`]: there is no webhook, or as many as `most` deliveries wait.
+    fn insert_ping(&self, most: u32, now: Timestamp) -> impl Future<Output = Result<Write, StoreError>> + Send;
+
+    /// The last deliveries, latest first, at most `limit`.
+    fn list_deliveries(&self, limit: u32) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
+
+    /// Something is to be delivered now. It doesn't matter whether this works: it is looked after every hour in any case.
+    fn wake_courier(&self) -> impl Future<Output = ()> + Send;
+}
+
 /// The Durable Objects that enforce grants.
 pub trait Ledgers {
     /// Ends the grant: when this answers, no later call is let through. Idempotent, and works on a ledger that was never used.
@@ -821,6 +926,9 @@ pub trait Store:
     + Policies
     + Audit
     + History
+    + Notices
+    + Refusals
+    + Webhooks
     + Accounts
 {
 }
@@ -840,6 +948,9 @@ impl<
         + Policies
         + Audit
         + History
+        + Notices
+        + Refusals
+        + Webhooks
         + Accounts,
 > Store for T
 {

@@ -5,8 +5,8 @@
 //! | limit | of whom | what | a minute | why |
 //! |---|---|---|---|---|
 //! | `LIMIT_CALLS` | an address; a client that proved who it is | `POST /token`, `/par`, `/introspect`, `/revoke`; all of `/register/{client_id}` | 1200 | a server behind one address refreshes for all its users: 20 a second are a hundred thousand tokens within their hour; a flood is more |
-//! | `LIMIT_STARTS` | an address | `POST /device_authorization`, `GET /authorize` without a session, `POST /sign-in`, `POST /par` of a public client, and whatever makes the broker read the document of a client | 60 | each writes a row or makes a page for somebody unknown; an office behind one address starts one a second at most |
-//! | `LIMIT_GUESSES` | an address | `POST /device`, `POST /register` | 20 | a person types a code a few times; 20 guesses a minute in the life of a user code are nothing beside its 20^8 (RFC 8628 §5.1); nobody registers 20 apps a minute |
+//! | `LIMIT_STARTS` | an address | `POST /device_authorization`, `GET /authorize` without a session, `POST /sign-in`, `/sign-in/passkey`, `/sign-in/passkey/options` and `/confirm`, `POST /par` of a public client, and whatever makes the broker read the document of a client | 60 | each writes a row or makes a page for somebody unknown; an office behind one address starts one a second at most |
+//! | `LIMIT_GUESSES` | an address | `POST /device`, `/register`, `/recover`, `/invitation`, `/invitation/options` | 20 | a person types a code a few times; 20 guesses a minute in the life of a user code are nothing beside its 20^8 (RFC 8628 §5.1); nobody registers 20 apps a minute |
 //!
 //! An address is what the platform says in `cf-connecting-ip`, whatever a client sends; of IPv6 its first 64 bits, since whoever has one
 //! such address has them all. A client is counted only once it has proven who it is: else a stranger could use up somebody else's calls.
@@ -147,7 +147,9 @@ mod tests {
     #[test]
     fn what_begins_something_counts_as_starts() {
         assert_eq!(Limit::of(&Method::POST, "/device_authorization", false), Some(Limit::Starts));
-        assert_eq!(Limit::of(&Method::POST, "/sign-in", false), Some(Limit::Starts));
+        for path in ["/sign-in", "/sign-in/passkey", "/sign-in/passkey/options", "/confirm"] {
+            assert_eq!(Limit::of(&Method::POST, path, false), Some(Limit::Starts), "{path}");
+        }
         assert_eq!(Limit::of(&Method::GET, "/authorize", false), Some(Limit::Starts));
         assert_eq!(Limit::of(&Method::HEAD, "/authorize", false), Some(Limit::Starts));
     }
@@ -157,6 +159,9 @@ mod tests {
         for is_signed_in in [false, true] {
             assert_eq!(Limit::of(&Method::POST, "/device", is_signed_in), Some(Limit::Guesses));
             assert_eq!(Limit::of(&Method::POST, "/register", is_signed_in), Some(Limit::Guesses));
+            for path in ["/recover", "/invitation", "/invitation/options"] {
+                assert_eq!(Limit::of(&Method::POST, path, is_signed_in), Some(Limit::Guesses), "{path}");
+            }
         }
     }
 

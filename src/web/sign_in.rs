@@ -1,4 +1,4 @@
-//! `/sign-in` and `/sign-out`: the operator's one-time link.
+//! `/sign-in` and `/sign-out`: the page with the ways to sign in, and one of them, the operator's one-time link.
 //!
 //! Opening the link shows a page and uses nothing up, because previews and scanners open links too; the button on it does. Whoever
 //! came from an app finds the way back to its request in a cookie: the link is opened from a terminal or a mail, in a new tab.
@@ -12,28 +12,30 @@ use axum::{
 };
 
 use super::{
+    accounts::welcome::{beginning, welcome},
+    audit,
     frame::Frame,
     headers::cookie,
     language::{Text, filters},
     page::see_other,
     ports::{NewSignIn, Ports, Write},
-    session::{self, OwnForm, SESSION_COOKIE, SESSION_SECONDS, set_cookie, with_cookie},
+    session::{self, OwnForm, SESSION_COOKIE, set_cookie, with_cookie},
     sign_in_prompt::{Why, prompt, prompt_for_app},
-    state::{AppState, Config, LogDetail},
+    state::{AppState, Config},
     trouble::Trouble,
 };
 use crate::domain::{
+    audit::Event,
     encoding::{base64url, from_base64url},
     id::UserId,
     oauth::{
         params::Params,
         sign_in_link::{self, SignInLinkError},
     },
-    secret::Secret,
 };
 
 /// The way back to an app's request.
-const RETURN_COOKIE: &str = "__Host-aip-return";
+pub const RETURN_COOKIE: &str = "__Host-aip-return";
 /// As long as a sign-in link lives.
 const RETURN_SECONDS: u64 = sign_in_link::TTL_SECONDS;
 /// Browsers keep cookies of 4 KiB. A longer request waits in its own tab.
@@ -42,7 +44,8 @@ const MAX_RETURN_BYTES: usize = 3 * 1024;
 const RETURNABLE: [&str; 2] = ["/authorize?", DEVICE_CODE];
 const DEVICE: &str = "/device";
 const DEVICE_CODE: &str = "/device?user_code=";
-const HOME: &str = "/grants";
+/// Where everything begins that nobody sent.
+pub const HOME: &str = "/grants";
 
 #[derive(Template)]
 #[template(path = "sign_in_link.html")]
@@ -90,25 +93,16 @@ pub async fn sign_in<P: Ports>(
     let params = session::form_of_own_origin(request, &state.config).await?;
     let nonce_hash =
         sign_in_link::verify(&state.config.sign_in_key, params.field("token"), state.now).map_err(refused)?;
-    let secret = Secret::from_entropy(&state.ports.entropy32());
+    let begun = beginning(&state, &frame);
     let new = NewSignIn {
         nonce_hash,
         candidate: UserId::from_entropy(state.ports.entropy16()),
-        session_hash: secret.hash(),
-        session_expires_at: session::first_end(state.now),
+        session: begun.session.clone(),
     };
     if state.ports.sign_in(&new, state.now).await? == Write::Lost {
         return Err(link_trouble(Text::new("This sign-in link was used already; each works once.")));
     }
-    let mut response = see_other(&way_back(&headers).unwrap_or_else(|| HOME.to_owned()));
-    // The link is used up: from here on nothing may keep its bearer out. A former session that stays ends by itself.
-    if let Some(former) = frame.visitor
-        && let Err(error) = state.ports.delete_session(&former.session).await
-    {
-        response.extensions_mut().insert(LogDetail(error.0));
-    }
-    let response = with_cookie(response, set_cookie(SESSION_COOKIE, secret.expose_secret(), SESSION_SECONDS));
-    Ok(with_cookie(response, set_cookie(RETURN_COOKIE, "", 0)))
+    Ok(welcome(&state, &frame, &headers, &begun, None, "with a one-time link").await)
 }
 
 /// `POST /sign-out`.
@@ -117,7 +111,9 @@ pub async fn sign_in<P: Ports>(
 /// A page, when the store can't answer: then the session lives on.
 pub async fn sign_out<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     state.ports.delete_session(&form.visitor.session).await?;
-    Ok(with_cookie(see_other("/"), set_cookie(SESSION_COOKIE, "", 0)))
+    let answer = with_cookie(see_other("/"), set_cookie(SESSION_COOKIE, "", 0));
+    let entry = audit::entry(&state, &form.visitor, Event::SignedOut);
+    Ok(audit::note(&state, &form.frame, entry, answer).await)
 }
 
 fn refused(error: SignInLinkError) -> Trouble {
@@ -133,7 +129,8 @@ fn link_trouble(text: Text) -> Trouble {
 }
 
 /// The app's request that was interrupted. Whatever else the cookie says counts for nothing (CWE-601).
-fn way_back(headers: &HeaderMap) -> Option<String> {
+#[must_use]
+pub fn way_back(headers: &HeaderMap) -> Option<String> {
     let decoded = from_base64url(cookie(headers, RETURN_COOKIE)?)?;
     let target = String::from_utf8(decoded).ok()?;
     is_returnable(&target).then_some(target)

@@ -6,7 +6,7 @@ use axum::{
     http::{Response, StatusCode},
 };
 
-use super::{frame::Frame, language::filters, state::Config, visitor::Visitor};
+use super::{frame::Frame, language::filters, page::with_script, state::Config, visitor::Visitor};
 
 /// Why somebody is asked to sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn prompt_for_app(config: &Config, frame: &Frame, target: &str) -> Response<
 
 fn page(config: &Config, frame: &Frame, status: StatusCode, why: Why, way_on: Option<&str>) -> Response<Body> {
     let page = PromptPage { frame: frame.clone(), why, way_on, issuer: &config.issuer, is_local: !config.is_https() };
-    frame.html(status, &page)
+    with_script(frame.html(status, &page))
 }
 
 impl PromptPage<'_> {

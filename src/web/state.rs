@@ -1,6 +1,9 @@
 //! What every handler is given.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::domain::{
     access_token::SigningKeys,
@@ -22,8 +25,12 @@ pub struct Config {
     pub signing_keys: Arc<SigningKeys>,
     /// Providers that have a key.
     pub providers: BTreeSet<Provider>,
+    /// Models whose price is known.
+    pub known_models: Arc<BTreeMap<Provider, Vec<String>>>,
     /// How apps get known that nobody registered by hand.
     pub registration: RegistrationPolicy,
+    /// What is asked of the operator's own addresses.
+    pub own_reach: Reach,
 }
 
 /// How apps get known that nobody registered by hand.

@@ -65,14 +65,15 @@ test("bookings say how they are known, and what that means", async () => {
   await book(2, "bound", { nano: 20_000_000, status: 0 });
   await book(3, "released");
   for (let hold = 4; hold < 60; hold += 1) await book(hold, "overdue", { model: `model-${hold}` });
-  const { text } = await open(id);
+  const { text, html } = await open(id);
   assert.match(text, /At most means that nobody said what the call cost/);
-  assert.ok(text.indexOf("model-59") < text.indexOf("model-10"), "the latest first");
-  assert.ok(!text.includes("model-9 "), "fifty, and no more");
+  const at = (model) => html.indexOf(`<strong>${model}</strong>`);
+  assert.ok(at("model-59") < at("model-10"), "the latest first");
+  assert.ok(at("model-10") > 0 && at("model-9") < 0, "fifty, and no more");
   await broker.sql("DELETE FROM usage_events WHERE grant_id = ? AND hold > 3", id);
   const { text: three } = await open(id);
-  assert.match(three, /answered 200 · 1,200 tokens read, 34 written · as the provider counted 0\.0013 USD/);
-  assert.match(three, /no answer · at most: the provider did not say at most 0\.02 USD/);
+  assert.match(three, /answered 200 · 0\.0 s · 1,200 tokens read, 34 written · as the provider counted 0\.0013 USD/);
+  assert.match(three, /no answer · 0\.0 s · at most: the provider did not say at most 0\.02 USD/);
   assert.match(three, /nothing was billed 0\.00 USD/);
 });
 
@@ -184,8 +185,8 @@ test("revoked from its page: the next call is refused, the page says so and offe
   const page = await open(id);
   assert.match(page.text, /Revoked/);
   assert.deepEqual(
-    page.forms.map(({ action }) => action.pathname),
-    ["/sign-out"],
+    page.forms.filter(({ method }) => method === "POST").map(({ action }) => action.pathname),
+    ["/sign-out", "/language"],
   );
   const late = await browser.submit(form.fill({ requests: "5" }));
   assert.equal(late.status, 409);
@@ -201,7 +202,10 @@ test("an expired grant is shown as that, and can't be changed", async () => {
   await broker.sql("UPDATE grants SET terms = ?, expires_at = ? WHERE grant_id = ?", terms, past, id);
   const page = await open(id);
   assert.match(page.text, /Expired/);
-  assert.equal(page.forms.length, 1);
+  assert.deepEqual(
+    page.forms.filter(({ method }) => method === "POST").map(({ action }) => action.pathname),
+    ["/sign-out", "/language"],
+  );
   assert.equal((await browser.submit(form)).status, 409);
 });
 
@@ -268,7 +272,7 @@ test("of changes at the same moment none undoes another that was confirmed", asy
   }
 });
 
-for (const deed of ["", "/pause", "/resume"]) {
+for (const deed of ["", "/pause", "/resume", "/end"]) {
   test(`CWE-352: a post to the grant${deed} takes the CSRF token of the session and the own origin`, async () => {
     const { access_token: token, grant_id: id } = await browser.grant(app, asking({ requests: 2 }));
     if (deed === "/resume") await press(id, "pause");
@@ -276,6 +280,7 @@ for (const deed of ["", "/pause", "/resume"]) {
     const before = await row(id);
     const data = form.data();
     if (!deed) data.set("p0.requests", "1000");
+    if (deed === "/end") data.set("end", "31536000");
     for (const csrf of ["AAAA", "", null]) {
       const forged = new URLSearchParams(data);
       if (csrf === null) forged.delete("csrf");
@@ -294,15 +299,17 @@ test("CWE-639: another user's grant and one that is not there get the same answe
   const other = await browser.somebodyElse();
   const { page } = await other.get("/grants");
   const csrf = page.form("/sign-out").value("csrf");
-  const fields = { csrf, revision: "0", no_budget: "on", budget_period: "total", requests: "1" };
+  const fields = { csrf, revision: "0", no_budget: "on", budget_period: "total", requests: "1", end: "3600", ends_at: "1" };
   const unknown = id.slice(0, -4) + (id.endsWith("AAAA") ? "BBBA" : "AAAA");
+  const reads = ["", "/calls", "/calls?model=x", "/calls.csv", "/calls.json", "/live", "/history", "?from=nonsense"];
+  const deeds = ["", "/pause", "/resume", "/revoke", "/end", "/delegations/delegation_x/revoke"];
   const answers = async (which) => [
-    await other.get(`/grants/${which}`),
-    ...(await Promise.all(["", "/pause", "/resume", "/revoke"].map((deed) => other.post(`/grants/${which}${deed}`, new URLSearchParams(fields))))),
+    ...(await Promise.all(reads.map((what) => other.get(`/grants/${which}${what}`)))),
+    ...(await Promise.all(deeds.map((deed) => other.post(`/grants/${which}${deed}`, new URLSearchParams(fields))))),
   ];
   const [theirs, missing, nonsense] = [await answers(id), await answers(unknown), await answers("nothing")];
   for (const [index, answer] of theirs.entries()) {
-    assert.equal(answer.status, 404);
+    assert.equal(answer.status, 404, [...reads, ...deeds][index]);
     for (const same of [missing[index], nonsense[index]]) {
       // The switch of languages leads back to where it was asked.
       const text = ({ text }) => text.replaceAll(/(name="return_to" value)="[^"]*"/g, "$1");
@@ -311,6 +318,111 @@ test("CWE-639: another user's grant and one that is not there get the same answe
   }
   assert.equal((await chat(broker, token)).status, 200);
   assert.equal((await row(id)).revision, 0);
+});
+
+const endForm = async (id) => (await open(id)).form(`/grants/${id}/end`);
+const expiry = async (id) => (await row(id)).expires_at;
+/** Sets the time at which the session was proven to be its person's back, so that it was long ago. */
+async function proveLongAgo() {
+  const columns = (await broker.sql("SELECT name FROM pragma_table_info('sessions')")).map(({ name }) => name);
+  const moments = ["created_at", "confirmed_at"].filter((name) => columns.includes(name));
+  await broker.sql(`UPDATE sessions SET ${moments.map((name) => `${name} = ${name} - 601`).join(", ")}`);
+}
+
+test("extended: it ends later, so do the tokens that are issued from now on, and the refresh token lives on", async () => {
+  const grant = await browser.grant(app);
+  const { grant_id: id } = grant;
+  const before = await expiry(id);
+  const { location } = await browser.submit((await endForm(id)).fill({ end: "2592000" }));
+  assert.match((await browser.get(location)).page.text, /Saved\. Tokens that the app has now end when they would have anyway/);
+  assert.ok((await expiry(id)) > before + 20 * 86_400_000);
+  const ends = Math.floor((await expiry(id)) / 1000);
+  const [{ expires_at: column }] = await broker.sql("SELECT expires_at FROM grants WHERE grant_id = ?", id);
+  const tokens = await broker.sql("SELECT expires_at FROM refresh_tokens WHERE grant_id = ?", id);
+  assert.deepEqual([column, tokens], [ends, [{ expires_at: ends }]]);
+  assert.equal((await refresh(broker, app, grant.refresh_token)).status, 200);
+  assert.match((await open(id)).text, /in 30 days.*Given another end end: \S+ \S+ UTC → \S+ \S+ UTC/);
+});
+
+test("shortened: new tokens end with the grant, and from then on every call is refused, for ever", async () => {
+  const grant = await browser.grant(app);
+  const { grant_id: id } = grant;
+  const late = (await endForm(id)).fill({ end: "31536000" });
+  assert.equal((await browser.submit((await endForm(id)).fill({ end: "3600" }))).status, 303);
+  const { body } = await refresh(broker, app, grant.refresh_token);
+  assert.ok(body.expires_in <= 3600 && body.expires_in > 3500, String(body.expires_in));
+  // An hour passes: the ledger is asked for the first time after it.
+  const over = await browser.grant(app);
+  const form = (await endForm(over.grant_id)).fill({ end: "31536000" });
+  const past = Date.now() - 1000;
+  const terms = JSON.stringify({ ...(await row(over.grant_id)), expires_at: past });
+  await broker.restart();
+  await broker.sql("UPDATE grants SET terms = ? WHERE grant_id = ?", terms, over.grant_id);
+  const data = form.data();
+  data.set("ends_at", String(past));
+  const answer = await browser.submit(form, { data });
+  assert.equal(answer.status, 409);
+  assert.match(answer.page.text, /the grant has ended/);
+  assertOpenAiError(await chat(broker, over.access_token), 401, "invalid_token");
+  assert.equal((await browser.submit(late)).status, 409, "and an end that was changed elsewhere is not overwritten unseen");
+});
+
+for (const [name, fields] of Object.entries({
+  "a day that has passed": { end: "date", end_date: "2020-01-01" },
+  "a day beyond a year": { end: "date", end_date: "2999-01-01" },
+  "no day": { end: "date" },
+  "a day and a length of time": { end: "3600", end_date: "2999-01-01" },
+})) {
+  test(`as a grant's end ${name} is refused, kept in the form, and changes nothing`, async () => {
+    const { grant_id: id } = await browser.grant(app);
+    const before = await row(id);
+    const { status, page } = await browser.submit((await endForm(id)).fill(fields));
+    assert.equal(status, 400);
+    assert.match(page.text, /Not saved:/);
+    const again = page.form(`/grants/${id}/end`);
+    assert.equal(again.value("end"), fields.end);
+    assert.equal(again.value("end_date"), fields.end_date ?? "");
+    assert.deepEqual(await row(id), before);
+  });
+}
+
+test("a life that no page offers is refused", async () => {
+  const { grant_id: id } = await browser.grant(app);
+  const form = await endForm(id);
+  const data = form.data();
+  data.set("end", "99999999");
+  assert.equal((await browser.submit(form, { data })).status, 400);
+});
+
+test("who proved it long ago can allow less, pause and end; to allow more they have to prove it again", async () => {
+  const { access_token: token, grant_id: id } = await browser.grant(app, { money: true });
+  await proveLongAgo();
+  const before = await row(id);
+  const asks = async (answer) => {
+    assert.notEqual(answer.status, 303);
+    assert.match(answer.page.text, /it is you/);
+  };
+  await asks(await browser.submit((await limitsForm(id)).fill({ budget_usd: "5.01" })));
+  await asks(await browser.submit((await limitsForm(id)).fill({ budget_usd: "" }).tick("no_budget")));
+  await asks(await browser.submit((await limitsForm(id)).fill({ budget_period: "day" })));
+  await asks(await browser.submit((await endForm(id)).fill({ end: "31536000" })));
+  assert.deepEqual(await row(id), before);
+  assert.equal((await browser.submit((await limitsForm(id)).fill({ budget_usd: "4.99", requests: "9" }))).status, 303);
+  assert.equal((await browser.submit((await endForm(id)).fill({ end: "3600" }))).status, 303);
+  await press(id, "pause");
+  await press(id, "resume");
+  assert.equal((await chat(broker, token)).status, 200);
+  assert.equal((await browser.submit((await open(id)).form(`/grants/${id}/revoke`))).status, 303);
+  await browser.signIn();
+});
+
+test("in Korean the page and what goes wrong on it are Korean", async () => {
+  const { grant_id: id } = await browser.grant(app);
+  const korean = { "accept-language": "ko" };
+  const { page } = await browser.get(`/grants/${id}`, korean);
+  for (const text of ["사용 금액", "일시 중지", "종료 시각", "호출", "변경 기록"]) assert.ok(page.text.includes(text), text);
+  const answer = await browser.submit(page.form(`/grants/${id}`).fill({ requests: "1.5" }), { headers: korean });
+  assert.match(answer.page.text, /저장하지 않음: 요청 수: 1 이상의 정수/);
 });
 
 test("signed out, the page asks to sign in and shows nothing of the grant", async () => {

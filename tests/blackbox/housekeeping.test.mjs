@@ -212,8 +212,8 @@ test("more rows than one statement takes go in one run, and what is left of a fl
     );
   await flood(2500);
   assert.equal((await clean()).housekeeping.used_ids, 2500);
-  await flood(4001);
-  assert.equal((await clean()).housekeeping.used_ids, 4000);
+  await flood(3001);
+  assert.equal((await clean()).housekeeping.used_ids, 3000);
   assert.equal((await clean()).housekeeping.used_ids, 1);
 });
 

@@ -165,8 +165,12 @@ class Broker {
               ...(await rateLimits(this.limits)),
               DB: { type: "d1", id: "aipassport" },
               LEDGER: { type: "durable-object", worker: "aipassport", exportName: "Ledger" },
+              COURIER: { type: "durable-object", worker: "aipassport", exportName: "Courier" },
             },
-            exports: { Ledger: { type: "durable-object", storage: "sqlite" } },
+            exports: {
+              Ledger: { type: "durable-object", storage: "sqlite" },
+              Courier: { type: "durable-object", storage: "sqlite" },
+            },
           },
           // A socket of the worker's own: Miniflare's entry worker stands before the other one, and hides disconnects.
           dev: { rootPath: ROOT, unsafeDirectSockets: [{ host: "localhost", port: this.port }] },
@@ -209,7 +213,8 @@ class Broker {
       const sql = (await readFile(path.join(folder, name), "utf8")).replaceAll(/--.*$/gm, "");
       await database.batch(
         sql
-          .split(";")
+          // A trigger goes on in lines that are indented.
+          .split(/;[ \t]*\n(?![ \t])/)
           .filter((text) => text.trim())
           .map((text) => database.prepare(text)),
       );

@@ -75,6 +75,8 @@ export class Form {
     this.page = page;
     this.method = (attribute(element, "method") ?? "get").toUpperCase();
     this.action = new URL(attribute(element, "action") ?? "", page.url);
+    /** Where a form with a passkey learns what to ask for. */
+    this.options = attribute(element, "data-options");
     const fields = [...elements(element)].filter((field) => ["input", "select", "textarea", "button"].includes(field.tagName));
     this.fields = fields.map(readField).filter((field) => !field.disabled);
   }

@@ -16,6 +16,7 @@ use super::{
     delegation::{Beyond, Delegate},
     govern::Govern,
     proofs::ProofUse,
+    refusals::Reason,
     usage::Snapshot,
 };
 
@@ -109,6 +110,13 @@ pub enum Command {
     Delegate(Box<Delegate>),
     /// No to every later reserve of this delegation and of all that were narrowed from it, for ever.
     RevokeDelegation(DelegationId),
+    /// A call was refused before it came to the ledger.
+    NoteRefusal {
+        /// Why.
+        reason: Reason,
+        /// The model that it asked for; empty where that isn't known.
+        model: String,
+    },
     /// What was used so far.
     Read,
     /// Does what is due. The alarm sends it.
@@ -209,7 +217,7 @@ pub enum Reply {
     Reserved(Reservation),
     /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended or to an end that has passed: no.
     Refused(Refusal),
-    /// To `Settle`, `Release`, `Govern`, `Revoke`, `RevokeDelegation` and `Wake`.
+    /// To `Settle`, `Release`, `Govern`, `Revoke`, `RevokeDelegation`, `NoteRefusal` and `Wake`.
     Done,
     /// To `Change`: what holds now, which is something else where a change came first.
     Changed(Terms),

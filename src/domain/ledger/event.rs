@@ -8,6 +8,8 @@ use super::{
     amounts::Amounts,
     command::{HoldId, Record},
     delegation::Delegation,
+    refusals::Refusals,
+    thresholds::Reached,
 };
 
 /// What the shell has to store, or to arrange, before the reply leaves.
@@ -27,6 +29,10 @@ pub enum Effect {
     DropDelegation(DelegationId),
     /// Add to, or replace in, what is yet to be told to the world.
     Book(Box<Event>),
+    /// Add to what is yet to be told to the person.
+    Tell(Box<Reached>),
+    /// Replace the stored refusals.
+    SaveRefusals(Box<Refusals>),
     /// Send [`super::Command::Wake`] at this time, instead of any earlier arrangement.
     WakeAt(Timestamp),
 }

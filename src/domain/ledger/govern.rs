@@ -6,7 +6,8 @@
 //! booked + held ≤ cap holds over all grants of a member as it does over one, at any concurrency; what dies in between is booked by both.
 //!
 //! The account's answer brings along what its ledger knows of the policy. A grant's ledger that knows an earlier one is told before the
-//! call goes on ([`Reservation::outdated_by`]): so a new policy has to be told to accounts alone, and each grant follows at its next call.
+//! call goes on ([`Reservation::outdated_by`]), and one that says no because of a ceiling is told before that is believed: so a new policy
+//! has to be told to accounts alone, and each grant follows at its next call.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ use super::{
         permission::{Permission, intersection},
     },
     Counters, Effect, Ledger,
-    command::{Change, Claim, Need, Refusal, Reply, Reservation, Worst},
+    command::{Change, Claim, Need, Refusal, Reply, Reservation, Scope, Shortage, Worst},
 };
 
 /// What the operator's policy says.
@@ -108,12 +109,26 @@ impl Claim {
     }
 }
 
+impl Refusal {
+    /// Whether it is the operator's ceiling that says no. It may have been raised since: only the account knows.
+    #[must_use]
+    pub const fn is_of_ceiling(&self) -> bool {
+        matches!(self, Self::DoesNotFit(Shortage { limit, .. }) | Self::RoomHeld(Shortage { limit, .. })
+            if matches!(limit.scope, Scope::Ceiling))
+    }
+}
+
 impl Reservation {
     /// What a grant's ledger has to be told before a call of it goes on: the account knows a later policy.
     #[must_use]
     pub fn outdated_by(&self, account: &Self) -> Option<Govern> {
-        let is_later = account.policy > self.policy;
-        is_later.then_some(Govern { policy: account.policy, ceiling: account.ceiling, allowance: None })
+        (account.policy > self.policy).then(|| account.of_policy())
+    }
+
+    /// What an account knows of the policy, for a grant's ledger.
+    #[must_use]
+    pub const fn of_policy(&self) -> Govern {
+        Govern { policy: self.policy, ceiling: self.ceiling, allowance: None }
     }
 
     /// A grant's yes, narrowed to what its account says yes to. `asked_tokens`: what the account was asked for, as in

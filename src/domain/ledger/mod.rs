@@ -21,10 +21,12 @@ mod delegation;
 mod event;
 mod govern;
 mod proofs;
+mod refusals;
 mod reserve;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 mod usage;
 mod whose;
 mod window;
@@ -47,9 +49,11 @@ pub use event::{Basis, Effect, Event};
 pub use govern::{Allowance, Govern};
 use proofs::Proofs;
 pub use proofs::{InvalidProofId, MARGIN_SECONDS, MAX_PROOFS, NONCE_SECONDS, ProofId, ProofUse};
+pub use refusals::{MAX_MODEL_CHARS, Reason, Refusals, Refused};
 pub use reserve::covered;
 pub use scope::Booked;
 use scope::Counters;
+pub use thresholds::{Cap, Mark, Reached, THRESHOLDS};
 pub use usage::{DelegationUsage, ScopeUsage, Snapshot};
 pub use whose::LedgerId;
 pub use window::{RateWindow, WINDOW_SECONDS};
@@ -101,6 +105,9 @@ pub struct Summary {
     /// Calls that crashes made doubtful.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Lost>,
+    /// The thresholds that were said last, one of each limit at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<Mark>,
 }
 
 /// The state of one grant.
@@ -133,6 +140,10 @@ pub struct Ledger {
     /// Delegations that are to be stored.
     touched: BTreeSet<DelegationId>,
     proofs: Proofs,
+    said: Vec<Mark>,
+    /// The cap that has just refused a call for good.
+    refused_by: Option<(Option<usize>, Cap)>,
+    refusals: Refusals,
     /// Whether there is a stored summary, or will be before any answer.
     is_stored: bool,
     wakes_at: Option<Timestamp>,
@@ -164,6 +175,9 @@ impl Ledger {
             delegations: BTreeMap::new(),
             touched: BTreeSet::new(),
             proofs: Proofs::of_a_new_ledger(),
+            said: Vec::new(),
+            refused_by: None,
+            refusals: Refusals::default(),
             is_stored: false,
             wakes_at: None,
         }
@@ -201,6 +215,7 @@ impl Ledger {
             ledger.insert_hold(id, hold);
         }
         ledger.count_lost(summary.lost);
+        ledger.said = summary.said;
         ledger.ttl_seconds = summary.ahead.ttl_seconds;
         ledger.found = Some(summary.ahead);
         ledger
@@ -225,9 +240,13 @@ impl Ledger {
                     self.step.calls = ahead.into();
                 }
                 self.ttl_seconds = self.ttl_seconds.max(hold_ttl_seconds);
+                let model = claim.need.model();
                 match self.reserve_once(claim, delegation.as_ref(), proof.as_ref(), hold_ttl_seconds, &mut effects) {
                     Ok(reservation) => Reply::Reserved(reservation),
-                    Err(refusal) => Reply::Refused(refusal),
+                    Err(refusal) => {
+                        self.note_refusal(&refusal, &model, &mut effects);
+                        Reply::Refused(refusal)
+                    }
                 }
             }
             Command::Settle(settlement) => {
@@ -252,6 +271,10 @@ impl Ledger {
                 self.revoke_delegation(id);
                 Reply::Done
             }
+            Command::NoteRefusal { reason, model } => {
+                self.count_refusal(reason, &model, &mut effects);
+                Reply::Done
+            }
             Command::Read => {
                 self.save_delegations(&mut effects);
                 Reply::Snapshot(Box::new(self.snapshot()))
@@ -263,6 +286,9 @@ impl Ledger {
                 Reply::Done
             }
         };
+        if effects.iter().any(|effect| matches!(effect, Effect::Book(_))) {
+            self.note_thresholds(None, &mut effects);
+        }
         self.save_delegations(&mut effects);
         self.arrange_wake(&mut effects);
         (reply, effects)
@@ -452,6 +478,7 @@ impl Ledger {
             permissions: self.permissions.iter().map(|counters| counters.booked.clone()).collect(),
             ahead: self.ahead(),
             lost: self.lost.clone(),
+            said: self.said.clone(),
         };
         effects.retain(|effect| !matches!(effect, Effect::SaveSummary(_)));
         effects.push(Effect::SaveSummary(Box::new(summary)));

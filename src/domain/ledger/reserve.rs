@@ -12,6 +12,7 @@ use super::{
     delegation::Share,
     proofs::ProofUse,
     scope::Room,
+    thresholds::cap_that_refused,
 };
 
 impl Ledger {
@@ -62,7 +63,8 @@ impl Ledger {
         let counts = u64::from(matches!(claim.need, Need::Model { .. }));
         let mut amounts = Amounts { requests: counts, calls: 1, ..Amounts::default() };
         let mut output_tokens = None;
-        let fits = self.output_that_fits(permission, &shares, bound.as_ref(), &amounts)?;
+        let fits = self.output_that_fits(permission, &shares, bound.as_ref(), &amounts);
+        let fits = fits.inspect_err(|refusal| self.refused_by = cap_that_refused(refusal, permission))?;
         if let Some(bound) = bound {
             output_tokens = (fits < bound.output_tokens).then_some(fits);
             let bound = Bound { output_tokens: fits, ..bound };

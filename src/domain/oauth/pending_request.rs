@@ -55,6 +55,14 @@ pub struct DeviceRequest {
 }
 
 impl Asked {
+    /// What is asked for, to narrow it.
+    pub const fn requested_mut(&mut self) -> &mut Requested {
+        match self {
+            Self::Redirect(request) => &mut request.requested,
+            Self::Device { request, .. } => &mut request.requested,
+        }
+    }
+
     /// Who asks.
     #[must_use]
     pub const fn client_id(&self) -> &ClientId {

@@ -54,9 +54,26 @@ fn party() -> RelyingParty<'static> {
 }
 
 fn client_data(kind: &str, origin: &str) -> Vec<u8> {
-    json!({ "type": kind, "challenge": base64url(b"challenge"), "origin": origin, "crossOrigin": false })
-        .to_string()
-        .into()
+    client_data_with(&base64url(b"challenge"), kind, origin)
+}
+
+fn client_data_with(challenge: &str, kind: &str, origin: &str) -> Vec<u8> {
+    json!({ "type": kind, "challenge": challenge, "origin": origin, "crossOrigin": false }).to_string().into()
+}
+
+/// What a browser at `https://broker.example` answers for the passkey of [`p256`], called `id`, of `user_1`.
+pub fn answer_to(challenge: &str, id: &[u8], sign_count: u32, by: &P256Signer) -> String {
+    let data = authenticator_data(UP | UV, sign_count, &[]);
+    let client = client_data_with(challenge, "webauthn.get", ORIGIN);
+    let signature: Signature = by.sign(&signed(&data, &client));
+    json!({
+        "rawId": base64url(id),
+        "response": {
+            "clientDataJSON": base64url(&client), "authenticatorData": base64url(&data),
+            "signature": base64url(signature.to_der().as_bytes()), "userHandle": base64url(HANDLE),
+        },
+    })
+    .to_string()
 }
 
 /// `{"fmt": …, "attStmt": …, "authData": …}`.

@@ -6,7 +6,7 @@ use super::{Flag, Value, grants::GRANT_COLUMNS, unreadable};
 use crate::{
     domain::{grant::Grant, id::UserId, time::Timestamp},
     edge::ports::EdgePorts,
-    web::ports::{Attention, RefusedCalls, StoreError},
+    web::ports::{Attention, RefusedApp, StoreError},
 };
 
 /// From the user's grants on to the refusals of each, which are few: there is one row for each reason.
@@ -46,7 +46,7 @@ struct RefusedRow {
     last_at_ms: u64,
 }
 
-impl TryFrom<RefusedRow> for RefusedCalls {
+impl TryFrom<RefusedRow> for RefusedApp {
     type Error = StoreError;
 
     fn try_from(row: RefusedRow) -> Result<Self, StoreError> {
@@ -94,9 +94,9 @@ impl Attention for EdgePorts {
         self.database.grants_by(&near_limits(), &values).await
     }
 
-    async fn list_refused(&self, user: &UserId, since: Timestamp, limit: u32) -> Result<Vec<RefusedCalls>, StoreError> {
+    async fn list_refused(&self, user: &UserId, since: Timestamp, limit: u32) -> Result<Vec<RefusedApp>, StoreError> {
         let values = [Value::Text(user.as_str()), Value::OptionalMillis(Some(since)), Value::Count(limit)];
         let rows: Vec<RefusedRow> = self.database.rows((REFUSED, &values)).await?;
-        rows.into_iter().map(RefusedCalls::try_from).collect()
+        rows.into_iter().map(RefusedApp::try_from).collect()
     }
 }

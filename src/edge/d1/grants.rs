@@ -1,6 +1,7 @@
 //! Tables `authorization_requests`, `grants`, `authorization_codes`, `refresh_tokens`.
 
 use serde::Deserialize;
+use worker::send::SendFuture;
 
 use super::{Database, Seconds, Statement, Value, changes, from_json, to_json, unreadable, won};
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
         secret::{AuthorizationCode, ConsentRequest, DeviceCode, RefreshToken, SecretHash, Session},
         time::Timestamp,
     },
-    edge::ports::EdgePorts,
+    edge::{courier, ports::EdgePorts},
     web::ports::{Decided, Grants, NewAnswer, StoreError, Write},
 };
 
@@ -468,7 +469,11 @@ impl Grants for EdgePorts {
     async fn mark_grant_revoked(&self, id: &GrantId, now: Timestamp) -> Result<(), StoreError> {
         let values = [Value::Time(now), Value::Text(id.as_str())];
         let sql = "UPDATE grants SET revoked_at = ? WHERE grant_id = ? AND revoked_at IS NULL";
-        self.database.run((sql, &values)).await.map(won).map(drop)
+        if self.database.run((sql, &values)).await.map(won)? == Write::Won {
+            // A trigger has written that it is to be told.
+            SendFuture::new(courier::wake()).await;
+        }
+        Ok(())
     }
 
     async fn note_terms(&self, id: &GrantId, terms: &Terms) -> Result<(), StoreError> {

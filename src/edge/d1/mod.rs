@@ -13,15 +13,20 @@ mod history;
 pub mod housekeeping;
 mod invitations;
 mod members;
+mod notices;
 mod passkeys;
 mod policies;
 mod pushed;
 mod recovery;
+mod refusals;
 mod sessions;
 mod usage;
 mod usage_sums;
 mod used_ids;
 mod users;
+mod webhooks;
+
+pub use webhooks::Due;
 
 use serde::{Deserialize, de::DeserializeOwned};
 use wasm_bindgen::JsValue;
@@ -49,20 +54,21 @@ enum Value<'a> {
     Count(u32),
     /// Below 2^53.
     Number(u64),
+    OptionalNumber(Option<u64>),
 }
 
 impl From<Value<'_>> for JsValue {
     fn from(value: Value<'_>) -> Self {
         match value {
             Value::Text(text) | Value::OptionalText(Some(text)) => Self::from_str(text),
-            Value::OptionalText(None) | Value::OptionalMillis(None) => Self::NULL,
+            Value::OptionalText(None) | Value::OptionalMillis(None) | Value::OptionalNumber(None) => Self::NULL,
             #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch stay below 2^53")]
             Value::OptionalMillis(Some(at)) => Self::from_f64(at.millis() as f64),
             #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch stay below 2^53")]
             Value::Time(at) => Self::from_f64(at.seconds() as f64),
+            #[expect(clippy::cast_precision_loss, reason = "what is stored stays below 2^53")]
+            Value::Number(number) | Value::OptionalNumber(Some(number)) => Self::from_f64(number as f64),
             Value::Count(count) => Self::from_f64(f64::from(count)),
-            #[expect(clippy::cast_precision_loss, reason = "stays below 2^53")]
-            Value::Number(number) => Self::from_f64(number as f64),
         }
     }
 }

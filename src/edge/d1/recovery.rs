@@ -68,8 +68,8 @@ impl Recovery for EdgePorts {
         let confirmed = [Value::Time(now), Value::Text(session.as_str()), user.clone(), code.clone()];
         let confirm = "UPDATE sessions SET confirmed_at = ? WHERE token_hash = ? AND user_id = ? \
                        AND user_id = (SELECT user_id FROM recovery_codes WHERE code_hash = ? AND used_at IS NULL)";
-        let used = [Value::Time(now), code, user];
+        let marked = [Value::Time(now), code, user];
         let mark = "UPDATE recovery_codes SET used_at = ? WHERE code_hash = ? AND user_id = ? AND used_at IS NULL";
-        self.database.conditional_batch(&[(confirm, &confirmed), (mark, &used)], 1).await
+        self.database.conditional_batch(&[(confirm, &confirmed), (mark, &marked)], 1).await
     }
 }

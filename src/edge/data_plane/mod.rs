@@ -25,9 +25,14 @@ pub use inbound::{Facts, Inbound, provider_of};
 use room::{Asked, NoRoom, Room};
 use upstream::{Outcome, Outgoing};
 
-use super::{clock, entropy, log, settings::Settings};
+use super::{clock, entropy, ledgers, log, settings::Settings};
 use crate::{
-    domain::{ledger::covered, permission::intersection, time::Timestamp},
+    domain::{
+        id::GrantId,
+        ledger::{Command, Reason, covered},
+        permission::intersection,
+        time::Timestamp,
+    },
     gateway::{
         self, Failure, Request, Sent,
         challenge::{Challenge, token_was_sent},
@@ -75,6 +80,9 @@ impl Call {
             Ok(answer) => answer,
             Err(failure) => {
                 entry.error = Some(failure.code().as_str());
+                if let (Some(reason), Some(grant_id)) = (failure.reason_before_the_ledger(), &entry.grant_id) {
+                    self.note_refusal(grant_id.clone(), reason, String::new());
+                }
                 let origin = self.inbound.origin.as_str();
                 let issuer = settings.as_ref().map_or(origin, |settings| settings.issuer(origin));
                 let challenge = Challenge {
@@ -128,7 +136,12 @@ impl Call {
         let plan = route.plan(sent, &settings.prices)?;
         let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
         let listed = claims.narrowed.as_deref().map(|own| covered(own, &plan.claim)).transpose();
-        let listed = listed.map_err(Failure::Refused)?;
+        let listed = listed.map_err(|refusal| {
+            if let Some(reason) = Reason::of(&refusal) {
+                self.note_refusal(claims.grant_id.clone(), reason, plan.claim.need.model());
+            }
+            Failure::Refused(refusal)
+        })?;
 
         let asked = Asked {
             claim: &plan.claim,
@@ -137,7 +150,7 @@ impl Call {
             delegation: claims.delegation.clone(),
             proof: proven.as_ref().map(|proven| proven.used),
         };
-        let Room { mut reservation, account } = match asked.take(&claims.grant_id).await {
+        let Room { mut reservation, account } = match asked.take(&claims.grant_id, &claims.subject).await {
             Ok(room) => room,
             Err(NoRoom::Refused(failure)) => return Err(failure),
             Err(NoRoom::Unavailable(reason)) => return Err(unavailable(entry, &reason)),
@@ -194,6 +207,15 @@ impl Call {
                 Err(Failure::UpstreamTimeout(provider))
             }
         }
+    }
+}
+
+impl Call {
+    /// Tells the ledger of a call that was refused before it came there, behind the answer's back. One that gets lost is no harm.
+    fn note_refusal(&self, grant_id: GrantId, reason: Reason, model: String) {
+        self.context.wait_until(async move {
+            let _ = ledgers::send_soon(&grant_id, &Command::NoteRefusal { reason, model }).await;
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Room for a call, wherever it has to be taken: in the ledger of its grant, and in its user's account where the grant names one.
 //!
 //! An operator's grant names none: one round trip, as ever. A member's takes a second, and a third for its first call after the policy
-//! has changed (`domain::ledger::govern`).
+//! has changed, or where the grant's ceiling says no: that may have been raised (`domain::ledger::govern`).
 
 use super::booking::give_back;
 use crate::{
@@ -43,39 +43,59 @@ pub enum NoRoom {
     Unavailable(String),
 }
 
+impl NoRoom {
+    const fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(Failure::NotAllowed(refusal)) if refusal.is_final())
+    }
+}
+
 impl Asked<'_> {
-    /// Asks everybody who has to say yes.
+    /// Asks everybody who has to say yes. `user`: whose grant it is.
     ///
     /// # Errors
     /// [`NoRoom`].
-    pub async fn take(self, grant_id: &GrantId) -> Result<Room, NoRoom> {
-        let granted = said(ledgers::send(grant_id, &self.of_grant(self.proof)).await, Failure::Refused)?;
-        let Some(account) = granted.account.clone() else { return Ok(Room { reservation: granted, account: None }) };
-        let asked_tokens = granted.output_tokens;
-        let allowed = match said(ledgers::send(&account, &self.of_account(asked_tokens)).await, Failure::NotAllowed) {
-            Ok(allowed) => allowed,
-            Err(no) => {
+    pub async fn take(self, grant_id: &GrantId, user: &UserId) -> Result<Room, NoRoom> {
+        let first = said(ledgers::send(grant_id, &self.of_grant(self.proof)).await, Failure::Refused);
+        let (account, asked_tokens) = match &first {
+            Ok(Reservation { account: Some(account), output_tokens, .. }) => (account.clone(), *output_tokens),
+            Err(NoRoom::Refused(Failure::Refused(refusal))) if refusal.is_of_ceiling() => (user.clone(), None),
+            Ok(_) | Err(_) => return first.map(|reservation| Room { reservation, account: None }),
+        };
+        let allowed = said(ledgers::send(&account, &self.of_account(asked_tokens)).await, Failure::NotAllowed);
+        let (first, allowed) = match (first, allowed) {
+            (Ok(granted), Err(no)) => {
                 give_back(grant_id, granted.ticket).await;
                 return Err(no);
             }
+            // The ceiling may be an old one. What the account says for good is true today.
+            (Err(no), Err(of_account)) => return Err(if of_account.is_final() { of_account } else { no }),
+            (first, Ok(allowed)) => (first, allowed),
         };
-        let granted = match granted.outdated_by(&allowed) {
-            None => granted,
-            Some(govern) => {
+        // The proof was used up by the first.
+        let again = self.of_grant(None);
+        let granted = if let Ok(granted) = first {
+            if let Some(govern) = granted.outdated_by(&allowed) {
                 let (release, govern) = (Command::Release(granted.ticket), Command::Govern(Box::new(govern)));
-                // The proof was used up by the first.
-                let answer = ledgers::send_all(grant_id, [&release, &govern, &self.of_grant(None)]).await;
-                match said(answer.map(|[_, _, reply]| reply), Failure::Refused) {
-                    Ok(granted) => granted,
-                    Err(no) => {
-                        give_back(&account, allowed.ticket).await;
-                        return Err(no);
-                    }
-                }
+                let answer = ledgers::send_all(grant_id, [&release, &govern, &again]).await;
+                said(answer.map(|[_, _, reply]| reply), Failure::Refused)
+            } else {
+                Ok(granted)
             }
+        } else {
+            let govern = Command::Govern(Box::new(allowed.of_policy()));
+            let answer = ledgers::send_all(grant_id, [&govern, &again]).await;
+            said(answer.map(|[_, reply]| reply), Failure::Refused)
         };
-        let reservation = granted.within(&allowed, asked_tokens);
-        Ok(Room { reservation, account: Some((account, allowed.ticket)) })
+        match granted {
+            Ok(granted) => {
+                let reservation = granted.within(&allowed, asked_tokens);
+                Ok(Room { reservation, account: Some((account, allowed.ticket)) })
+            }
+            Err(no) => {
+                give_back(&account, allowed.ticket).await;
+                Err(no)
+            }
+        }
     }
 
     fn of_grant(&self, proof: Option<ProofUse>) -> Command {

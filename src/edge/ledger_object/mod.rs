@@ -5,7 +5,7 @@
 //! | `object.mjs` | the object that the platform sees: reads and writes its storage, sets its alarm |
 //! | this one | what is in memory, what is asked of D1, and when to wake up |
 //! | `storage` | what stands in the tables of the object |
-//! | `outbox` | when D1 is told what was booked |
+//! | `outbox` | when D1 is told what was booked, which caps are nearly used up, and what was refused |
 //!
 //! The object itself is a script, since each thing that is asked of the platform from wasm costs as much as a decision: a command is
 //! one call of [`LedgerCore::command`], whose answer says what to store. It decides nothing.
@@ -23,10 +23,11 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::Env;
 
-use super::{clock, d1, log};
+use super::{clock, courier, d1, log};
 use crate::domain::{
     grant::Terms,
-    ledger::{Command, Effect, Event, Ledger as Machine, LedgerId, Refusal, Reply, Snapshot},
+    id::GrantId,
+    ledger::{Command, Effect, Event, Ledger as Machine, LedgerId, Reached, Refusal, Refusals, Reply, Snapshot},
     time::Timestamp,
 };
 use outbox::Outbox;
@@ -107,14 +108,20 @@ impl LedgerCore {
         let (owner, kind) = match stored {
             Stored::Nothing => return Ok(()),
             Stored::Revoked(owner) => (owner, Kind::Revoked),
-            Stored::Ledger { owner, terms, summary, holds, delegations } => {
-                let machine = Box::new(Machine::restore(*terms, *summary, holds, delegations));
+            Stored::Ledger { owner, terms, summary, holds, delegations, refusals } => {
+                let machine = Machine::restore(*terms, *summary, holds, delegations);
+                let machine = Box::new(machine.with_refusals(*refusals));
                 (owner, Kind::Live { machine, unsaved_terms: None })
             }
         };
         // Objects of the first version didn't note whose they are.
         let Some(owner) = owner.or_else(|| asked_for.and_then(|name| name.parse().ok())) else { return Ok(()) };
-        let outbox = Outbox::new(has_events, clock::now());
+        let mut outbox = Outbox::new(has_events, clock::now());
+        if let Kind::Live { machine, .. } = &kind
+            && machine.refusals().is_untold()
+        {
+            outbox.refused(clock::now());
+        }
         self.memory.replace(Some(Memory { owner, kind, outbox }));
         Ok(())
     }
@@ -205,20 +212,38 @@ impl LedgerCore {
         if is_due { outbox::BATCH } else { 0 }
     }
 
-    /// Tells D1 of bookings, a JSON list of them. Whether it knows them now.
+    /// Tells D1 of bookings and of thresholds, JSON lists of them, and of refusals, if it is time. Whether it knows them now.
     ///
     /// # Errors
     /// They can't be read.
-    pub async fn tell(&self, events: String) -> Result<bool> {
+    pub async fn tell(&self, events: String, notices: String) -> Result<bool> {
         let events: Vec<Event> = serde_json::from_str(&events).map_err(broken)?;
-        let owner = self.memory.borrow().as_ref().map(|memory| memory.owner.clone());
-        let Some(LedgerId::Grant(grant_id)) = owner else { return Ok(false) };
-        let database = d1::Database::new(&self.env).map_err(broken)?;
-        let told = database.record_usage(&grant_id, &events).await;
+        let notices: Vec<Reached> = serde_json::from_str(&notices).map_err(broken)?;
+        let told = self.memory.borrow_mut().as_mut().map(|memory| (memory.owner.clone(), memory.take_refusals()));
+        let Some((LedgerId::Grant(grant_id), refusals)) = told else { return Ok(false) };
+        let told = self.tell_database(&grant_id, &events, &notices, refusals.as_ref()).await;
         if let Err(error) = &told {
-            log::failure("outbox", &error.0);
+            log::failure("outbox", error);
+            if let Some(Memory { kind: Kind::Live { machine, .. }, .. }) = self.memory.borrow_mut().as_mut()
+                && refusals.is_some()
+            {
+                machine.put_refusals_back();
+            }
         }
         Ok(told.is_ok())
+    }
+
+    /// The refusals, where they have just been told: to be stored, so that a count never falls behind what was told.
+    ///
+    /// # Errors
+    /// They can't be written as JSON.
+    pub fn refusals(&self) -> Result<Option<String>> {
+        match self.memory.borrow().as_ref() {
+            Some(Memory { kind: Kind::Live { machine, .. }, outbox, .. }) if outbox.tells_refusals() => {
+                serde_json::to_string(machine.refusals()).map(Some).map_err(broken)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// What became of it, and whether there are more. When to wake up, where that has changed.
@@ -228,12 +253,25 @@ impl LedgerCore {
         let memory = memory.as_mut()?;
         let now = clock::now();
         memory.outbox.tried(worked, has_more, now);
+        if let Kind::Live { machine, .. } = &memory.kind
+            && machine.refusals().is_untold()
+        {
+            memory.outbox.refused(now);
+        }
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch stay below 2^53")]
         memory.outbox.alarm(now).map(|at| at.millis() as f64)
     }
 }
 
 impl Memory {
+    /// What is to be told of refusals now.
+    fn take_refusals(&mut self) -> Option<Refusals> {
+        match &mut self.kind {
+            Kind::Live { machine, .. } if self.outbox.tells_refusals() => Some(machine.take_refusals()),
+            _ => None,
+        }
+    }
+
     fn apply(&mut self, commands: Vec<Command>) -> Result<String> {
         let now = clock::now();
         let (machine, unsaved_terms) = match &mut self.kind {
@@ -254,6 +292,9 @@ impl Memory {
             // The world is told of a call by its grant.
             all_effects.retain(|effect| !matches!(effect, Effect::Book(_)));
         }
+        if machine.refusals().is_untold() {
+            self.outbox.refused(now);
+        }
         let mut writes = Writes::of(all_effects).map_err(broken)?;
         self.outbox.wakes_machine(writes.wakes_at);
         if writes.has_events() {
@@ -265,6 +306,29 @@ impl Memory {
             writes.add_origin(&self.owner, &terms).map_err(broken)?;
         }
         lines(&replies, self.outbox.alarm(now), &writes)
+    }
+}
+
+impl LedgerCore {
+    async fn tell_database(
+        &self,
+        grant_id: &GrantId,
+        events: &[Event],
+        notices: &[Reached],
+        refusals: Option<&Refusals>,
+    ) -> core::result::Result<(), String> {
+        let database = d1::Database::new(&self.env).map_err(|error| error.to_string())?;
+        if !events.is_empty() {
+            database.record_usage(grant_id, events).await.map_err(|error| error.0)?;
+        }
+        if !notices.is_empty() {
+            database.record_notices(grant_id, notices).await.map_err(|error| error.0)?;
+            courier::wake().await;
+        }
+        if let Some(refusals) = refusals {
+            database.record_refusals(grant_id, refusals).await.map_err(|error| error.0)?;
+        }
+        Ok(())
     }
 }
 
@@ -288,6 +352,7 @@ fn reply_of_revoked(command: &Command) -> Reply {
         | Command::Govern(_)
         | Command::Revoke
         | Command::RevokeDelegation(_)
+        | Command::NoteRefusal { .. }
         | Command::Wake => Reply::Done,
     }
 }

@@ -10,14 +10,20 @@ import { orDead } from "./instance.mjs";
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS events (hold INTEGER PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL)`;
+  CREATE TABLE IF NOT EXISTS events (hold INTEGER PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS notices (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID`;
 const SAVE = "INSERT INTO entries (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 const DROP = "DELETE FROM entries WHERE key = ?";
 const BOOK = `INSERT INTO events (hold, revision, value) VALUES (?, ?, ?)
   ON CONFLICT (hold) DO UPDATE SET revision = excluded.revision, value = excluded.value`;
+const NOTE = "INSERT INTO notices (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 const OLDEST = "SELECT value FROM events ORDER BY hold LIMIT ?";
 // One that was corrected meanwhile stays.
 const TOLD = "DELETE FROM events WHERE (hold, revision) IN (SELECT value ->> '$.hold', value ->> '$.revision' FROM json_each(?))";
+
+const NOTICES = "SELECT key, value FROM notices LIMIT ?";
+const NOTED = "DELETE FROM notices WHERE key IN (SELECT value FROM json_each(?))";
+const ANY = "SELECT 1 FROM events UNION ALL SELECT 1 FROM notices LIMIT 1";
 
 export class Ledger extends DurableObject {
   #core = new LedgerCore(this.env);
@@ -87,6 +93,9 @@ export class Ledger extends DurableObject {
         case "-":
           this.#sql.exec(DROP, name);
           break;
+        case "?":
+          this.#sql.exec(NOTE, name, lines[(at += 1)]);
+          break;
         default: {
           const [hold, revision] = name.split(" ");
           this.#sql.exec(BOOK, Number(hold), Number(revision), lines[(at += 1)]);
@@ -110,14 +119,20 @@ export class Ledger extends DurableObject {
     if (most === 0) return;
     const values = [...this.#sql.exec(OLDEST, most).raw()].map(([value]) => value);
     const events = `[${values.join()}]`;
-    const isTold = await orDead(this.#core.tell(events));
-    if (isTold) this.#sql.exec(TOLD, events);
+    const notices = [...this.#sql.exec(NOTICES, most).raw()];
+    const isTold = await orDead(this.#core.tell(events, `[${notices.map(([, value]) => value).join()}]`));
+    if (isTold) {
+      this.#sql.exec(TOLD, events);
+      if (notices.length > 0) this.#sql.exec(NOTED, JSON.stringify(notices.map(([key]) => key)));
+      const refusals = this.#core.refusals();
+      if (refusals !== undefined) this.#sql.exec(SAVE, "refusals", refusals);
+    }
     const alarm = this.#core.told(isTold, this.#hasEvents());
     if (alarm !== undefined) await this.#storage.setAlarm(alarm);
   }
 
   #hasEvents() {
-    return this.#sql.exec("SELECT 1 FROM events LIMIT 1").raw().next().done !== true;
+    return this.#sql.exec(ANY).raw().next().done !== true;
   }
 
   /** What is in memory may be ahead of what is stored. Gives what to throw, which repeats nothing. */

@@ -1,7 +1,8 @@
-//! When to tell D1 what was booked, and when to wake up for it.
+//! When to tell D1 what was booked and what was refused, and when to wake up for it.
 //!
 //! Bookings are stored in the object, in the same transaction as the counters that they change, and told to D1 in batches a moment
-//! later. While D1 doesn't answer they stay and are told again, ever less often; a key in D1 makes each count once.
+//! later. While D1 doesn't answer they stay and are told again, ever less often; a key in D1 makes each count once. Refusals are told at
+//! most once a minute, however many there are.
 
 use crate::domain::time::Timestamp;
 
@@ -9,6 +10,8 @@ use crate::domain::time::Timestamp;
 pub const BATCH: u32 = 200;
 /// Seconds that bookings are gathered.
 const GATHER_SECONDS: u64 = 2;
+/// Seconds between two times that refusals are told.
+const REFUSAL_SECONDS: u64 = 60;
 /// Longest wait between two tries, in seconds.
 const MAX_WAIT_SECONDS: u64 = 300;
 /// An alarm that is later than this doesn't come any more.
@@ -23,6 +26,10 @@ pub struct Outbox {
     /// When the platform was asked to wake the object.
     alarm_at: Option<Timestamp>,
     is_due: bool,
+    refusals_at: Option<Timestamp>,
+    /// No refusals are told before.
+    no_refusals_before: Timestamp,
+    tells_refusals: bool,
 }
 
 impl Outbox {
@@ -35,6 +42,11 @@ impl Outbox {
     /// There is something to tell.
     pub fn filled(&mut self, now: Timestamp) {
         self.due_at.get_or_insert(now.plus_seconds(GATHER_SECONDS));
+    }
+
+    /// Calls were refused, and D1 doesn't know all of it.
+    pub fn refused(&mut self, now: Timestamp) {
+        self.refusals_at.get_or_insert(now.plus_seconds(GATHER_SECONDS).max(self.no_refusals_before));
     }
 
     /// The ledger wants to be woken.
@@ -51,12 +63,23 @@ impl Outbox {
         if self.is_due {
             self.due_at = Some(now.plus_seconds(GATHER_SECONDS));
         }
+        self.tells_refusals = self.refusals_at.is_some_and(|at| at <= now);
+        if self.tells_refusals {
+            self.no_refusals_before = now.plus_seconds(REFUSAL_SECONDS);
+            self.refusals_at = Some(self.no_refusals_before);
+        }
     }
 
     /// Whether it was time to tell when the ledger was woken, and was not tried since.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        self.is_due
+        self.is_due || self.tells_refusals
+    }
+
+    /// Whether refusals are among what is told.
+    #[must_use]
+    pub const fn tells_refusals(&self) -> bool {
+        self.tells_refusals
     }
 
     /// It was tried.
@@ -65,7 +88,12 @@ impl Outbox {
         let wait =
             if worked { 0 } else { GATHER_SECONDS.saturating_mul(1 << self.failures.min(16)).min(MAX_WAIT_SECONDS) };
         self.due_at = has_more.then(|| now.plus_seconds(wait));
+        if self.tells_refusals && worked {
+            // Whoever was refused meanwhile says so.
+            self.refusals_at = None;
+        }
         self.is_due = false;
+        self.tells_refusals = false;
         self.alarm_at = None;
     }
 
@@ -85,7 +113,7 @@ impl Outbox {
     }
 
     fn wake_at(&self) -> Option<Timestamp> {
-        [self.due_at, self.machine_at].into_iter().flatten().min()
+        [self.due_at, self.machine_at, self.refusals_at].into_iter().flatten().min()
     }
 }
 
@@ -141,6 +169,45 @@ mod tests {
         assert_eq!(outbox.alarm(NOW.plus_seconds(1)), None);
         outbox.filled(NOW.plus_seconds(1));
         assert_eq!(outbox.alarm(NOW.plus_seconds(1)), Some(NOW.plus_seconds(3)));
+    }
+
+    #[test]
+    fn the_first_refusal_is_told_a_moment_later_and_the_next_not_before_a_minute() {
+        let mut outbox = Outbox::default();
+        outbox.refused(NOW);
+        outbox.refused(NOW.plus_seconds(1));
+        outbox.woken(NOW.plus_seconds(1));
+        assert!(!outbox.is_due());
+        let told = NOW.plus_seconds(2);
+        outbox.woken(told);
+        assert!(outbox.is_due() && outbox.tells_refusals());
+        outbox.tried(true, false, told);
+        assert!(!outbox.tells_refusals());
+        assert_eq!(outbox.alarm(told), None, "nothing is left to tell");
+        outbox.refused(told.plus_seconds(1));
+        assert_eq!(outbox.alarm(told.plus_seconds(1)), Some(told.plus_seconds(60)));
+    }
+
+    #[test]
+    fn refusals_are_told_a_minute_later_when_they_could_not_be() {
+        let mut outbox = Outbox::default();
+        outbox.refused(NOW);
+        let tried = NOW.plus_seconds(2);
+        outbox.woken(tried);
+        outbox.tried(false, false, tried);
+        assert_eq!(outbox.alarm(tried), Some(tried.plus_seconds(60)));
+    }
+
+    #[test]
+    fn bookings_are_told_without_the_refusals_whose_minute_is_not_over() {
+        let mut outbox = Outbox::default();
+        outbox.refused(NOW);
+        outbox.woken(NOW.plus_seconds(2));
+        outbox.tried(true, false, NOW.plus_seconds(2));
+        outbox.refused(NOW.plus_seconds(3));
+        outbox.filled(NOW.plus_seconds(3));
+        outbox.woken(NOW.plus_seconds(5));
+        assert!(outbox.is_due() && !outbox.tells_refusals());
     }
 
     #[test]

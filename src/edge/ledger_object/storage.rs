@@ -9,9 +9,10 @@
 //! | `summary` | [`Summary`] |
 //! | `hold:<n>` | a [`Hold`] |
 //! | `delegation:<id>` | a [`Delegation`] |
+//! | `refusals` | [`Refusals`] |
 //! | `revoked` | there when the grant was revoked before its terms were known; outweighs everything else |
 //!
-//! `events (hold, revision, value)`: bookings that D1 was not told yet.
+//! `events (hold, revision, value)`: bookings that D1 was not told yet. `notices (key, value)`: thresholds that D1 was not told yet.
 //!
 //! The statements are in `object.mjs`; here is what stands in the rows, and what a command changes about them.
 
@@ -23,7 +24,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::domain::{
     grant::Terms,
     id::DelegationId,
-    ledger::{Delegation, Effect, Hold, HoldId, LedgerId, Summary},
+    ledger::{Delegation, Effect, Hold, HoldId, LedgerId, Refusals, Summary},
     time::Timestamp,
 };
 
@@ -32,6 +33,7 @@ const TERMS: &str = "terms";
 const SUMMARY: &str = "summary";
 const HOLD: &str = "hold:";
 const DELEGATION: &str = "delegation:";
+const REFUSALS: &str = "refusals";
 const REVOKED: &str = "revoked";
 
 /// What an object holds.
@@ -53,6 +55,8 @@ pub enum Stored {
         holds: Vec<(HoldId, Hold)>,
         /// The delegations.
         delegations: Vec<Delegation>,
+        /// What was refused.
+        refusals: Box<Refusals>,
     },
 }
 
@@ -70,6 +74,7 @@ impl Stored {
         let (Some(terms), Some(summary)) = (entries.remove(TERMS), entries.remove(SUMMARY)) else {
             return Ok(Self::Nothing);
         };
+        let refusals = entries.remove(REFUSALS).map_or_else(|| Ok(Box::default()), |value| parse(&value))?;
         let (mut holds, mut delegations) = (Vec::new(), Vec::new());
         for (key, value) in &entries {
             if let Some(id) = key.strip_prefix(HOLD).and_then(|id| id.parse().ok()) {
@@ -78,7 +83,7 @@ impl Stored {
                 delegations.push(parse(value)?);
             }
         }
-        Ok(Self::Ledger { owner, terms: parse(&terms)?, summary: parse(&summary)?, holds, delegations })
+        Ok(Self::Ledger { owner, terms: parse(&terms)?, summary: parse(&summary)?, holds, delegations, refusals })
     }
 }
 
@@ -87,6 +92,7 @@ impl Stored {
 pub struct Writes {
     entries: BTreeMap<String, Option<String>>,
     events: Vec<(HoldId, u32, String)>,
+    notices: Vec<(String, String)>,
     /// When the ledger wants to be woken.
     pub wakes_at: Option<Timestamp>,
 }
@@ -110,6 +116,8 @@ impl Writes {
                 }
                 Effect::DropDelegation(id) => drop(writes.entries.insert(delegation_key(&id), None)),
                 Effect::Book(event) => writes.events.push((event.hold, event.revision, text(&event)?)),
+                Effect::Tell(reached) => writes.notices.push((reached.mark.key(), text(&reached)?)),
+                Effect::SaveRefusals(refusals) => writes.save(REFUSALS.to_owned(), &refusals)?,
                 Effect::WakeAt(at) => writes.wakes_at = Some(at),
             }
         }
@@ -142,17 +150,17 @@ impl Writes {
     /// Whether there is nothing to store.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.events.is_empty()
+        self.entries.is_empty() && !self.has_events()
     }
 
-    /// Whether something was booked.
+    /// Whether there is something to tell: that something was booked, or that a threshold was reached.
     #[must_use]
     pub fn has_events(&self) -> bool {
-        !self.events.is_empty()
+        !self.events.is_empty() || !self.notices.is_empty()
     }
 
     /// Appends them as lines for `object.mjs`: `+key` and the value in the next line, `-key`, `!hold revision` and the booking in the
-    /// next. JSON as it is written here has no line breaks, and neither have the keys nor a grant's or a delegation's name.
+    /// next, `?key` and the threshold in the next. JSON as it is written here has no line breaks, and neither have the keys nor a grant's or a delegation's name.
     pub fn write_to(&self, lines: &mut String) {
         for (key, value) in &self.entries {
             // Writing to a string does not fail.
@@ -163,6 +171,9 @@ impl Writes {
         }
         for (hold, revision, value) in &self.events {
             let _ = write!(lines, "\n!{} {revision}\n{value}", hold.0);
+        }
+        for (key, value) in &self.notices {
+            let _ = write!(lines, "\n?{key}\n{value}");
         }
     }
 

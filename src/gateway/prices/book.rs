@@ -1,6 +1,6 @@
 //! Which price is whose.
 
-use std::sync::OnceLock;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use sha2::{Digest, Sha256};
 
@@ -81,6 +81,14 @@ impl PriceBook {
             let (base, _) = base.split_once(':')?;
             self.exactly(provider, &format!("{FINE_TUNED}{base}"))
         })
+    }
+
+    /// The models of a provider that have a price, in order.
+    #[must_use]
+    pub fn models(&self, provider: Provider) -> BTreeSet<String> {
+        let own = self.overrides.iter().filter(|entry| entry.provider == provider).map(|entry| entry.model.clone());
+        let rows = self.built_in.iter().filter(|row| row.provider == provider.as_str());
+        own.chain(rows.map(|row| row.model.to_owned())).collect()
     }
 
     /// Which prices these are, in at most 40 characters: the built-in version, and the first bytes of the SHA-256 of

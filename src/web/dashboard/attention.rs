@@ -8,7 +8,7 @@ use crate::{
         format::thousands,
         grants::terms_of,
         language::{Language, Moment},
-        ports::{Ports, RefusedCalls, StoreError},
+        ports::{Ports, RefusedApp, StoreError},
         usage::{GrantUsage, Usage},
     },
 };
@@ -127,7 +127,7 @@ impl Notice {
         Self::Ending { grant: grant.id.to_string(), app: grant.client_name.clone(), at }
     }
 
-    fn refused(calls: RefusedCalls, now: Timestamp, language: Language) -> Self {
+    fn refused(calls: RefusedApp, now: Timestamp, language: Language) -> Self {
         Self::Refused {
             grant: calls.grant.to_string(),
             app: calls.app,

@@ -119,7 +119,8 @@ impl CallsView {
         let has_newer = if is_towards_newer { has_more } else { asked.side != Side::Newest };
         let has_older = is_towards_newer || has_more;
         let path = format!("/grants/{id}");
-        let linked = |asked: &Asked| format!("{}#calls", asked.address(&path));
+        let calls_path = format!("{path}/calls");
+        let linked = |asked: &Asked| format!("{}#calls", asked.address(&calls_path));
         let of_all = asked.newest();
         let day = |day: Option<crate::domain::day::Day>| day.map(|day| day.to_string()).unwrap_or_default();
         Self {
@@ -132,7 +133,8 @@ impl CallsView {
             is_newest: asked.side == Side::Newest,
             sum: None,
             is_more_than_a_file: false,
-            here: asked.address(&path),
+            // Without a fragment: to a place on the page that is shown already a browser only scrolls.
+            here: asked.address(&calls_path),
             newest: (asked.side != Side::Newest).then(|| linked(&of_all)),
             newer: first.filter(|_| has_newer).map(|than| linked(&asked.newer(than))),
             older: last.filter(|_| has_older).map(|than| linked(&asked.older(than))),
@@ -292,14 +294,14 @@ mod tests {
         assert_eq!(links(&view("", [3, 2, 1])), [None; 3]);
         let full = view("status=ok", (1..=51).rev());
         assert_eq!(full.rows.len(), 50);
-        assert_eq!(links(&full), [None, None, Some("/grants/grant_a?status=ok&before=1795392000000.2#calls")]);
+        assert_eq!(links(&full), [None, None, Some("/grants/grant_a/calls?status=ok&before=1795392000000.2#calls")]);
     }
 
     #[test]
     fn a_later_page_leads_both_ways_and_keeps_the_filter() {
         let page = view("model=m&before=1795392000000.99", [3, 2]);
-        let newest = Some("/grants/grant_a?model=m#calls");
-        assert_eq!(links(&page), [newest, Some("/grants/grant_a?model=m&after=1795392000000.3#calls"), None]);
+        let newest = Some("/grants/grant_a/calls?model=m#calls");
+        assert_eq!(links(&page), [newest, Some("/grants/grant_a/calls?model=m&after=1795392000000.3#calls"), None]);
     }
 
     #[test]
@@ -309,6 +311,11 @@ mod tests {
         assert!(page.newer.as_deref().unwrap().contains("after=1795392000000.50"));
         assert!(page.older.as_deref().unwrap().contains("before=1795392000000.1"));
         assert_eq!(view("after=1795392000000.0", [1]).newer, None);
+    }
+
+    #[test]
+    fn the_link_that_refreshes_asks_for_the_page_and_not_for_a_place_on_it() {
+        assert_eq!(view("model=m&before=1.1", [1]).here, "/grants/grant_a/calls?model=m&before=1.1");
     }
 
     #[test]

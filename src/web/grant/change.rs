@@ -91,7 +91,7 @@ impl ChangeError {
                 "the limits were changed elsewhere since you opened this page; look at what holds now, and save again if you like",
             ),
             Self::Ended => language.t("the grant has ended"),
-            Self::ConfirmFirst => language.t("this allows the app more than before; first confirm that it is you"),
+            Self::ConfirmFirst => language.t("first confirm that it is you"),
             Self::Unreadable(_) => language
                 .t("what holds now can not be read at the moment, so nothing was changed; try again in a moment"),
             Self::Unconfirmed(_) => language
@@ -221,6 +221,10 @@ async fn answer<P: Ports>(
             let entry = audit::entry(state, &form.visitor, event).grant(&grant.id).subject(&grant.client_name);
             audit::note(state, &form.frame, entry.detail(&detail), answer).await
         }
+        Err(ChangeError::ConfirmFirst) => {
+            let deed = if event == Event::GrantExtended { "/end" } else { "" };
+            confirm::ask(&form.frame, &format!("/grants/{}{deed}", grant.id), &form.params)
+        }
         Err(error) => refused(state, form.frame.clone(), grant, &error, params).await,
     }
 }
@@ -238,7 +242,6 @@ async fn refused<P: Ports>(
     let calls = calls::read(state, &grant.id, &Asked::default(), found.requests_used(), frame.language).await;
     let mut page = GrantPage::new(frame.clone(), grant, &found, posted, state.now).with_calls(calls);
     page.error = Some(error.text(frame.language));
-    page.asks_to_confirm = matches!(error, ChangeError::ConfirmFirst);
     let mut response = scripted(frame.html(error.status(), &page));
     if let Some(detail) = error.detail() {
         response.extensions_mut().insert(LogDetail(detail.to_owned()));

@@ -57,6 +57,9 @@ impl DelegationView {
             limits: of.limits,
             expires_at: of.expires_at,
             paused: false,
+            account: None,
+            ceiling: None,
+            policy: 0,
             revision: 0,
         };
         let as_grant = Snapshot { overall: used.overall, permissions: used.permissions.clone(), ..Snapshot::default() };

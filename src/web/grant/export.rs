@@ -19,10 +19,10 @@ use serde::Serialize;
 use super::{calls::MOST, own_grant, query::Asked, unreadable};
 use crate::{
     domain::{
-        calls::{CallQuery, Position, Side},
+        calls::{CallQuery, Outcome, Position, Side},
         day::Day,
         grant::Grant,
-        id::GrantId,
+        id::{DelegationId, GrantId},
         permission::Provider,
     },
     web::{
@@ -161,12 +161,11 @@ impl File {
                     let is_last = calls.len() < CHUNK as usize || end.is_some_and(|end| reaches(&calls, end));
                     calls.retain(|call| end.is_none_or(|end| end <= call.position()));
                     let mut piece = file.format.lines(&calls, is_first)?;
-                    let next = match calls.last().filter(|_| !is_last) {
-                        Some(last) => Step::Calls { before: Side::Older(last.position()), is_first: false },
-                        None => {
-                            piece.push_str(&file.tail);
-                            Step::Done
-                        }
+                    let next = if let Some(last) = calls.last().filter(|_| !is_last) {
+                        Step::Calls { before: Side::Older(last.position()), is_first: false }
+                    } else {
+                        piece.push_str(&file.tail);
+                        Step::Done
                     };
                     (piece, next)
                 }
@@ -213,7 +212,7 @@ impl<'a> From<&'a Booking> for Line<'a> {
             provider: call.provider,
             model: &call.model,
             endpoint: &call.endpoint,
-            outcome: crate::domain::calls::Outcome::of(call.status).as_str(),
+            outcome: Outcome::of(call.status).as_str(),
             status: (call.status != 0).then_some(call.status),
             duration_ms: call.duration_ms,
             input_tokens: call.input_tokens,
@@ -223,7 +222,7 @@ impl<'a> From<&'a Booking> for Line<'a> {
             cost_nano_usd: call.cost.0,
             cost_usd: call.cost.to_string(),
             basis: call.basis.as_str(),
-            delegation: call.delegation.as_ref().map(|id| id.as_str()),
+            delegation: call.delegation.as_ref().map(DelegationId::as_str),
             request_id: &call.request_id,
         }
     }
@@ -382,7 +381,8 @@ mod tests {
             let back = read(&record(&texts));
             prop_assert_eq!(back.len(), fields.len());
             for (back, field) in back.iter().zip(&fields) {
-                prop_assert!(back == field || *back == format!("'{field}"));
+                let guarded = format!("'{field}");
+                prop_assert!(back == field || *back == guarded);
                 prop_assert!(!back.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']));
             }
         }

@@ -69,6 +69,7 @@ impl ChangeView {
     }
 
     /// What changed, in the language of the page.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
     pub fn said(&self, language: &Language) -> String {
         words::say(&self.detail, *language)
     }

@@ -100,7 +100,7 @@ mod tests {
             assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{known}");
             assert_eq!(again.headers()[header::ETAG].to_str().unwrap(), tag);
         }
-        for other in ["\"x\"", "", "*x", &tag[1..]] {
+        for other in ["\"x\"", "", "*x", tag.trim_start_matches('"')] {
             assert_eq!(asked(other).status(), StatusCode::OK, "{other}");
         }
     }

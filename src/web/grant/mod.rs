@@ -40,7 +40,7 @@ pub use live::show as live;
 use super::{
     audit,
     ending::end_grant,
-    page::{policy_with_script, see_other},
+    page::{see_other, with_script},
     ports::Ports,
     session::{OwnForm, SignedIn},
     state::AppState,
@@ -77,7 +77,7 @@ pub async fn show<P: Ports>(
         "delegation" => Some("Ended. Its next call is refused, and so is every call of what was narrowed from it."),
         _ => None,
     };
-    Ok(scripted(frame.html(StatusCode::OK, &page)))
+    Ok(with_script(frame.html(StatusCode::OK, &page)))
 }
 
 /// `POST /grants/{grant_id}/revoke`: when this answers, the app's next call is refused.
@@ -111,12 +111,4 @@ async fn read_ledger<P: Ports>(state: &AppState<P>, id: &GrantId) -> Result<Snap
 fn unreadable(id: &GrantId) -> Trouble {
     let text = "The address asks for calls in a way that can not be read. A day is written like 2026-11-24.";
     Trouble::new(StatusCode::BAD_REQUEST, "Which calls?", text).with_way_on(format!("/grants/{id}"), "Show all calls")
-}
-
-/// The page's own script may run, and ask this broker.
-fn scripted(mut response: Response<Body>) -> Response<Body> {
-    if let Some(policy) = policy_with_script() {
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    response
 }

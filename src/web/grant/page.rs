@@ -38,8 +38,6 @@ pub struct GrantPage {
     /// A key of a text.
     pub notice: Option<&'static str>,
     pub error: Option<String>,
-    /// Whether the person has to prove first that it is them.
-    pub asks_to_confirm: bool,
     pub live: Live,
     /// `None`: nothing can be changed.
     pub form: Option<FormView>,
@@ -122,7 +120,6 @@ impl GrantPage {
             host: host_of(found.client.as_ref()),
             notice: None,
             error: None,
-            asks_to_confirm: false,
             form: is_editable.then(|| FormView::new(terms, posted, language)),
             end: is_editable.then(|| EndForm::new(terms.expires_at, now, posted, language)),
             calls: None,

@@ -90,7 +90,7 @@ impl Asked {
 
     /// The same filter, seen from elsewhere.
     #[must_use]
-    pub fn from_side(&self, side: Side) -> Self {
+    pub fn with_side(&self, side: Side) -> Self {
         Self { side, ..self.clone() }
     }
 
@@ -104,19 +104,19 @@ impl Asked {
     /// The newest of the same calls.
     #[must_use]
     pub fn newest(&self) -> Self {
-        self.from_side(Side::Newest)
+        self.with_side(Side::Newest)
     }
 
     /// Older than this.
     #[must_use]
     pub fn older(&self, than: Position) -> Self {
-        self.from_side(Side::Older(than))
+        self.with_side(Side::Older(than))
     }
 
     /// Newer than this.
     #[must_use]
     pub fn newer(&self, than: Position) -> Self {
-        self.from_side(Side::Newer(than))
+        self.with_side(Side::Newer(than))
     }
 }
 

@@ -194,8 +194,6 @@ const STILL_ENGLISH: &[&str] = &[
     "form_post.html",
     "home.html",
     "register_app.html",
-    "sign_in.html",
-    "sign_in_link.html",
 ];
 
 #[test]

@@ -1,12 +1,16 @@
 //! The ledger's rules one by one ([`rules`], [`money`], [`ahead`], [`delegations`], [`proofs`]), then all of them under random commands and crashes ([`random`]).
 
+mod accounts;
 mod ahead;
 mod delegations;
 mod ends;
+mod govern;
 mod money;
 mod proofs;
 mod random;
+mod refusals;
 mod rules;
+mod thresholds;
 
 use std::collections::BTreeMap;
 
@@ -83,6 +87,9 @@ struct Disk {
     delegations: BTreeMap<DelegationId, Delegation>,
     /// What the world was or will be told, by hold.
     events: BTreeMap<HoldId, Event>,
+    /// What the person was or will be told.
+    told: Vec<Reached>,
+    refusals: Refusals,
     writes: usize,
 }
 
@@ -92,7 +99,8 @@ impl Disk {
         let (terms, holds) = (self.terms.clone(), self.holds.clone());
         match self.summary.clone() {
             None => Ledger::new(terms),
-            Some(summary) => Ledger::restore(terms, summary, holds, self.delegations.values().cloned()),
+            Some(summary) => Ledger::restore(terms, summary, holds, self.delegations.values().cloned())
+                .with_refusals(self.refusals.clone()),
         }
     }
 }
@@ -116,6 +124,8 @@ impl Fixture {
             holds: BTreeMap::new(),
             delegations: BTreeMap::new(),
             events: BTreeMap::new(),
+            told: Vec::new(),
+            refusals: Refusals::default(),
             writes: 0,
         };
         Self { ledger: Ledger::new(terms), disk, wake: None, now: START, ahead: 0 }
@@ -142,6 +152,8 @@ impl Fixture {
                     let before = self.disk.events.insert(event.hold, *event.clone());
                     assert!(before.is_none_or(|before| before.revision < event.revision), "booked twice: {event:?}");
                 }
+                Effect::Tell(reached) => self.disk.told.push(*reached),
+                Effect::SaveRefusals(refusals) => self.disk.refusals = *refusals,
                 Effect::WakeAt(at) => self.wake = Some(at),
             }
         }

@@ -73,6 +73,10 @@ fn a_proof_whose_call_was_never_answered_is_not_used_up() {
 fn a_proof_that_is_refused_needs_no_write() {
     let mut grant = Fixture::new("{}", "");
     ask(&mut grant, chat(), proof(1, START));
+    // That a call is refused is written when the count has doubled.
+    for number in 4..6 {
+        ask(&mut grant, claim("gpt-4", Capability::Chat), proof(number, START));
+    }
     let writes = grant.disk.writes;
     ask(&mut grant, chat(), proof(1, START));
     ask(&mut grant, claim("gpt-4", Capability::Chat), proof(2, START));

@@ -56,7 +56,12 @@ pub const TABLE: super::Table = &[
     ("{0} was sent twice; load the page again", "{0} 값이 두 번 전송됐어요. 페이지를 다시 불러오세요"),
     // What goes wrong with a change.
     ("<strong>Not saved:</strong> {0}.", "<strong>저장하지 않음:</strong> {0}."),
-    ("Confirm that it is you", "본인 확인"),
+    ("First confirm that it is you", "먼저 본인임을 확인하세요"),
+    ("Sign in again", "다시 로그인"),
+    (
+        "This allows more than before, and you signed in a while ago. Nothing was changed. Sign in again, then try again.",
+        "전보다 더 많이 허용하는 변경인데, 로그인한 지 오래됐어요. 아무것도 바뀌지 않았어요. 다시 로그인한 뒤 시도하세요.",
+    ),
     (
         "say how much money may be spent, or tick \u{201c}No money limit\u{201d}",
         "쓸 수 있는 금액을 적거나 \u{201c}금액 제한 없음\u{201d}을 선택하세요",
@@ -70,10 +75,7 @@ pub const TABLE: super::Table = &[
         "페이지를 연 뒤 다른 곳에서 제한이 바뀌었어요. 지금 적용된 값을 확인하고, 필요하면 다시 저장하세요",
     ),
     ("the grant has ended", "이미 끝난 권한이에요"),
-    (
-        "this allows the app more than before; first confirm that it is you",
-        "앱에 전보다 더 많이 허용하는 변경이에요. 먼저 본인임을 확인하세요",
-    ),
+    ("first confirm that it is you", "먼저 본인임을 확인하세요"),
     (
         "what holds now can not be read at the moment, so nothing was changed; try again in a moment",
         "지금 적용된 값을 읽을 수 없어서 아무것도 바꾸지 않았어요. 잠시 후 다시 시도하세요",
@@ -212,6 +214,8 @@ pub const TABLE: super::Table = &[
     ("Newest", "최신"),
     ("Newer", "더 최근"),
     ("Older", "더 이전"),
+    ("CSV", "CSV"),
+    ("JSON", "JSON"),
     ("Save these calls as a file:", "이 호출을 파일로 저장:"),
     (
         "A file holds the newest 100,000. Choose days to get the others.",

@@ -1,0 +1,321 @@
+// What the operator allows members is kept by the ledgers: on every call, over all grants of a member, from the next call on.
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { assertAnthropicError, assertOpenAiError, call, chat, messages } from "../support/flow.mjs";
+import { startScripted } from "../support/scripted.mjs";
+import { startWorld, until } from "../support/world.mjs";
+
+const provider = await startScripted();
+after(() => provider.close());
+/** The model writes all that it may: 1,000 tokens at 10 USD per million are a cent. */
+const CENT = { model: "gpt-own", max_completion_tokens: 1000 };
+provider.answer = async (request, response, body) => {
+  if (request.url.includes("/models")) {
+    const data = ["gpt-own", "gpt-other"].map((id) => ({ id, object: "model", created: 1, owned_by: "x" }));
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ object: "list", data }));
+    return;
+  }
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  const written = body.max_completion_tokens;
+  response.writeHead(200, { "content-type": "application/json" }).end(
+    JSON.stringify({
+      id: "chatcmpl-1",
+      object: "chat.completion",
+      created: 1,
+      model: body.model,
+      choices: [{ index: 0, message: { role: "assistant", content: "hi", refusal: null }, logprobs: null, finish_reason: "stop" }],
+      usage: { prompt_tokens: 0, completion_tokens: written, total_tokens: written },
+    }),
+  );
+};
+const price = (model) => ({ provider: "openai", model, input: "0", output: "10", window: 10000, max_output: 5000 });
+const { broker, browser, app } = await startWorld({
+  env: {
+    OPENAI_BASE_URL: provider.url,
+    ANTHROPIC_BASE_URL: provider.url,
+    HOLD_TTL_SECONDS: "30",
+    PRICES: JSON.stringify([price("gpt-own"), price("gpt-other")]),
+  },
+});
+
+const DETAILS = [
+  { type: "ai_access", provider: "openai", models: ["gpt-own", "gpt-other"], capabilities: ["chat"] },
+  { type: "ai_access", provider: "anthropic", models: ["claude-opus-5"], capabilities: ["chat"] },
+];
+const OPENAI = { details: [DETAILS[0]] };
+const EVERYTHING = { "openai.models": "*", "anthropic.models": "*", max_per_grant: "", max_per_month: "" };
+
+/** Saves a policy on the page; `off` are providers that members may not use. */
+async function allow(values, off = []) {
+  const form = (await browser.get("/settings/policy")).page.form("/settings/policy");
+  form.fill({ ...EVERYTHING, ...values });
+  for (const name of ["openai", "anthropic"]) {
+    if (off.includes(name)) form.untick(`${name}.on`);
+    else form.tick(`${name}.on`);
+  }
+  const answer = await browser.submit(form);
+  assert.equal(answer.status, 303, answer.page?.text);
+  const { page } = await browser.get(answer.location);
+  assert.match(page.text, /Saved\. It holds from the next call on\./);
+}
+
+let count = 0;
+/** A new member. */
+async function member() {
+  count += 1;
+  const id = `user_member_${count}`;
+  return Object.assign(await browser.somebodyElse(id), { id });
+}
+
+/** What is booked for a user, over all grants, once so many calls are. */
+const booked = (user, calls) =>
+  until(async () => {
+    const [row] = await broker.sql(
+      "SELECT count(*) AS calls, coalesce(sum(nano_usd), 0) AS nano FROM usage_events JOIN grants USING (grant_id) WHERE user_id = ?",
+      user,
+    );
+    return row.calls === calls && row.nano;
+  }, `${calls} bookings`);
+
+const NANO_PER_CENT = 10_000_000;
+
+test("two grants of one member with 50 calls each at once never pass the month's cap", async () => {
+  await allow({ max_per_month: "0.30" });
+  const person = await member();
+  const grants = [await person.grant(app, OPENAI), await person.grant(app, OPENAI)];
+  const patient = async (token) => {
+    for (;;) {
+      const answer = await chat(broker, token, "hello", CENT);
+      if (answer.status !== 429) return answer;
+      assertOpenAiError(answer, 429, "account_budget_held");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  };
+  const calls = grants.flatMap(({ access_token: token }) => Array.from({ length: 50 }, () => patient(token)));
+  const answers = await Promise.all(calls);
+  const passed = answers.filter(({ status }) => status === 200);
+  assert.equal(passed.length, 30);
+  for (const answer of answers.filter(({ status }) => status !== 200)) {
+    assertOpenAiError(answer, 402, "account_budget_exhausted");
+    assert.match(answer.body.error.message, /0\.30 USD a month that the operator allows for all grants of this account/);
+    assert.equal(answer.body.error.aipassport.scope, "account");
+    assert.equal(answer.headers.get("retry-after"), null);
+  }
+  assert.equal(await booked(person.id, 30), 30 * NANO_PER_CENT, "each call is told once, by its grant");
+
+  const { page } = await browser.get("/members");
+  assert.match(page.text, /0\.30 of 0\.30 USD/);
+});
+
+test("a refused call counts nowhere: the grant has all of its requests left", async () => {
+  await allow({ max_per_month: "0.01" });
+  const person = await member();
+  const { access_token: token } = await person.grant(app, { details: [{ ...DETAILS[0], limits: { requests: 2 } }] });
+  assert.equal((await chat(broker, token, "hello", CENT)).status, 200);
+  await booked(person.id, 1);
+  for (let i = 0; i < 3; i += 1) assertOpenAiError(await chat(broker, token, "hello", CENT), 402, "account_budget_exhausted");
+  await allow({});
+  assert.equal((await chat(broker, token, "hello", CENT)).status, 200);
+  assertOpenAiError(await chat(broker, token, "hello", CENT), 402, "requests_exhausted");
+});
+
+test("a lowered policy holds on the very next call of a grant that was made before", async () => {
+  await allow({});
+  const person = await member();
+  const { access_token: token } = await person.grant(app, { details: DETAILS });
+  assert.equal((await chat(broker, token, "hello", CENT)).status, 200);
+  await booked(person.id, 1);
+  await allow({ max_per_month: "0.015" });
+  assertOpenAiError(await chat(broker, token, "hello", CENT), 402, "account_budget_exhausted");
+  await allow({ max_per_grant: "0.015" });
+  const refused = await chat(broker, token, "hello", CENT);
+  assertOpenAiError(refused, 402, "budget_exhausted");
+  assert.equal(refused.body.error.aipassport.scope, "ceiling");
+  assert.match(refused.body.error.message, /that the operator allows for each grant/);
+  // Raised again: a grant that said no itself is told before that is believed.
+  await allow({ max_per_grant: "0.025" });
+  assert.equal((await chat(broker, token, "hello", CENT)).status, 200);
+  await allow({ "openai.models": "gpt-other" });
+  assertOpenAiError(await chat(broker, token, "hello", CENT), 403, "model_not_allowed");
+  assert.equal((await chat(broker, token, "hello", { ...CENT, model: "gpt-other" })).status, 200);
+  await allow({}, ["anthropic"]);
+  assertAnthropicError(await messages(broker, token), 403, "provider_not_allowed");
+  assert.equal((await chat(broker, token, "hello", CENT)).status, 200, "what is allowed again works again");
+});
+
+test("models are listed within what both the grant and the policy name", async () => {
+  await allow({ "openai.models": "gpt-o*\ngpt-5" });
+  const person = await member();
+  const { access_token: token } = await person.grant(app, OPENAI);
+  const listed = async () => (await call(broker, token, "/openai/v1/models", { method: "GET" })).body.data.map(({ id }) => id);
+  assert.deepEqual(await listed(), ["gpt-own", "gpt-other"]);
+  await allow({ "openai.models": "gpt-other" });
+  assert.deepEqual(await listed(), ["gpt-other"]);
+});
+
+test("consent shows a member only what may be handed on, and proposes no more money than that", async () => {
+  await allow({ "openai.models": "gpt-own", max_per_grant: "2" }, ["anthropic"]);
+  const person = await member();
+  const { form, page } = await person.consent(app, { details: DETAILS });
+  assert.deepEqual(form.values("p0.models"), ["gpt-own"]);
+  assert.ok(!form.names.includes("p1.on"), page.text);
+  assert.equal(form.value("budget_usd"), "2.00");
+  const more = await person.submit(form.fill({ budget_usd: "2.01" }).press("decision", "allow"));
+  assert.equal(more.status, 400);
+  assert.match(more.page.text, /your operator allows at most 2\.00 USD for each grant/);
+  await allow({ "openai.models": "gpt-own", max_per_grant: "8" }, ["anthropic"]);
+  const none = await person.consent(app, OPENAI);
+  none.form.tick("no_budget");
+  const open = await person.submit(none.form.press("decision", "allow"));
+  assert.equal(open.status, 400);
+  assert.match(open.page.text, /your operator allows at most 8\.00 USD for each grant/);
+  // What the policy forbids altogether.
+  const request = await person.get(
+    `/authorize?${new URLSearchParams({
+      response_type: "code",
+      client_id: app.client_id,
+      redirect_uri: app.redirect_uri,
+      state: "s",
+      code_challenge: "A".repeat(43),
+      code_challenge_method: "S256",
+      authorization_details: JSON.stringify([DETAILS[1]]),
+    })}`,
+  );
+  assert.equal(request.status, 403);
+  assert.match(request.page.text, /allows its members none of the models that this app asks for/);
+  const own = await browser.consent(app, { details: DETAILS });
+  assert.deepEqual(own.form.values("p0.models"), ["gpt-own", "gpt-other"], "an operator sees all that is asked");
+});
+
+test("what a consent page offered before the policy changed is not granted after it", async () => {
+  await allow({});
+  const person = await member();
+  const { form } = await person.consent(app, OPENAI);
+  await allow({ "openai.models": "gpt-own" });
+  const answer = await person.submit(form.press("decision", "allow"));
+  assert.equal(answer.status, 400);
+  assert.match(answer.page.text, /your operator does not allow the model gpt-other/);
+});
+
+test("the ceiling of a grant is not raised by editing its limits", async () => {
+  await allow({ max_per_grant: "0.03" });
+  const person = await member();
+  const edit = (form) => form.fill({ budget_usd: "0.03" });
+  const { access_token: token, grant_id: id } = await person.grant(app, { ...OPENAI, money: true, edit });
+  const save = async (change) => {
+    const form = (await person.get(`/grants/${id}`)).page.form(`/grants/${id}`);
+    change(form);
+    return person.submit(form);
+  };
+  for (const change of [
+    (form) => form.fill({ budget_usd: "5" }),
+    (form) => form.fill({ budget_usd: "" }).tick("no_budget"),
+  ]) {
+    const answer = await save(change);
+    assert.equal(answer.status, 400, answer.page?.text);
+    assert.match(answer.page.text, /your operator allows at most 0\.03 USD for each grant/);
+  }
+  // The same money each day is within it, and still no more in all.
+  assert.equal((await save((form) => form.fill({ budget_period: "day" }))).status, 303);
+  for (let i = 0; i < 3; i += 1) assert.equal((await chat(broker, token, "hello", CENT)).status, 200);
+  await booked(person.id, 3);
+  assertOpenAiError(await chat(broker, token, "hello", CENT), 402, "budget_exhausted");
+  // Lowered meanwhile, and not yet told by a call: the page refuses too.
+  await allow({ max_per_grant: "0.02" });
+  assert.equal((await save((form) => form.fill({ budget_usd: "0.025" }))).status, 400);
+  assert.equal((await person.submit((await person.get(`/grants/${id}`)).page.form(`/grants/${id}/pause`))).status, 303);
+});
+
+test("nothing binds an operator: one ledger is asked, and no account is begun", async () => {
+  await allow({ "openai.models": "gpt-other", max_per_grant: "0.01", max_per_month: "0.01" });
+  const before = new Set(await broker.ledgerFiles());
+  const { access_token: token, grant_id: id } = await browser.grant(app, OPENAI);
+  for (let i = 0; i < 3; i += 1) assert.equal((await chat(broker, token, "hello", CENT)).status, 200);
+  const begun = (await broker.ledgerFiles()).filter((file) => !before.has(file));
+  assert.equal(begun.length, 1, "the grant's own");
+  const terms = JSON.parse((await broker.sql("SELECT terms FROM grants WHERE grant_id = ?", id))[0].terms);
+  assert.deepEqual([terms.account, terms.ceiling, terms.policy], [undefined, undefined, undefined]);
+  await allow({});
+  const person = await member();
+  const beforeMember = new Set(await broker.ledgerFiles());
+  const granted = await person.grant(app, OPENAI);
+  assert.equal((await chat(broker, granted.access_token, "hello", CENT)).status, 200);
+  assert.equal((await broker.ledgerFiles()).filter((file) => !beforeMember.has(file)).length, 2, "the grant's and the account's");
+});
+
+test("a removed member is signed out, and every call of theirs is refused at once", async () => {
+  await allow({});
+  const person = await member();
+  const { access_token: token, grant_id: id } = await person.grant(app, OPENAI);
+  assert.equal((await chat(broker, token, "hello", CENT)).status, 200);
+  const form = (await browser.get(`/members/${person.id}`)).page.form(`/members/${person.id}/remove`);
+  const answer = await browser.submit(form);
+  assert.equal(answer.status, 303, answer.page?.text);
+  assert.match((await browser.get(answer.location)).page.text, /Removed\./);
+  assertOpenAiError(await chat(broker, token, "hello", CENT), 401, "invalid_token");
+  assert.notEqual((await broker.sql("SELECT revoked_at FROM grants WHERE grant_id = ?", id))[0].revoked_at, null);
+  assert.match((await person.get("/grants")).page.text, /sign in/i);
+  // Also with a session that was made behind the back of the removal.
+  await broker.sql(
+    "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) SELECT ?, ?, created_at, ? FROM users WHERE user_id = ?",
+    "0".repeat(64),
+    person.id,
+    2_000_000_000,
+    person.id,
+  );
+  assert.ok(!(await browser.get("/members")).page.all("href").includes(`/members/${person.id}`));
+  const [{ found }] = await broker.sql("SELECT count(*) AS found FROM audit WHERE event = 'member_removed'");
+  assert.equal(found, 1);
+});
+
+test("pages of operators are not there for members, and take no form of theirs", async () => {
+  await allow({});
+  const [person, other] = [await member(), await member()];
+  for (const path of ["/members", `/members/${other.id}`, "/settings/policy"]) {
+    assert.equal((await person.get(path)).status, 404, path);
+  }
+  const csrf = (await person.get("/apps")).page.form("/apps").value("csrf");
+  for (const path of [`/members/${other.id}/remove`, "/settings/policy", "/settings/policy/tell"]) {
+    const form = new URLSearchParams({ csrf, revision: "0", "openai.on": "on", "openai.models": "*" });
+    assert.equal((await person.post(path, form)).status, 404, path);
+  }
+  assert.equal((await other.get("/grants")).status, 200);
+  const operator = (await broker.sql("SELECT user_id FROM users WHERE role = 'operator'"))[0].user_id;
+  assert.equal((await browser.get(`/members/${operator}`)).status, 404, "operators are not removed here");
+});
+
+test("of two who change the policy at once the second is told, and nothing is overwritten", async () => {
+  await allow({ max_per_grant: "3" });
+  const form = () => browser.get("/settings/policy").then(({ page }) => page.form("/settings/policy"));
+  const [mine, theirs] = [await form(), await form()];
+  assert.equal((await browser.submit(theirs.fill({ max_per_grant: "4" }))).status, 303);
+  const late = await browser.submit(mine.fill({ max_per_grant: "9" }));
+  assert.equal(late.status, 409);
+  assert.equal((await form()).value("max_per_grant"), "4.00");
+  const wrong = await browser.submit((await form()).fill({ "openai.models": "gpt 5" }));
+  assert.equal(wrong.status, 400);
+  assert.match(wrong.page.text, /“gpt 5” is not a model/);
+});
+
+test("an account that could not be told is told by the button, and by the clean-up of the hour", async () => {
+  await allow({ max_per_month: "5" });
+  const person = await member();
+  const { access_token: token } = await person.grant(app, OPENAI);
+  assert.equal((await chat(broker, token, "hello", CENT)).status, 200);
+  // As if the telling had failed: the row knows more than the ledger, which was noted.
+  const lower = (month) =>
+    broker.sql(
+      "UPDATE policies SET policy = json_set(policy, '$.max_per_month', ?), revision = revision + 1 WHERE subject = 'members'",
+      month,
+    );
+  await lower("0.001");
+  const { page } = await browser.get("/settings/policy");
+  assert.match(page.text, /members could not be told yet/);
+  assert.equal((await browser.submit(page.form("/settings/policy/tell"))).status, 303);
+  assertOpenAiError(await chat(broker, token, "hello", CENT), 402, "account_budget_exhausted");
+  assert.doesNotMatch((await browser.get("/settings/policy")).page.text, /could not be told/);
+  await lower("5");
+  await broker.runScheduled();
+  assert.equal((await chat(broker, token, "hello", CENT)).status, 200);
+});
