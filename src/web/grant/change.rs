@@ -15,7 +15,7 @@ use super::{
     own_grant,
     page::{GrantPage, prefix, read},
     query::Asked,
-    read_ledger, scripted, words,
+    read_ledger, words,
 };
 use crate::{
     domain::{
@@ -23,15 +23,16 @@ use crate::{
         grant::{Grant, Terms},
         ledger::{Change, Refusal},
         limits::Limits,
+        money::Amount,
         oauth::params::Params,
     },
     web::{
-        audit, confirm,
+        allowance, audit, confirm,
         frame::Frame,
         grants::terms_of,
         language::Language,
         limits_form::{self, FieldError, Posted, digits},
-        page::see_other,
+        page::{see_other, with_script},
         ports::Ports,
         session::OwnForm,
         state::{AppState, LogDetail},
@@ -58,6 +59,8 @@ enum ChangeError {
     ChangedElsewhere,
     #[error("the grant has ended")]
     Ended,
+    #[error("beyond the ceiling of {0} USD")]
+    BeyondCeiling(Amount),
     #[error("allows more, and it isn't known who asks")]
     ConfirmFirst,
     #[error("unreadable: {0}")]
@@ -71,7 +74,7 @@ enum ChangeError {
 impl ChangeError {
     const fn status(&self) -> StatusCode {
         match self {
-            Self::Field(_) | Self::End(_) | Self::MoneyOpen | Self::DoesNotFit => StatusCode::BAD_REQUEST,
+            Self::Field(_) | Self::End(_) | Self::MoneyOpen | Self::DoesNotFit | Self::BeyondCeiling(_) => StatusCode::BAD_REQUEST,
             Self::ConfirmFirst => StatusCode::FORBIDDEN,
             Self::ChangedElsewhere | Self::Ended => StatusCode::CONFLICT,
             Self::Unreadable(_) | Self::Unconfirmed(_) | Self::NotNoted(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -91,6 +94,9 @@ impl ChangeError {
                 "the limits were changed elsewhere since you opened this page; look at what holds now, and save again if you like",
             ),
             Self::Ended => language.t("the grant has ended"),
+            Self::BeyondCeiling(most) => {
+                return language.with("your operator allows at most {0} USD for each grant", &[most]);
+            }
             Self::ConfirmFirst => language.t("first confirm that it is you"),
             Self::Unreadable(_) => language
                 .t("what holds now can not be read at the moment, so nothing was changed; try again in a moment"),
@@ -107,7 +113,7 @@ impl ChangeError {
     fn field(&self) -> Option<&str> {
         match self {
             Self::Field(error) => Some(&error.field),
-            Self::MoneyOpen => Some("budget_usd"),
+            Self::MoneyOpen | Self::BeyondCeiling(_) => Some("budget_usd"),
             Self::End(_) => Some("end"),
             _ => None,
         }
@@ -242,7 +248,7 @@ async fn refused<P: Ports>(
     let calls = calls::read(state, &grant.id, &Asked::default(), found.requests_used(), frame.language).await;
     let mut page = GrantPage::new(frame.clone(), grant, &found, posted, state.now).with_calls(calls);
     page.error = Some(error.text(frame.language));
-    let mut response = scripted(frame.html(error.status(), &page));
+    let mut response = with_script(frame.html(error.status(), &page));
     if let Some(detail) = error.detail() {
         response.extensions_mut().insert(LogDetail(detail.to_owned()));
     }
@@ -259,12 +265,15 @@ async fn change<P: Ports>(
     let snapshot = read_ledger(state, &grant.id).await.map_err(ChangeError::Unreadable)?;
     let before = terms_of(grant, Some(&snapshot)).clone();
     let change = to(&before)?;
+    let told = allowance::tell_grant(state, &grant.id, &before).await;
+    told.map_err(|error| ChangeError::Unreadable(error.0))?;
     if change.widens(&before) && !confirm::is_recent(visitor, state.now) {
         return Err(ChangeError::ConfirmFirst);
     }
     let answer = state.ports.change_ledger(&grant.id, change.clone()).await;
     let after = answer.map_err(|error| ChangeError::Unconfirmed(error.0))?.map_err(|refusal| match refusal {
         Refusal::Revoked | Refusal::Expired => ChangeError::Ended,
+        Refusal::BeyondCeiling(most) => ChangeError::BeyondCeiling(most),
         _ => ChangeError::DoesNotFit,
     })?;
     if !change.holds_in(&after) {

@@ -14,6 +14,7 @@ use crate::{
         grant::{Grant, Terms},
         ledger::Snapshot,
         limits::Limits,
+        money::Amount,
         oauth::client::Client,
         time::Timestamp,
     },
@@ -38,6 +39,8 @@ pub struct GrantPage {
     /// A key of a text.
     pub notice: Option<&'static str>,
     pub error: Option<String>,
+    /// What the operator allows for it over its life, where they say so.
+    pub ceiling: Option<Amount>,
     pub live: Live,
     /// `None`: nothing can be changed.
     pub form: Option<FormView>,
@@ -120,6 +123,7 @@ impl GrantPage {
             host: host_of(found.client.as_ref()),
             notice: None,
             error: None,
+            ceiling: terms.ceiling.filter(|_| terms.account.is_some()),
             form: is_editable.then(|| FormView::new(terms, posted, language)),
             end: is_editable.then(|| EndForm::new(terms.expires_at, now, posted, language)),
             calls: None,

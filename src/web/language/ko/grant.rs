@@ -239,4 +239,5 @@ pub const TABLE: super::Table = &[
     ("Given another end", "종료 시각 변경됨"),
     ("A narrower token was ended", "범위를 좁힌 토큰 종료"),
     ("Changed", "변경됨"),
+    ("your operator allows at most {0} USD for each grant", "운영자는 권한 하나에 최대 {0} USD까지 허용해요"),
 ];
