@@ -181,7 +181,7 @@ mod tests {
         );
         let asked = Requested::from_authorization_details(&details).unwrap();
         let (permissions, limits) = (asked.permissions, asked.limits);
-        let terms = Terms { permissions, limits, expires_at: NOW, paused: false, revision: 0 };
+        let terms = Terms { permissions, limits, expires_at: NOW, ..Terms::default() };
         let snapshot = Snapshot { overall: used, ..Snapshot::default() };
         most_used(GrantUsage::new(&terms, &snapshot, NOW, Language::English)).map(|usage| usage.figure)
     }
