@@ -8,11 +8,12 @@ use axum::{
     extract::{RawQuery, State},
     http::{Response, StatusCode},
 };
+use url::form_urlencoded::Serializer;
 
 use super::{
     format,
     frame::Frame,
-    language::{Language, Moment, filters},
+    language::{Language, Moment, Text, filters},
     ports::{Ports, StoreError},
     session::SignedIn,
     state::AppState,
@@ -21,31 +22,38 @@ use super::{
 };
 use crate::domain::{
     grant::{Grant, Terms},
+    grant_list::{GrantPosition, GrantQuery, GrantState},
     id::{ClientId, GrantId},
     ledger::Snapshot,
     oauth::{client::Client, redirect_uri::Destination},
     time::Timestamp,
 };
 
-/// Most grants on the page; each active one asks its ledger.
-const MAX_GRANTS: u32 = 200;
-/// Most ended grants that are still shown.
-const MAX_ENDED: usize = 20;
+/// Grants on a page; each that lives asks its ledger.
+const PAGE: u32 = 25;
+/// From so many on there is a way to choose among them.
+const MANY: usize = 5;
 
 #[derive(Template)]
 #[template(path = "grants.html")]
 struct GrantsPage {
     frame: Frame,
     just_revoked: bool,
+    query: GrantQuery,
+    is_choosable: bool,
     active: Vec<ActiveView>,
     ended: Vec<EndedView>,
+    /// Where the first page is, unless this is it.
+    first: Option<String>,
+    /// Where the next page is.
+    next: Option<String>,
 }
 
 /// A grant that an app can use.
 struct ActiveView {
     id: String,
     app: String,
-    host: String,
+    host: Text,
     created: Moment,
     expires: Moment,
     last_used: LastUse,
@@ -65,10 +73,28 @@ pub enum LastUse {
 }
 
 struct EndedView {
+    id: String,
     app: String,
     sentences: Vec<String>,
-    how: &'static str,
+    was_revoked: bool,
     at: Moment,
+}
+
+impl GrantsPage {
+    fn is_empty(&self) -> bool {
+        self.active.is_empty() && self.ended.is_empty()
+    }
+
+    /// The choices of state, each with its label and whether it is chosen.
+    fn states(&self) -> [(&'static str, &'static str, bool); 4] {
+        let choice = |value, label, state: Option<GrantState>| (value, label, self.query.state == state);
+        [
+            choice("", "All", None),
+            choice("active", "Active", Some(GrantState::Active)),
+            choice("paused", "Paused", Some(GrantState::Paused)),
+            choice("ended", "Ended", Some(GrantState::Ended)),
+        ]
+    }
 }
 
 /// `GET /grants`.
@@ -81,7 +107,14 @@ pub async fn list<P: Ports>(
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
     let now = state.now;
-    let grants = state.ports.list_grants(&visitor.user.id, now, MAX_GRANTS).await?;
+    let just_revoked = query.as_deref() == Some("revoked");
+    let query = GrantQuery::parse(&query.unwrap_or_default());
+    let mut grants = state.ports.page_of_grants(&visitor.user.id, &query, PAGE + 1, now).await?;
+    let has_more = grants.len() > PAGE as usize;
+    grants.truncate(PAGE as usize);
+    let first = query.after.as_ref().map(|_| address(&query, None));
+    let next = grants.last().filter(|_| has_more).map(|last| address(&query, Some(position(last, now))));
+    let is_choosable = !query.is_everything() || grants.len() >= MANY;
     let (active, ended): (Vec<Grant>, Vec<Grant>) = grants.into_iter().partition(|grant| grant.is_active(now));
     let ids: Vec<GrantId> = active.iter().map(|grant| grant.id.clone()).collect();
     let snapshots = state.ports.read_ledgers(&ids).await;
@@ -91,23 +124,47 @@ pub async fn list<P: Ports>(
     });
     let page = GrantsPage {
         frame: frame.clone(),
-        just_revoked: query.as_deref() == Some("revoked"),
+        just_revoked,
+        is_choosable,
         active: views.collect(),
-        ended: ended.iter().take(MAX_ENDED).map(|grant| EndedView::new(grant, now, frame.language)).collect(),
+        ended: ended.iter().map(|grant| EndedView::new(grant, now, frame.language)).collect(),
+        first,
+        next,
+        query,
     };
     Ok(frame.html(StatusCode::OK, &page))
 }
 
-/// The apps of these grants that are still registered; each is asked for once.
+fn position(grant: &Grant, now: Timestamp) -> GrantPosition {
+    GrantPosition { is_ended: !grant.is_active(now), created_at: grant.created_at, id: grant.id.clone() }
+}
+
+/// The address of what comes behind this position, with the same choice.
+fn address(query: &GrantQuery, after: Option<GrantPosition>) -> String {
+    let mut pairs = Serializer::new(String::new());
+    if let Some(state) = query.state {
+        pairs.append_pair("state", state.as_str());
+    }
+    if !query.search.is_empty() {
+        pairs.append_pair("search", &query.search);
+    }
+    if let Some(after) = after {
+        pairs.append_pair("after", &after.to_string());
+    }
+    match pairs.finish() {
+        none if none.is_empty() => "/grants".to_owned(),
+        pairs => format!("/grants?{pairs}"),
+    }
+}
+
+/// The apps of these grants that are still registered, asked for in one go.
 async fn clients_of<P: Ports>(state: &AppState<P>, grants: &[Grant]) -> Result<BTreeMap<ClientId, Client>, StoreError> {
     let ids: BTreeSet<&ClientId> = grants.iter().map(|grant| &grant.client_id).collect();
-    let mut clients = BTreeMap::new();
-    for id in ids {
-        if let Some(client) = state.ports.find_client(id).await? {
-            clients.insert(id.clone(), client);
-        }
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    Ok(clients)
+    let clients = state.ports.find_clients(&ids.into_iter().collect::<Vec<_>>()).await?;
+    Ok(clients.into_iter().map(|client| (client.id.clone(), client)).collect())
 }
 
 impl ActiveView {
@@ -123,7 +180,7 @@ impl ActiveView {
         Self {
             id: grant.id.to_string(),
             app: grant.client_name.clone(),
-            host: host_of(client),
+            host: place_of(client),
             created: Moment::new(grant.created_at, now),
             expires: Moment::new(terms.expires_at, now),
             last_used: LastUse::of(snapshot, now),
@@ -150,28 +207,29 @@ impl LastUse {
 }
 
 /// Where the app's answers go: the host of its first redirect URI.
-pub fn host_of(client: Option<&Client>) -> String {
-    let Some(client) = client else { return "an app that is no longer registered".to_owned() };
+pub fn place_of(client: Option<&Client>) -> Text {
+    let Some(client) = client else { return Text::new("an app that is no longer registered") };
     match client.redirect_uris.first().and_then(|uri| Destination::of(uri.as_str())) {
-        Some(Destination::Site(host)) => host,
-        Some(Destination::InstalledApp(scheme)) => format!("an installed app ({scheme}:)"),
-        Some(Destination::ThisDevice) | None => "a program on your own computer".to_owned(),
+        Some(Destination::Site(host)) => Text::from(host),
+        Some(Destination::InstalledApp(scheme)) => Text::new("an installed app ({0}:)").with(scheme),
+        Some(Destination::ThisDevice) | None => Text::new("a program on your own computer"),
     }
+}
+
+/// The same in English.
+pub fn host_of(client: Option<&Client>) -> String {
+    place_of(client).in_language(Language::English)
 }
 
 impl EndedView {
     fn new(grant: &Grant, now: Timestamp, language: Language) -> Self {
-        let (how, at) = grant.revoked_at.map_or(("Expired", grant.terms.expires_at), |at| ("Revoked", at));
+        let sentences = grant.terms.permissions.iter().map(|permission| format::sentence(permission, language));
         Self {
+            id: grant.id.to_string(),
             app: grant.client_name.clone(),
-            sentences: grant
-                .terms
-                .permissions
-                .iter()
-                .map(|permission| format::sentence(permission, language))
-                .collect(),
-            how,
-            at: Moment::new(at, now),
+            sentences: sentences.collect(),
+            was_revoked: grant.revoked_at.is_some(),
+            at: Moment::new(grant.revoked_at.unwrap_or(grant.terms.expires_at), now),
         }
     }
 }

@@ -1,9 +1,13 @@
-//! `GET /`: what this is, for strangers; a signed-in person goes on to their grants.
+//! `GET /`: what this is, for strangers; a signed-in person sees their [`super::dashboard`].
 
 use askama::Template;
-use axum::{body::Body, extract::State, http::Response, http::StatusCode};
+use axum::{
+    body::Body,
+    extract::{RawQuery, State},
+    http::{Response, StatusCode},
+};
 
-use super::{frame::Frame, language::filters, page::see_other, ports::Ports, state::AppState};
+use super::{dashboard, frame::Frame, language::filters, ports::Ports, state::AppState, trouble::Trouble};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -13,9 +17,16 @@ struct HomePage<'a> {
 }
 
 /// `GET /`.
-pub async fn show<P: Ports>(State(state): State<AppState<P>>, frame: Frame) -> Response<Body> {
-    if frame.visitor.is_some() {
-        return see_other("/grants");
+///
+/// # Errors
+/// Somebody is signed in, and the database can't answer.
+pub async fn show<P: Ports>(
+    State(state): State<AppState<P>>,
+    frame: Frame,
+    RawQuery(query): RawQuery,
+) -> Result<Response<Body>, Trouble> {
+    if let Some(visitor) = frame.visitor.clone() {
+        return dashboard::show(&state, frame, &visitor, &query.unwrap_or_default()).await;
     }
-    frame.html(StatusCode::OK, &HomePage { frame: frame.clone(), issuer: &state.config.issuer })
+    Ok(frame.html(StatusCode::OK, &HomePage { frame: frame.clone(), issuer: &state.config.issuer }))
 }

@@ -2,7 +2,7 @@
 //!
 //! | route | what it does | answers |
 //! |---|---|---|
-//! | `GET /` | landing page; a signed-in person goes on to `/grants` | 200, 303 |
+//! | `GET /` | landing page; for a signed-in person what their apps used | 200 |
 //! | `GET, POST /sign-in` | one-time link: shown, used | 200, 303; 400 |
 //! | `POST /language` | the pages in another language | 303; 403 |
 //! | `POST /sign-in/passkey`, `…/options` | a passkey signs in | 200, 303; 400, 403 |
@@ -57,6 +57,7 @@ mod client_auth;
 pub mod clients;
 mod confirm;
 mod consent;
+mod dashboard;
 mod developers;
 mod device;
 mod device_authorization;

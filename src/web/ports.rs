@@ -24,10 +24,12 @@ use crate::domain::{
     calls::{CallFilter, CallQuery, Position},
     consent::Usual,
     grant::{Grant, Terms},
+    grant_list::GrantQuery,
     id::{ClientId, DelegationId, GrantId, UserId},
     jose::{SignatureFails, SignatureHolds, SignatureToCheck},
     ledger::{Basis, Change, Delegate, Govern, Refusal, Snapshot},
     money::NanoUsd,
+    month::Month,
     notice::{Notice, NoticeId, RefusedCalls},
     oauth::{
         authorization_request::AuthorizationRequest,
@@ -134,6 +136,9 @@ pub enum Decided {
 pub trait Clients {
     /// One app.
     fn find_client(&self, id: &ClientId) -> impl Future<Output = Result<Option<Client>, StoreError>> + Send;
+
+    /// Those of these apps that are there, in any order.
+    fn find_clients(&self, ids: &[&ClientId]) -> impl Future<Output = Result<Vec<Client>, StoreError>> + Send;
 
     /// Stores a new app. Its id comes from 128 bits of entropy: a clash is a [`StoreError`].
     fn insert_client(&self, client: &Client) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -318,15 +323,6 @@ pub trait Grants {
     /// One grant, in any state.
     fn find_grant(&self, id: &GrantId) -> impl Future<Output = Result<Option<Grant>, StoreError>> + Send;
 
-    /// A user's grants to apps in any state, newest first, at most `limit`; but not those that the app didn't come for in time: no token
-    /// of such a grant exists, nor ever will. Tokens of their own are [`PersonalTokens::list_tokens`].
-    fn list_grants(
-        &self,
-        user: &UserId,
-        now: Timestamp,
-        limit: u32,
-    ) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
-
     /// Grants of one app that are neither revoked nor expired, whoever gave them, at most `limit`.
     fn list_active_grants_of_client(
         &self,
@@ -376,6 +372,65 @@ pub trait UsualLimits {
 pub trait Prices {
     /// What a call costs that reads and writes so many tokens of text; `None`: no price of the model is known.
     fn price(&self, provider: Provider, model: &str, tokens: (u64, u64)) -> Option<NanoUsd>;
+}
+
+/// The list of a user's grants. Those are left out that the app didn't come for in time: no token of such a grant exists, nor ever will.
+pub trait GrantList {
+    /// A user's grants, those that live first, each part newest first, at most `limit`.
+    fn page_of_grants(
+        &self,
+        user: &UserId,
+        query: &GrantQuery,
+        limit: u32,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
+}
+
+/// Calls of a grant that were refused, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedApp {
+    /// Whose calls.
+    pub grant: GrantId,
+    /// Its app, as the user saw it.
+    pub app: String,
+    /// Why, as the app was told.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+    /// When the last one was.
+    pub last_at: Timestamp,
+}
+
+/// What a user should look at.
+pub trait Attention {
+    /// Whether they ever allowed anything that an app came for.
+    fn has_grants(&self, user: &UserId, now: Timestamp) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Their grants that live and end by then, the next ones first, at most `limit`.
+    fn list_ending(
+        &self,
+        user: &UserId,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
+
+    /// Their grants that live and of which, since then, a notice said that a cap is nearly or wholly used; of the latest `limit` notices.
+    fn list_near_limits(
+        &self,
+        user: &UserId,
+        now: Timestamp,
+        since: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
+
+    /// Their calls that were refused since then, the latest first, at most `limit`.
+    fn list_refused(
+        &self,
+        user: &UserId,
+        since: Timestamp,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<RefusedApp>, StoreError>> + Send;
 }
 
 /// Table `pushed_requests` (RFC 9126).
@@ -676,6 +731,78 @@ pub struct AuditRow {
     pub agent: String,
 }
 
+/// What calls came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// Requests that were booked.
+    pub calls: u64,
+    /// Tokens that were.
+    pub tokens: u64,
+    /// Money that was.
+    pub cost: NanoUsd,
+}
+
+/// What an app used in a month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppSum {
+    /// The app.
+    pub id: ClientId,
+    /// Its name as the user saw it.
+    pub name: String,
+    /// What it used.
+    pub sum: Sum,
+}
+
+/// What a model was used for in a month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSum {
+    /// Whose model.
+    pub provider: Option<Provider>,
+    /// Its name, as an app asked for it; may be empty.
+    pub model: String,
+    /// What it was used.
+    pub sum: Sum,
+}
+
+/// What was used on a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DaySum {
+    /// Days since the epoch, in UTC.
+    pub day: u64,
+    /// What was used.
+    pub sum: Sum,
+}
+
+/// What a user's apps used in a month.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonthSums {
+    /// The apps that used most, in money, then in calls; these first.
+    pub apps: Vec<AppSum>,
+    /// How many there are.
+    pub app_count: u64,
+    /// The models, likewise.
+    pub models: Vec<ModelSum>,
+    /// How many there are.
+    pub model_count: u64,
+    /// The days on which something was used, in their order.
+    pub days: Vec<DaySum>,
+    /// The nearest earlier month in which something was used.
+    pub before: Option<Month>,
+    /// The nearest later one.
+    pub after: Option<Month>,
+}
+
+/// Tables `usage_months`, `usage_days`: what bookings add up to, found without reading them.
+pub trait UsageSums {
+    /// A user's month; at most `most` apps and `most` models.
+    fn sum_month(
+        &self,
+        user: &UserId,
+        month: Month,
+        most: u32,
+    ) -> impl Future<Output = Result<MonthSums, StoreError>> + Send;
+}
+
 /// Table `audit`.
 pub trait Audit {
     /// Notes what happened.
@@ -911,10 +1038,13 @@ pub trait Store:
     + Grants
     + PersonalTokens
     + UsualLimits
+    + GrantList
+    + Attention
     + PushedRequests
     + DeviceCodes
     + UsedIds
     + Usage
+    + UsageSums
     + Members
     + Policies
     + Audit
@@ -932,10 +1062,13 @@ impl<
         + Grants
         + PersonalTokens
         + UsualLimits
+        + GrantList
+        + Attention
         + PushedRequests
         + DeviceCodes
         + UsedIds
         + Usage
+        + UsageSums
         + Members
         + Policies
         + Audit

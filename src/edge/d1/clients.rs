@@ -137,6 +137,11 @@ impl Clients for EdgePorts {
         Ok(self.database.clients("WHERE client_id = ?", &[Value::Text(id.as_str())]).await?.pop())
     }
 
+    async fn find_clients(&self, ids: &[&ClientId]) -> Result<Vec<Client>, StoreError> {
+        let ids = to_json(&ids)?;
+        self.database.clients("WHERE client_id IN (SELECT value FROM json_each(?))", &[Value::Text(&ids)]).await
+    }
+
     async fn insert_client(&self, client: &Client) -> Result<(), StoreError> {
         let bound = Bound::of(client)?;
         let values = bound.values(client);

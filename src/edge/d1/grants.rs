@@ -54,7 +54,7 @@ impl TryFrom<RequestRow> for PendingRequest {
     }
 }
 
-const GRANT_COLUMNS: &str = "grant_id, user_id, client_id, client_name, terms, created_at, revoked_at";
+pub(super) const GRANT_COLUMNS: &str = "grant_id, user_id, client_id, client_name, terms, created_at, revoked_at";
 
 #[derive(Deserialize)]
 struct GrantRow {
@@ -137,8 +137,12 @@ impl Database {
     }
 
     pub(super) async fn grants(&self, condition: &str, values: &[Value<'_>]) -> Result<Vec<Grant>, StoreError> {
-        let rows: Vec<GrantRow> =
-            self.rows((&format!("SELECT {GRANT_COLUMNS} FROM grants {condition}"), values)).await?;
+        self.grants_by(&format!("SELECT {GRANT_COLUMNS} FROM grants {condition}"), values).await
+    }
+
+    /// By a statement that gives [`GRANT_COLUMNS`].
+    pub(super) async fn grants_by(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Grant>, StoreError> {
+        let rows: Vec<GrantRow> = self.rows((sql, values)).await?;
         rows.into_iter().map(Grant::try_from).collect()
     }
 }
@@ -466,17 +470,6 @@ impl Grants for EdgePorts {
 
     async fn find_grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
         Ok(self.database.grants("WHERE grant_id = ?", &[Value::Text(id.as_str())]).await?.pop())
-    }
-
-    async fn list_grants(&self, user: &UserId, now: Timestamp, limit: u32) -> Result<Vec<Grant>, StoreError> {
-        let values = [Value::Text(user.as_str()), Value::Time(now), Value::Count(limit)];
-        self.database
-            .grants(
-                "WHERE user_id = ? AND client_id <> 'personal' AND (claimed_at IS NOT NULL OR claimable_until > ?) \
-                 ORDER BY created_at DESC, grant_id LIMIT ?",
-                &values,
-            )
-            .await
     }
 
     async fn list_active_grants_of_client(

@@ -3,9 +3,11 @@
 //! D1 has no `BEGIN`: a change is one conditional statement or one batch, and `changes` says whether it was the one that won. Numbers
 //! are JavaScript doubles both ways, so times are bound as seconds.
 
+mod attention;
 mod audit;
 mod clients;
 mod device;
+mod grant_list;
 mod grants;
 mod history;
 pub mod housekeeping;
@@ -20,6 +22,7 @@ mod recovery;
 mod refusals;
 mod sessions;
 mod usage;
+mod usage_sums;
 mod used_ids;
 mod users;
 mod usual;

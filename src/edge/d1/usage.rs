@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Database, Value, from_json, to_json, unreadable};
+use super::{Database, Value, from_json, to_json, unreadable, usage_sums::keep_sums};
 use crate::{
     domain::{
         calls::{CallFilter, CallQuery, Position, Side},
@@ -94,7 +94,8 @@ const COLUMNS: [&str; 20] = [
 ];
 
 impl Database {
-    /// Records what a ledger has booked, in one statement. What is there already stays, unless this is a correction of it.
+    /// Records what a ledger has booked, and keeps the sums over it, in one batch. What is there already stays, unless this is a
+    /// correction of it.
     ///
     /// # Errors
     /// The database can't answer; then nothing, or everything, was recorded.
@@ -102,12 +103,15 @@ impl Database {
         let rows = to_json(&events.iter().map(Row::from).collect::<Vec<_>>())?;
         let read = COLUMNS.map(|name| format!("value->>'$.{name}'")).join(", ");
         let replace = COLUMNS.map(|name| format!("{name} = excluded.{name}")).join(", ");
-        let sql = format!(
+        let insert = format!(
             "INSERT INTO usage_events (grant_id, {}) SELECT ?, {read} FROM json_each(?) WHERE true \
              ON CONFLICT (grant_id, hold) DO UPDATE SET {replace} WHERE excluded.revision > usage_events.revision",
             COLUMNS.join(", ")
         );
-        self.run((&sql, &[Value::Text(grant.as_str()), Value::Text(&rows)])).await.map(drop)
+        let [months, days] = keep_sums();
+        let values = [Value::Text(grant.as_str()), Value::Text(&rows)];
+        // The sums first: they compare with what is there.
+        self.batch(&[(&months, &values), (&days, &values), (&insert, &values)]).await.map(drop)
     }
 }
 

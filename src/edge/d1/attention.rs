@@ -1,0 +1,102 @@
+//! What a user should look at: grants that end soon, whose limits are nearly used up, whose calls were refused.
+
+use serde::Deserialize;
+
+use super::{Flag, Value, grants::GRANT_COLUMNS, unreadable};
+use crate::{
+    domain::{grant::Grant, id::UserId, time::Timestamp},
+    edge::ports::EdgePorts,
+    web::ports::{Attention, RefusedApp, StoreError},
+};
+
+/// From the user's grants on to the refusals of each, which are few: there is one row for each reason.
+///
+/// Binds: the user, the moment in milliseconds, how many.
+const REFUSED: &str = "SELECT grants.grant_id, client_name, reason, count, last_at_ms FROM grants CROSS JOIN refusals USING (grant_id) \
+     WHERE user_id = ?1 AND last_at_ms >= ?2 ORDER BY last_at_ms DESC, grants.grant_id, reason LIMIT ?3";
+
+/// Binds: the user, now.
+const HAS_GRANTS: &str = "SELECT EXISTS (SELECT 1 FROM grants INDEXED BY grants_of_user_by_age WHERE user_id = ?1 \
+     AND (claimed_at IS NOT NULL OR claimable_until > ?2)) AS is_there";
+
+/// Binds: the user, now, the last moment, how many.
+fn ending() -> String {
+    format!(
+        "SELECT {GRANT_COLUMNS} FROM grants INDEXED BY grants_of_user_by_end WHERE user_id = ?1 AND revoked_at IS NULL \
+         AND expires_at > ?2 AND expires_at <= ?3 AND (claimed_at IS NOT NULL OR claimable_until > ?2) \
+         ORDER BY expires_at LIMIT ?4"
+    )
+}
+
+/// Of which a notice said so lately: what is used by now, only the ledger knows. Binds: the user, now, since when, how many.
+fn near_limits() -> String {
+    format!(
+        "SELECT {GRANT_COLUMNS} FROM grants WHERE revoked_at IS NULL AND expires_at > ?2 AND grant_id IN \
+         (SELECT grant_id FROM notices WHERE user_id = ?1 AND kind = 'limit' AND threshold >= 80 AND at >= ?3 \
+         ORDER BY notice_id DESC LIMIT ?4)"
+    )
+}
+
+#[derive(Deserialize)]
+struct RefusedRow {
+    grant_id: String,
+    client_name: String,
+    reason: String,
+    count: u64,
+    last_at_ms: u64,
+}
+
+impl TryFrom<RefusedRow> for RefusedApp {
+    type Error = StoreError;
+
+    fn try_from(row: RefusedRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            grant: row.grant_id.try_into().map_err(|_| unreadable("grants.grant_id"))?,
+            app: row.client_name,
+            reason: row.reason,
+            count: row.count,
+            last_at: Timestamp::from_millis(row.last_at_ms),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct AnyRow {
+    is_there: Flag,
+}
+
+impl Attention for EdgePorts {
+    async fn has_grants(&self, user: &UserId, now: Timestamp) -> Result<bool, StoreError> {
+        let values = [Value::Text(user.as_str()), Value::Time(now)];
+        let row: Option<AnyRow> = self.database.row((HAS_GRANTS, &values)).await?;
+        Ok(row.is_some_and(|row| row.is_there.into()))
+    }
+
+    async fn list_ending(
+        &self,
+        user: &UserId,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let values = [Value::Text(user.as_str()), Value::Time(now), Value::Time(until), Value::Count(limit)];
+        self.database.grants_by(&ending(), &values).await
+    }
+
+    async fn list_near_limits(
+        &self,
+        user: &UserId,
+        now: Timestamp,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let values = [Value::Text(user.as_str()), Value::Time(now), Value::Time(since), Value::Count(limit)];
+        self.database.grants_by(&near_limits(), &values).await
+    }
+
+    async fn list_refused(&self, user: &UserId, since: Timestamp, limit: u32) -> Result<Vec<RefusedApp>, StoreError> {
+        let values = [Value::Text(user.as_str()), Value::OptionalMillis(Some(since)), Value::Count(limit)];
+        let rows: Vec<RefusedRow> = self.database.rows((REFUSED, &values)).await?;
+        rows.into_iter().map(RefusedApp::try_from).collect()
+    }
+}
