@@ -82,7 +82,7 @@ mod tests {
         )
         .unwrap();
         let (permissions, limits) = (asked.permissions, asked.limits);
-        Terms { permissions, limits, expires_at: NOW.plus_seconds(100), paused: false, revision: 3 }
+        Terms { permissions, limits, expires_at: NOW.plus_seconds(100), revision: 3, ..Terms::default() }
     }
 
     fn widens(edit: impl FnOnce(&mut Change)) -> bool {

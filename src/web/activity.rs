@@ -343,6 +343,7 @@ mod tests {
             user: User { id: "user_a".parse().unwrap(), name: "A".to_owned(), role },
             since: Timestamp::from_seconds(1),
             confirmed_at: Timestamp::from_seconds(1),
+            has_passkey: true,
             csrf: String::new(),
         }
     }

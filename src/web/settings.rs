@@ -132,6 +132,8 @@ mod tests {
             signing_keys: std::sync::Arc::new(crate::domain::access_token::SigningKeys::from_jwk_set(key).unwrap()),
             providers: [Provider::OpenAi].into(),
             registration: crate::web::RegistrationPolicy::default(),
+            known_models: std::sync::Arc::default(),
+            own_reach: crate::domain::oauth::remote_address::Reach::Public,
         };
         let now = crate::domain::time::Timestamp::from_seconds(1_795_478_400);
         let visitor = crate::web::visitor::Visitor {
@@ -139,6 +141,7 @@ mod tests {
             user: User { id: "user_1".to_owned().try_into().unwrap(), name: "<Ada>".to_owned(), role },
             since: now,
             confirmed_at: now,
+            has_passkey: true,
             csrf: "csrf".to_owned(),
         };
         let frame = Frame { visitor: Some(visitor), here: Some("/settings".to_owned()), ..Frame::default() };

@@ -117,7 +117,7 @@ mod tests {
         let asked = Requested::from_authorization_details(details).unwrap();
         let (permissions, limits) = (asked.permissions, asked.limits);
         let expires_at = Timestamp::from_seconds(expires_at);
-        Terms { permissions, limits, expires_at, paused: false, revision: 0 }
+        Terms { permissions, limits, expires_at, ..Terms::default() }
     }
 
     fn details(limits: &str, overall: &str) -> String {

@@ -246,8 +246,13 @@ mod tests {
 
     fn setup(permissions: Vec<Permission>) -> Setup {
         let (limits, expires_at) = (Limits::NONE, Timestamp::from_seconds(1));
-        let terms = Terms { permissions, limits, expires_at, paused: false, revision: 0 };
-        Setup::new("eyJ.a.b", &terms, "https://broker.example", &[(Provider::OpenAi, "gpt-5.1".to_owned())])
+        let terms = Terms { permissions, limits, expires_at, ..Terms::default() };
+        Setup::new(
+            "eyJ.a.b",
+            &terms,
+            "https://broker.example",
+            &BTreeMap::from([(Provider::OpenAi, vec!["gpt-5.1".to_owned()])]),
+        )
     }
 
     #[test]

@@ -114,6 +114,8 @@ fn config() -> Config {
         signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
         providers: std::collections::BTreeSet::new(),
         registration: RegistrationPolicy::default(),
+        known_models: std::sync::Arc::default(),
+        own_reach: crate::domain::oauth::remote_address::Reach::Public,
     }
 }
 
