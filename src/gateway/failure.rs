@@ -294,7 +294,7 @@ impl Failure {
             Self::InvalidRequest(_) => Some(Reason::InvalidRequest),
             Self::BodyTooLarge => Some(Reason::BodyTooLarge),
             Self::ProviderNotConfigured(_) => Some(Reason::ProviderNotConfigured),
-            Self::NotAllowed(refusal) => Some(Reason::of_account(refusal)),
+            Self::NotAllowed(refusal) => Reason::of_account(refusal),
             Self::InvalidToken
             | Self::Dpop(_)
             | Self::Refused(_)
@@ -618,6 +618,16 @@ mod tests {
         ] {
             let reason = failure.reason_before_the_ledger().unwrap();
             assert_eq!(reason.as_str(), failure.code().as_str());
+            seen.push(reason);
+        }
+        for refusal in [
+            Refusal::ProviderNotGranted,
+            Refusal::ModelNotGranted("m".to_owned()),
+            Refusal::DoesNotFit(of_each[0]),
+            Refusal::RoomHeld(of_each[0]),
+        ] {
+            let reason = Reason::of_account(&refusal).unwrap();
+            assert_eq!(reason.as_str(), Failure::NotAllowed(refusal).code().as_str());
             seen.push(reason);
         }
         // `ended` is told to nobody but the person: to the app it is an invalid token.

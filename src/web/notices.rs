@@ -205,8 +205,12 @@ fn why(reason: Reason, model: &str, language: Language) -> String {
         Reason::InvalidRequest => language.t("A call could not be read."),
         Reason::BodyTooLarge => language.t("A call was too long."),
         Reason::ProviderNotConfigured => language.t("This broker has no key for the provider."),
-        Reason::NotAllowedHere => language.t("The operator of this broker doesn’t allow it."),
-        Reason::AccountExhausted => language.t("It didn’t fit into what the operator allows you in a month."),
+        Reason::ProviderNotAllowed => language.t("The operator of this broker doesn’t allow this provider."),
+        Reason::ModelNotAllowed => language.t("The operator of this broker doesn’t allow this model."),
+        Reason::AccountBudgetExhausted => language.t("It didn’t fit into what the operator allows you in a month."),
+        Reason::AccountBudgetHeld => {
+            language.t("What the operator allows you in a month was held by other calls at that moment.")
+        }
     };
     text.to_owned()
 }

@@ -186,7 +186,7 @@ test("revoked from its page: the next call is refused, the page says so and offe
   assert.match(page.text, /Revoked/);
   assert.deepEqual(
     page.forms.filter(({ method }) => method === "POST").map(({ action }) => action.pathname),
-    ["/sign-out", "/language"],
+    ["/sign-out"],
   );
   const late = await browser.submit(form.fill({ requests: "5" }));
   assert.equal(late.status, 409);
@@ -204,7 +204,7 @@ test("an expired grant is shown as that, and can't be changed", async () => {
   assert.match(page.text, /Expired/);
   assert.deepEqual(
     page.forms.filter(({ method }) => method === "POST").map(({ action }) => action.pathname),
-    ["/sign-out", "/language"],
+    ["/sign-out"],
   );
   assert.equal((await browser.submit(form)).status, 409);
 });

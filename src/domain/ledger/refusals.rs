@@ -61,15 +61,19 @@ pub enum Reason {
     BodyTooLarge,
     /// This broker has no key for the provider.
     ProviderNotConfigured,
-    /// The operator doesn't allow members that.
-    NotAllowedHere,
+    /// The operator doesn't allow members that provider.
+    ProviderNotAllowed,
+    /// Nor that model.
+    ModelNotAllowed,
     /// It doesn't fit into what the operator allows a member in a month.
-    AccountExhausted,
+    AccountBudgetExhausted,
+    /// What is left of that was held by other calls.
+    AccountBudgetHeld,
 }
 
 impl Reason {
     /// Every one.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Ended,
         Self::GrantPaused,
         Self::ProviderNotGranted,
@@ -89,8 +93,10 @@ impl Reason {
         Self::InvalidRequest,
         Self::BodyTooLarge,
         Self::ProviderNotConfigured,
-        Self::NotAllowedHere,
-        Self::AccountExhausted,
+        Self::ProviderNotAllowed,
+        Self::ModelNotAllowed,
+        Self::AccountBudgetExhausted,
+        Self::AccountBudgetHeld,
     ];
 
     /// As it is stored; but for `ended` it is what the app is told.
@@ -116,8 +122,10 @@ impl Reason {
             Self::InvalidRequest => "invalid_request",
             Self::BodyTooLarge => "body_too_large",
             Self::ProviderNotConfigured => "provider_not_configured",
-            Self::NotAllowedHere => "not_allowed_here",
-            Self::AccountExhausted => "account_exhausted",
+            Self::ProviderNotAllowed => "provider_not_allowed",
+            Self::ModelNotAllowed => "model_not_allowed",
+            Self::AccountBudgetExhausted => "account_budget_exhausted",
+            Self::AccountBudgetHeld => "account_budget_held",
         }
     }
 
@@ -127,13 +135,17 @@ impl Reason {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 
-    /// Of a call that the ledger of a member's account refused.
+    /// Of a call that the ledger of a member's account refused. `None`: nothing that a person could do something about.
     #[must_use]
-    pub const fn of_account(refusal: &Refusal) -> Self {
-        match refusal {
-            Refusal::DoesNotFit(_) | Refusal::RoomHeld(_) => Self::AccountExhausted,
-            _ => Self::NotAllowedHere,
-        }
+    pub const fn of_account(refusal: &Refusal) -> Option<Self> {
+        Some(match refusal {
+            Refusal::ProviderNotGranted => Self::ProviderNotAllowed,
+            Refusal::ModelNotGranted(_) => Self::ModelNotAllowed,
+            Refusal::DoesNotFit(Shortage { of: Resource::Budget(_), .. }) => Self::AccountBudgetExhausted,
+            Refusal::RoomHeld(Shortage { of: Resource::Budget(_), .. }) => Self::AccountBudgetHeld,
+            Refusal::PriceUnknown(_) => Self::PriceUnknown,
+            _ => return None,
+        })
     }
 
     /// Of a call that a ledger refused. `None`: nothing that a person could do something about.

@@ -18,7 +18,6 @@ pub const TABLE: super::Table = &[
     ("How to connect an app", "앱 연결 방법"),
     ("Deleted. Every grant that it had is revoked.", "삭제했어요. 이 앱의 모든 권한이 취소됐어요."),
     ("Registered", "등록됨"),
-    ("Added", "추가됨"),
     ("First seen", "처음 본 날"),
     ("registered itself", "스스로 등록"),
     ("known by its document", "문서로 확인"),
@@ -53,7 +52,6 @@ pub const TABLE: super::Table = &[
         "<strong>Not registered yet.</strong> What is wrong stands below its field.",
         "<strong>아직 등록되지 않았어요.</strong> 잘못된 점은 각 칸 아래에 있어요.",
     ),
-    ("Name", "이름"),
     ("Home page", "홈페이지"),
     ("Redirect URIs, one a line", "리디렉션 URI, 한 줄에 하나"),
     (

@@ -59,14 +59,12 @@ pub const TABLE: super::Table = &[
     ),
     ("Try again", "다시 시도"),
     ("unknown", "알 수 없음"),
-    ("never", "없음"),
     ("AI access without handing out keys", "키를 건네지 않는 AI 접근"),
     ("Let apps use AI. Keep your keys.", "앱에는 AI를, 키는 내 손에."),
     (
         "An app that wants to use AI for you gets a <strong>grant</strong> here, not an API key: for the models you choose, up to an amount you set, for as long as you like. Take it back, and the app’s very next call is refused.",
         "나를 위해 AI를 쓰려는 앱은 여기서 API 키가 아니라 <strong>권한</strong>을 받아요. 내가 고른 모델에, 정한 금액까지, 원하는 기간만큼만 쓸 수 있어요. 권한을 취소하면 앱의 바로 다음 호출부터 거절돼요.",
     ),
-    ("Sign in", "로그인"),
     (
         "A grant, as you will see it: the app Reading list may chat with gpt-5-mini at OpenAI, has spent 1.20 of 5.00 USD this month, and loses its access in 6 days.",
         "권한이 보이는 모습: Reading list 앱이 OpenAI의 gpt-5-mini와 대화할 수 있고, 이번 달 5.00 USD 중 1.20을 썼으며, 6일 뒤에 접근이 끝나요.",
@@ -118,7 +116,6 @@ pub const TABLE: super::Table = &[
     ("Four steps, with code that runs", "네 단계와 바로 실행되는 코드"),
     ("Saved. From now on you are called that here.", "저장했어요. 이제 여기에서 이 이름을 써요."),
     ("You", "나"),
-    ("Your name", "내 이름"),
     ("Stands on pages of this broker. Apps are not told.", "이 브로커의 페이지에만 표시돼요. 앱에는 알려 주지 않아요."),
     ("Save", "저장"),
     ("Language", "언어"),

@@ -34,7 +34,6 @@ pub const TABLE: super::Table = &[
          decide what it may do and what it may spend.",
         "아직 AI 사용 권한을 받은 앱이 없어요. 앱에서 이 브로커를 선택하면 이곳으로 오게 되고, 무엇을 할 수 있고 얼마까지 쓸 수 있는지 직접 정할 수 있어요.",
     ),
-    ("How to connect an app", "앱 연결 방법"),
     (
         "For a script or a program of your own, <a href=\"/tokens\">make a token</a> instead.",
         "직접 만든 스크립트나 프로그램에는 <a href=\"/tokens\">토큰을 만들어</a> 쓰세요.",

@@ -2,7 +2,6 @@
 
 pub const TABLE: super::Table = &[
     // What was used.
-    ("Spent", "사용 금액"),
     ("Requests", "요청"),
     ("In the last minute", "최근 1분"),
     ("At this moment", "지금 진행 중"),
@@ -14,8 +13,6 @@ pub const TABLE: super::Table = &[
     ("{0} held by calls in flight", "진행 중인 호출이 {0} 확보"),
     ("begins anew", "초기화"),
     ("Used up: calls are refused", "모두 사용: 호출이 거부돼요"),
-    ("unknown", "알 수 없음"),
-    ("never", "없음"),
     // Limits to edit.
     ("Tokens in total", "전체 토큰"),
     ("Requests in total", "전체 요청"),
@@ -23,8 +20,6 @@ pub const TABLE: super::Table = &[
     ("Calls at a time", "동시 호출"),
     ("amount", "금액"),
     ("{0}, for how long", "{0}, 기간"),
-    ("asked for {0}", "앱이 요청한 값: {0}"),
-    ("No money limit", "금액 제한 없음"),
     ("Limit the money for everything together", "전체 금액 제한"),
     ("Everything together, at most", "모두 합쳐 최대"),
     ("Set more limits over everything together", "전체에 대한 제한 더 설정"),
@@ -57,14 +52,9 @@ pub const TABLE: super::Table = &[
     // What goes wrong with a change.
     ("<strong>Not saved:</strong> {0}.", "<strong>저장하지 않음:</strong> {0}."),
     ("First confirm that it is you", "먼저 본인임을 확인하세요"),
-    ("Sign in again", "다시 로그인"),
     (
         "This allows more than before, and you signed in a while ago. Nothing was changed. Sign in again, then try again.",
         "전보다 더 많이 허용하는 변경인데, 로그인한 지 오래됐어요. 아무것도 바뀌지 않았어요. 다시 로그인한 뒤 시도하세요.",
-    ),
-    (
-        "say how much money may be spent, or tick \u{201c}No money limit\u{201d}",
-        "쓸 수 있는 금액을 적거나 \u{201c}금액 제한 없음\u{201d}을 선택하세요",
     ),
     (
         "the form does not fit this grant; load the page again",
@@ -119,23 +109,18 @@ pub const TABLE: super::Table = &[
     ("Its time is over. Every call is refused, for ever.", "기간이 끝났어요. 모든 호출이 영구히 거부돼요."),
     ("Pause", "일시 중지"),
     ("Resume", "다시 시작"),
-    ("Revoke", "권한 취소"),
     (
         "What it has used, and whether its limits were changed, can not be read at the moment. Load the page again in a moment.",
         "사용량과 제한 변경 여부를 지금 읽을 수 없어요. 잠시 후 페이지를 다시 불러오세요.",
     ),
-    ("Last used", "마지막 사용"),
     ("Ends", "종료"),
     ("Ended by itself", "자동 종료"),
-    ("Allowed", "허용"),
     ("Limits", "제한"),
     (
         "Raise, lower or empty them as you like. A limit below what was used already means that calls are refused until you \
          allow more. Days and months are those of UTC.",
         "원하는 대로 올리거나 낮추거나 비울 수 있어요. 이미 사용한 양보다 낮은 제한을 두면 더 허용할 때까지 호출이 거부돼요. 날과 달은 UTC 기준이에요.",
     ),
-    ("Save", "저장"),
-    ("End", "종료 시각"),
     (
         "From then on every call is refused, and it can not come back. A year from now is the latest.",
         "그때부터 모든 호출이 거부되고 되돌릴 수 없어요. 지금부터 최대 1년까지 정할 수 있어요.",
@@ -231,7 +216,6 @@ pub const TABLE: super::Table = &[
         "What was done to this grant, by whom and from where. Newest first.",
         "이 권한에 누가 어디서 무엇을 했는지 최신순으로 보여요.",
     ),
-    ("You", "본인"),
     ("The app", "앱"),
     ("The broker", "브로커"),
     ("Limits changed", "제한 변경"),

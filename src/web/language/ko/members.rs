@@ -9,14 +9,12 @@ pub const TABLE: super::Table = &[
          호출에도 모두 적용돼요. 회원님 본인에게는 적용되지 않아요.",
     ),
     ("Saved.", "저장했어요."),
-    ("Saved. It holds from the next call on.", "저장했어요. 다음 호출부터 적용돼요."),
     ("Not saved:", "저장하지 않았어요:"),
     (
         "{0} members could not be told yet: the former rules still hold for them. They are told again every hour, or now.",
         "구성원 {0}명에게는 아직 전하지 못해서 예전 규칙이 적용되고 있어요. 한 시간마다 다시 전하고, 지금 전할 수도 있어요.",
     ),
     ("Tell them now", "지금 전하기"),
-    ("Models", "모델"),
     ("Members may use {0}", "구성원이 {0} 사용 가능"),
     (
         "This broker has no key for it, so that no call reaches it in any case.",
@@ -28,7 +26,6 @@ pub const TABLE: super::Table = &[
         "끝에 “*”를 쓰면 그렇게 시작하는 모든 모델을, “*”만 쓰면 전체 모델을 뜻해요.",
     ),
     ("Models whose price is known", "가격이 알려진 모델"),
-    ("Money", "금액"),
     ("For each grant, at most", "권한 하나당 최대"),
     (
         "Over its whole life. What an app used before counts too.",
@@ -39,8 +36,6 @@ pub const TABLE: super::Table = &[
         "Over all their grants together. It begins anew with each month, in UTC.",
         "그 구성원의 모든 권한을 합한 금액이에요. 매달 UTC 기준으로 새로 시작해요.",
     ),
-    ("no limit", "제한 없음"),
-    ("Save", "저장"),
     ("The form is damaged. Load the page again.", "양식이 손상됐어요. 페이지를 다시 불러오세요."),
     (
         "“{0}” is not a model: an entry has no blanks, and a “*” only at its end.",
@@ -62,7 +57,6 @@ pub const TABLE: super::Table = &[
         "Somebody changed it since you opened this page. Load the page again to see what holds.",
         "페이지를 연 뒤에 다른 사람이 바꿨어요. 페이지를 다시 불러와 지금 내용을 확인하세요.",
     ),
-    ("Confirm that it is you", "본인 확인이 필요해요"),
     (
         "This changes what others can do. Sign out and in again, then do it once more; nothing was changed.",
         "다른 사람에게 영향을 주는 변경이에요. 아직 아무것도 바뀌지 않았어요. 로그아웃했다가 다시 로그인한 뒤 한 번 더 시도하세요.",
@@ -75,8 +69,6 @@ pub const TABLE: super::Table = &[
         "Removed. They are signed out, and every grant of theirs is revoked.",
         "구성원을 내보냈어요. 로그아웃됐고 모든 권한이 취소됐어요.",
     ),
-    ("Invite somebody", "초대하기"),
-    ("Operator", "운영자"),
     ("Member", "구성원"),
     ("Here since", "가입한 때"),
     ("Active grants", "활성 권한"),
@@ -84,8 +76,6 @@ pub const TABLE: super::Table = &[
     ("nothing yet", "아직 없음"),
     ("can not be read at the moment", "지금은 읽을 수 없음"),
     ("{0} of {1} USD", "{1} USD 중 {0}"),
-    ("More", "더 보기"),
-    ("Remove", "내보내기"),
     ("Remove {0}", "{0} 내보내기"),
     ("Remove {0}?", "{0} 님을 내보낼까요?"),
     (
@@ -102,7 +92,6 @@ pub const TABLE: super::Table = &[
          on until they are.",
         "로그인과 모든 호출은 이미 막혔어요. 권한이 매우 많아서 아직 모두 취소로 표시하지 못했어요. 끝날 때까지 계속하세요.",
     ),
-    ("Go on", "계속하기"),
     ("Your operator does not allow this", "운영자가 허용하지 않아요"),
     (
         "The operator of this broker allows its members none of the models that this app asks for. Ask them to, or go back to the app.",

@@ -1,7 +1,6 @@
 //! Notices, the webhook, refusals.
 
 pub const TABLE: super::Table = &[
-    ("Notices", "알림"),
     (
         "When an app has used half, four fifths or all of what you allowed, and when its access ends soon, it stands here.",
         "앱이 허용한 양의 절반, 80% 또는 전부를 쓰거나 권한이 곧 끝나면 여기에 알려 드려요.",
@@ -59,7 +58,6 @@ pub const TABLE: super::Table = &[
     ("A call could not be read.", "읽을 수 없는 호출이었어요."),
     ("A call was too long.", "호출이 너무 길었어요."),
     ("This broker has no key for the provider.", "이 브로커에 그 제공자의 키가 없어요."),
-    ("Webhook", "웹훅"),
     (
         "A program of yours is told when an app has used up a limit or part of it, when its access ends soon, and when it was taken back.",
         "앱이 한도의 일부나 전부를 쓰거나, 권한이 곧 끝나거나, 권한이 취소되면 직접 운영하는 프로그램에 알려요.",
@@ -119,10 +117,13 @@ pub const TABLE: super::Table = &[
         "<strong>Copy the secret now.</strong> It will not be shown again; you can make a new one at any time.",
         "<strong>지금 비밀 키를 복사하세요.</strong> 다시 보여 주지 않지만 언제든 새로 만들 수 있어요.",
     ),
-    ("Address", "주소"),
     ("Signing secret", "서명 비밀 키"),
-    ("I have it", "복사했어요"),
-    ("The operator of this broker doesn’t allow it.", "이 브로커의 운영자가 허용하지 않아요."),
+    ("The operator of this broker doesn’t allow this provider.", "이 브로커의 운영자가 이 제공자를 허용하지 않아요."),
+    ("The operator of this broker doesn’t allow this model.", "이 브로커의 운영자가 이 모델을 허용하지 않아요."),
+    (
+        "What the operator allows you in a month was held by other calls at that moment.",
+        "운영자가 한 달에 허용한 금액을 그 순간 다른 호출이 잡고 있었어요.",
+    ),
     (
         "It didn’t fit into what the operator allows you in a month.",
         "운영자가 한 달에 허용한 금액을 넘는 요청이었어요.",
