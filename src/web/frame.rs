@@ -38,7 +38,10 @@ impl Frame {
             visitor: parts.extensions.get::<Visitor>().cloned(),
             language: Language::of(&parts.headers),
             here: here.filter(|here| reads && is_own_path(here)),
-            address: address(&parts.headers).flatten().map(|address| address.to_string()).unwrap_or_default(),
+            address: address(&parts.headers)
+                .and_then(Result::ok)
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
             agent: agent(&parts.headers),
         }
     }
@@ -46,7 +49,7 @@ impl Frame {
     /// Around what a program did, which sees no page.
     #[must_use]
     pub fn of_program(headers: &HeaderMap) -> Self {
-        let from = address(headers).flatten().map(|address| address.to_string());
+        let from = address(headers).and_then(Result::ok).map(|address| address.to_string());
         Self { address: from.unwrap_or_default(), agent: agent(headers), ..Self::default() }
     }
 
@@ -62,12 +65,6 @@ impl Frame {
                 response
             }
         }
-    }
-
-    /// The languages to choose from.
-    #[must_use]
-    pub const fn languages(&self) -> [Language; 2] {
-        Language::ALL
     }
 
     /// Whether the page is below `path`, for the navigation.

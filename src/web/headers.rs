@@ -17,12 +17,16 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .find_map(|line| line.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('=')))
 }
 
-/// The address that a request came from. `None`: the platform doesn't say, as on somebody's own machine; within: what it says can't be read.
+/// What the platform says can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
+/// The address that a request came from. `None`: the platform doesn't say, as on somebody's own machine.
 #[must_use]
-pub fn address(headers: &HeaderMap) -> Option<Option<IpAddr>> {
+pub fn address(headers: &HeaderMap) -> Option<Result<IpAddr, Unreadable>> {
     let value = headers.get(ADDRESS_HEADER)?;
     let read = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    Some(read.map(|address: IpAddr| address.to_canonical()))
+    Some(read.map(|address: IpAddr| address.to_canonical()).ok_or(Unreadable))
 }
 
 #[cfg(test)]

@@ -115,6 +115,41 @@ pub use state::{AppState, Config, LogDetail, RegistrationPolicy};
 
 use crate::domain::oauth::redirect_uri::is_loopback;
 
+/// What programs ask for.
+fn endpoints<P: Ports>(state: &AppState<P>) -> Router<AppState<P>> {
+    Router::new()
+        .route("/token", post(token::serve::<P>).options(oauth_response::preflight))
+        .route("/introspect", post(introspect::serve::<P>).options(oauth_response::preflight))
+        .route("/par", post(par::serve::<P>).options(oauth_response::preflight))
+        .route("/device_authorization", post(device_authorization::serve::<P>).options(oauth_response::preflight))
+        .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
+        .route("/register", post(register::create::<P>).options(register::preflight))
+        .route(
+            "/register/{client_id}",
+            get(register::show::<P>)
+                .put(register::replace::<P>)
+                .delete(register::delete::<P>)
+                .options(register::preflight),
+        )
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(metadata::authorization_server::<P>).options(oauth_response::preflight),
+        )
+        .route(protected_resource::PATH, get(protected_resource::broker::<P>).options(oauth_response::preflight))
+        .route(
+            "/.well-known/oauth-protected-resource/openai/v1",
+            get(protected_resource::openai::<P>).options(oauth_response::preflight),
+        )
+        .route(
+            "/.well-known/oauth-protected-resource/anthropic",
+            get(protected_resource::anthropic::<P>).options(oauth_response::preflight),
+        )
+        .route("/jwks.json", get(metadata::jwks::<P>).options(oauth_response::preflight))
+        .route(metadata::SCHEMA_PATH, get(metadata::schema).options(oauth_response::preflight))
+        .layer(from_fn_with_state(state.clone(), rate_limit::for_programs::<P>))
+        .layer(from_fn(oauth_response::readable_from_any_origin))
+}
+
 /// Every route, for one request.
 pub fn router<P: Ports>(state: AppState<P>) -> Router {
     let pages = Router::new()
@@ -182,37 +217,6 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .layer(from_fn(page::in_frame))
         .layer(from_fn_with_state(state.clone(), session::load::<P>))
         .layer(from_fn(page::private));
-    let endpoints = Router::new()
-        .route("/token", post(token::serve::<P>).options(oauth_response::preflight))
-        .route("/introspect", post(introspect::serve::<P>).options(oauth_response::preflight))
-        .route("/par", post(par::serve::<P>).options(oauth_response::preflight))
-        .route("/device_authorization", post(device_authorization::serve::<P>).options(oauth_response::preflight))
-        .route("/revoke", post(revoke::serve::<P>).options(oauth_response::preflight))
-        .route("/register", post(register::create::<P>).options(register::preflight))
-        .route(
-            "/register/{client_id}",
-            get(register::show::<P>)
-                .put(register::replace::<P>)
-                .delete(register::delete::<P>)
-                .options(register::preflight),
-        )
-        .route(
-            "/.well-known/oauth-authorization-server",
-            get(metadata::authorization_server::<P>).options(oauth_response::preflight),
-        )
-        .route(protected_resource::PATH, get(protected_resource::broker::<P>).options(oauth_response::preflight))
-        .route(
-            "/.well-known/oauth-protected-resource/openai/v1",
-            get(protected_resource::openai::<P>).options(oauth_response::preflight),
-        )
-        .route(
-            "/.well-known/oauth-protected-resource/anthropic",
-            get(protected_resource::anthropic::<P>).options(oauth_response::preflight),
-        )
-        .route("/jwks.json", get(metadata::jwks::<P>).options(oauth_response::preflight))
-        .route(metadata::SCHEMA_PATH, get(metadata::schema).options(oauth_response::preflight))
-        .layer(from_fn_with_state(state.clone(), rate_limit::for_programs::<P>))
-        .layer(from_fn(oauth_response::readable_from_any_origin));
     let elsewhere = Router::new()
         .fallback(page::not_found)
         .layer(from_fn(page::in_frame))
@@ -220,7 +224,7 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .layer(from_fn(page::private));
     Router::new()
         .merge(pages)
-        .merge(endpoints)
+        .merge(endpoints(&state))
         .merge(elsewhere)
         .route("/health", get(metadata::health))
         .with_state(state)

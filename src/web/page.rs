@@ -48,6 +48,17 @@ pub fn form_post_policy(source: &str) -> Option<HeaderValue> {
 const SCRIPT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; \
                              script-src 'self'; connect-src 'self'; form-action 'self'";
 
+/// The policy of a page with a script of ours that asks nobody for anything.
+const QUIET_SCRIPT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; \
+                                   script-src 'self'; form-action 'self'";
+
+/// A page with a script of ours that asks nobody for anything.
+#[must_use]
+pub fn with_quiet_script(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(QUIET_SCRIPT_POLICY));
+    response
+}
+
 /// A page with a script of ours.
 #[must_use]
 pub fn with_script(mut response: Response<Body>) -> Response<Body> {

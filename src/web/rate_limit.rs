@@ -42,12 +42,12 @@ use crate::domain::oauth::client::{Client, ClientAuth};
 pub fn address_key(headers: &HeaderMap) -> String {
     let Some(said) = address(headers) else { return "ip:local".to_owned() };
     match said {
-        Some(IpAddr::V4(address)) => format!("ip:{address}"),
-        Some(IpAddr::V6(address)) => {
+        Ok(IpAddr::V4(address)) => format!("ip:{address}"),
+        Ok(IpAddr::V6(address)) => {
             let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64));
             format!("ip:{network}/64")
         }
-        None => "ip:unknown".to_owned(),
+        Err(_) => "ip:unknown".to_owned(),
     }
 }
 

@@ -19,11 +19,11 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Trouble {
     status: StatusCode,
-    heading: Text,
+    heading: &'static str,
     text: Text,
     /// Where to go from here: a link on this broker, and what stands on it.
-    way_on: Option<(String, Text)>,
-    detail: Option<String>,
+    way_on: Option<Box<(String, Text)>>,
+    detail: Option<Box<str>>,
 }
 
 #[derive(Template)]
@@ -37,7 +37,7 @@ impl TroublePage {
     /// Nobody is left without a way on: the one that was named, else the same page again where waiting helps, else the start page.
     fn way_on(&self) -> (String, Text) {
         if let Some(named) = &self.trouble.way_on {
-            return named.clone();
+            return named.as_ref().clone();
         }
         let waiting_helps =
             matches!(self.trouble.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
@@ -52,20 +52,20 @@ impl Trouble {
     /// `text` is one or two whole sentences for a person.
     #[must_use]
     pub fn new(status: StatusCode, heading: &'static str, text: impl Into<Text>) -> Self {
-        Self { status, heading: heading.into(), text: text.into(), way_on: None, detail: None }
+        Self { status, heading, text: text.into(), way_on: None, detail: None }
     }
 
     /// With a link that leads on.
     #[must_use]
     pub fn with_way_on(mut self, href: impl Into<String>, label: &'static str) -> Self {
-        self.way_on = Some((href.into(), label.into()));
+        self.way_on = Some(Box::new((href.into(), label.into())));
         self
     }
 
     /// With what the log should say of it.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(detail.into().into());
         self
     }
 
@@ -124,7 +124,7 @@ impl IntoResponse for Trouble {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(detail) = self.detail.clone().filter(|detail| !detail.is_empty()) {
-            response.extensions_mut().insert(LogDetail(detail));
+            response.extensions_mut().insert(LogDetail(detail.into()));
         }
         response.extensions_mut().insert(self);
         response

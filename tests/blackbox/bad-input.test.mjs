@@ -254,8 +254,8 @@ for (const name of ["SIGNING_KEYS", "COOKIE_KEY", "SIGN_IN_KEY"]) {
 }
 
 test("without a ledger there is no yes: 503 with Retry-After, and nothing arrives upstream", async () => {
-  const { access_token: doomed } = await browser.grant(app);
   const { access_token: sound } = await browser.grant(app);
+  const { access_token: doomed } = await browser.grant(app);
   assert.equal((await chat(broker, sound)).status, 200);
   const before = new Set(await broker.ledgerFiles());
   assert.equal((await chat(broker, doomed)).status, 200);

@@ -36,7 +36,7 @@ const grant = (claimable_until, more = {}) => ({
   user_id: USER,
   client_id: app.client_id,
   client_name: "App",
-  terms: "{}",
+  terms: JSON.stringify({ permissions: [], expires_at: 0 }),
   created_at: now() - 40 * DAY,
   expires_at: now() + 40 * DAY,
   claimable_until,

@@ -112,7 +112,7 @@ test("RFC 9068 §2.2: it names a client that nobody is, the broker as its audien
 
 test("money is limited as the form says", async () => {
   const { token, grant_id: id } = await make((form) => form.fill({ budget_usd: "0.000001" }));
-  assertOpenAiError(await chat(broker, token), 402, "budget_exceeded");
+  assertOpenAiError(await chat(broker, token), 402, "budget_exhausted");
   const [{ terms }] = await broker.sql("SELECT terms FROM grants WHERE grant_id = ?", id);
   assert.equal(JSON.parse(terms).limits.budget_usd, "0.000001");
 });

@@ -6,7 +6,7 @@ use super::{Seconds, Value, unreadable};
 use crate::{
     domain::{
         audit::{Actor, Entry},
-        id::ClientId,
+        id::{ClientId, GrantId},
     },
     edge::ports::EdgePorts,
     web::ports::{Audit, AuditQuery, AuditRow, StoreError},
@@ -54,7 +54,7 @@ impl Audit for EdgePorts {
             Value::Text(entry.user.as_str()),
             Value::Text(entry.actor.as_str()),
             Value::Text(entry.event.as_str()),
-            Value::OptionalText(entry.grant.as_ref().map(|id| id.as_str())),
+            Value::OptionalText(entry.grant.as_ref().map(GrantId::as_str)),
             Value::Text(&entry.subject),
             Value::Text(&entry.detail),
             Value::Text(&entry.address),

@@ -217,7 +217,7 @@ async fn remember<P: Ports>(
     if !wanted && !had_usual {
         return response;
     }
-    let usual = wanted.then(|| Usual { limits: choice.limits, lifetime_seconds: choice.lifetime_seconds });
+    let usual = wanted.then_some(Usual { limits: choice.limits, lifetime_seconds: choice.lifetime_seconds });
     let kept = state.ports.put_usual_limits(&open.visitor.user.id, &open.client.id, usual.as_ref()).await;
     // What was allowed stays allowed.
     if let Err(error) = kept {

@@ -140,7 +140,7 @@ async fn page<P: Ports>(
         usual: usual.as_ref(),
         language: frame.language,
     };
-    let view = ConsentView::new(client, pending, around, held, filled);
+    let view = ConsentView::new(client, pending, &around, held, filled);
     // The page can't be asked for again by its address: its own form changes the language.
     let frame = Frame { here: None, ..frame.clone() };
     let page = ConsentPage { frame: frame.clone(), visitor, handle: handle.expose_secret(), why, view };

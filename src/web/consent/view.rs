@@ -198,11 +198,11 @@ impl ConsentView {
     pub fn new<P: Prices>(
         client: &Client,
         pending: &PendingRequest,
-        around: Around<'_, P>,
+        around: &Around<'_, P>,
         held: Vec<HeldView>,
         filled: Option<Filled<'_>>,
     ) -> Self {
-        let Around { prices, config, person, usual, language } = around;
+        let Around { prices, config, person, usual, language } = *around;
         let posted =
             filled.map(|filled| Posted { params: filled.params, wrong: filled.error.and_then(FormError::field) });
         let requested = pending.asked.requested();
@@ -338,7 +338,7 @@ struct PricedQuestions {
 }
 
 fn priced_questions(prices: &impl Prices, permissions: &[Permission]) -> Option<PricedQuestions> {
-    let mut priced: Vec<(String, NanoUsd)> = permissions
+    let mut questions: Vec<(String, NanoUsd)> = permissions
         .iter()
         .filter(|permission| permission.capabilities.contains(&Capability::Chat))
         .flat_map(|permission| permission.models.iter().map(|model| (permission.provider, model.as_str())))
@@ -349,8 +349,8 @@ fn priced_questions(prices: &impl Prices, permissions: &[Permission]) -> Option<
             (cost > NanoUsd::ZERO).then(|| (model.to_owned(), cost))
         })
         .collect();
-    priced.sort_by(|one, other| one.1.cmp(&other.1).then_with(|| one.0.cmp(&other.0)));
-    Some(PricedQuestions { dearest: priced.last()?.clone(), cheapest: priced.into_iter().next()? })
+    questions.sort_by(|one, other| one.1.cmp(&other.1).then_with(|| one.0.cmp(&other.0)));
+    Some(PricedQuestions { dearest: questions.last()?.clone(), cheapest: questions.into_iter().next()? })
 }
 
 impl PricedQuestions {

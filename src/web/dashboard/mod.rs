@@ -156,7 +156,7 @@ impl DashboardPage {
         let (this, language) = (Month::of(now), frame.language);
         let total = sums.days.iter().fold(Sum::default(), |total, day| add(total, &day.sum));
         let measure = Measure::of(&total);
-        let apps = sums.apps.iter().map(|app| (app.name.clone(), "", app.sum)).collect();
+        let apps: Vec<_> = sums.apps.iter().map(|app| (app.name.clone(), "", app.sum)).collect();
         let models = sums.models.iter().map(|used| {
             let name = if used.model.is_empty() { language.t("no model").to_owned() } else { used.model.clone() };
             (name, used.provider.map_or("", |provider| provider.display_name()), used.sum)
@@ -172,8 +172,8 @@ impl DashboardPage {
             total: Figures::new(&total, language),
             measure,
             days: Days::new(sums, month, measure, language),
-            apps: Ranking::new(apps, sums.app_count, &total, measure, language),
-            models: Ranking::new(models.collect(), sums.model_count, &total, measure, language),
+            apps: Ranking::new(&apps, sums.app_count, &total, measure, language),
+            models: Ranking::new(&models.collect::<Vec<_>>(), sums.model_count, &total, measure, language),
             frame,
         }
     }
@@ -278,7 +278,7 @@ impl Days {
 impl Ranking {
     /// `count`: how many there are, of which those are given that used most.
     fn new(
-        ranked: Vec<(String, &'static str, Sum)>,
+        ranked: &[(String, &'static str, Sum)],
         count: u64,
         total: &Sum,
         measure: Measure,
@@ -291,7 +291,7 @@ impl Ranking {
         };
         // One that would stand alone behind the bars has one of its own.
         let bars = if ranked.len() == BARS + 1 { BARS + 1 } else { BARS };
-        let shown = ranked.get(..bars).unwrap_or(&ranked);
+        let shown = ranked.get(..bars).unwrap_or(ranked);
         let drawn: Vec<_> = shown.iter().cloned().chain(others(shown)).collect();
         let widest = drawn.iter().map(|(_, _, sum)| measure.amount(sum)).max().unwrap_or(0);
         let bars = drawn.into_iter().map(|(name, note, sum)| Bar {
@@ -299,7 +299,7 @@ impl Ranking {
             share: chart::share(measure.amount(&sum), measure.amount(total)),
             row: Row::new(name, note, &sum),
         });
-        let listed = ranked.iter().cloned().chain(others(&ranked));
+        let listed = ranked.iter().cloned().chain(others(ranked));
         Self { bars: bars.collect(), rows: listed.map(|(name, note, sum)| Row::new(name, note, &sum)).collect() }
     }
 }

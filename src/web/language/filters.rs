@@ -2,10 +2,17 @@
 //!
 //! | filter | |
 //! |---|---|
-//! | `"…"\|t`, `t1(a)`, `t2(a, b)`, `t3(a, b, c)` | a text, escaped as always |
-//! | `"…"\|h`, `h1(a)`, `h2(a, b)`, `h3(a, b, c)` | a text with markup of its own; the arguments are escaped |
+//! | `"…"\|t`, `t1(a)`, `t2(a, b)` | a text, escaped as always |
+//! | `"…"\|h`, `h1(a)`, `h2(a, b)` | a text with markup of its own; the arguments are escaped |
 //! | `text\|say` | a [`Text`] |
 //! | `moment\|human`, `moment\|relative` | a [`Moment`] |
+
+#![expect(
+    clippy::inline_always,
+    clippy::unused_self,
+    clippy::unnecessary_wraps,
+    reason = "askama's macro makes them so, and wants a `Result`"
+)]
 
 use core::fmt::Display;
 
@@ -45,18 +52,6 @@ pub fn t2<K: AsRef<str>, A: Display, B: Display>(key: K, values: &dyn Values, a:
     Ok(language(values).with(key.as_ref(), &[&a, &b]))
 }
 
-/// A text with three arguments.
-#[askama::filter_fn]
-pub fn t3<K: AsRef<str>, A: Display, B: Display, C: Display>(
-    key: K,
-    values: &dyn Values,
-    a: A,
-    b: B,
-    c: C,
-) -> Result<String> {
-    Ok(language(values).with(key.as_ref(), &[&a, &b, &c]))
-}
-
 /// A text with markup.
 #[askama::filter_fn]
 pub fn h<K: AsRef<str>>(key: K, values: &dyn Values) -> Result<Safe<String>> {
@@ -73,18 +68,6 @@ pub fn h1<K: AsRef<str>, A: Display>(key: K, values: &dyn Values, a: A) -> Resul
 #[askama::filter_fn]
 pub fn h2<K: AsRef<str>, A: Display, B: Display>(key: K, values: &dyn Values, a: A, b: B) -> Result<Safe<String>> {
     Ok(markup(values, key.as_ref(), &[&a, &b]))
-}
-
-/// A text with markup and three arguments.
-#[askama::filter_fn]
-pub fn h3<K: AsRef<str>, A: Display, B: Display, C: Display>(
-    key: K,
-    values: &dyn Values,
-    a: A,
-    b: B,
-    c: C,
-) -> Result<Safe<String>> {
-    Ok(markup(values, key.as_ref(), &[&a, &b, &c]))
 }
 
 /// A [`Text`].

@@ -38,6 +38,13 @@ impl Language {
     /// Every one of them.
     pub const ALL: [Self; 2] = [Self::English, Self::Korean];
 
+    /// Those to choose from.
+    #[must_use]
+    #[expect(clippy::unused_self, reason = "templates can name a value, and not this type")]
+    pub const fn all(self) -> [Self; 2] {
+        Self::ALL
+    }
+
     /// BCP 47.
     #[must_use]
     pub const fn tag(self) -> &'static str {

@@ -1,3 +1,5 @@
+#![expect(clippy::string_slice, reason = "cut where something was found")]
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -92,12 +92,13 @@ impl FormError {
         match self {
             Self::Limit(error) => error.field.clone(),
             Self::Token(TokenError::NoName | TokenError::LongName | TokenError::DeceptiveName) => "name".to_owned(),
-            Self::Token(TokenError::NoProvider) => "on".to_owned(),
             Self::Token(TokenError::Models(provider)) => format!("{provider}.models"),
             Self::Token(TokenError::NoCapabilities(provider)) => format!("{provider}.capabilities"),
             Self::Token(TokenError::MoneyOpen) | Self::Policy(PolicyError::MoneyPerGrant(_)) => "budget_usd".to_owned(),
             Self::Policy(PolicyError::Provider(provider)) => format!("{provider}.on"),
-            Self::Policy(PolicyError::Model(_) | PolicyError::Nothing) => "on".to_owned(),
+            Self::Token(TokenError::NoProvider) | Self::Policy(PolicyError::Model(_) | PolicyError::Nothing) => {
+                "on".to_owned()
+            }
             Self::Token(TokenError::NotAnEnd | TokenError::EndPassed | TokenError::EndTooLate) => "end".to_owned(),
         }
     }

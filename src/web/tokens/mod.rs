@@ -20,7 +20,7 @@ use super::{
     frame::Frame,
     grants::{LastUse, terms_of},
     language::{Language, Moment, Text, filters},
-    page::{see_other, with_script},
+    page::{see_other, with_quiet_script},
     ports::{Ports, StoreError, Write},
     session::{OwnForm, SignedIn},
     state::AppState,
@@ -247,7 +247,7 @@ fn shown_once<P: Ports>(state: &AppState<P>, frame: &Frame, grant: &Grant, token
         ends: Moment::new(grant.terms.expires_at, state.now),
         setup: Setup::new(token, &grant.terms, &state.config.issuer, &state.config.known_models),
     };
-    with_script(frame.html(StatusCode::CREATED, &page))
+    with_quiet_script(frame.html(StatusCode::CREATED, &page))
 }
 
 fn money(terms: &Terms, language: Language) -> Option<String> {

@@ -56,7 +56,8 @@ impl Setup {
         for permission in &terms.permissions {
             let (key, base) = variables_of(permission.provider);
             let url = shell_quoted(&format!("{issuer}{}", permission.provider.base_path()));
-            variables.push_str(&format!("export {key}=\"$AIPASSPORT_TOKEN\"\nexport {base}={url}\n"));
+            let lines = format!("export {key}=\"$AIPASSPORT_TOKEN\"\nexport {base}={url}\n");
+            variables.push_str(&lines);
         }
         let providers = terms.permissions.iter().map(|permission| ProviderSetup::new(permission, known)).collect();
         Self { variables, providers }
@@ -101,7 +102,7 @@ impl ProviderSetup {
         };
         Self {
             provider: provider.display_name(),
-            snippets: Vec::from_iter(snippets.into_iter().map(snippet)),
+            snippets: snippets.into_iter().map(snippet).collect(),
             other_variable: (provider == Provider::Anthropic).then_some("ANTHROPIC_AUTH_TOKEN"),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aipassport::domain::{
     access_token::SigningAlgorithm,
     authorization_details::{GrantedDetail, MAX_DETAILS_BYTES, MAX_MODELS, MAX_PERMISSIONS, Requested},
-    consent::{Choice, LIFETIMES_SECONDS, PermissionChoice},
+    consent::{Choice, Denial, LIFETIMES_SECONDS, PermissionChoice},
     grant::Terms,
     narrowing::narrow,
     oauth::{
@@ -219,7 +219,7 @@ pub fn authorize(input: &[u8]) {
             assert!(request.state.as_ref().is_none_or(|state| (1..=MAX_STATE_BYTES).contains(&state.len())));
             assert!(!request.requested.permissions.is_empty());
             is_stored(&request);
-            for answer in [request.success("aip_ac_1", ISSUER), request.failure(&RedirectReason::Denied, ISSUER)] {
+            for answer in [request.success("aip_ac_1", ISSUER), request.failure(&RedirectReason::Denied(Denial::default()), ISSUER)] {
                 assert_eq!(
                     (&answer.redirect_uri, answer.response_mode),
                     (&request.redirect_uri, request.response_mode)

@@ -65,7 +65,7 @@ fn delegated(name: &str, parent: Option<&str>) -> Command {
     let id = |name: &str| format!("delegation_{name}").parse().unwrap();
     let permissions = terms("{}", "").permissions;
     let expires_at = START.plus_seconds(1_000);
-    let limits = crate::domain::limits::Limits::NONE;
+    let limits = Limits::NONE;
     Command::Delegate(Box::new(Delegate { id: id(name), parent: parent.map(id), permissions, limits, expires_at }))
 }
 
