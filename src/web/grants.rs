@@ -216,11 +216,6 @@ pub fn place_of(client: Option<&Client>) -> Text {
     }
 }
 
-/// The same in English.
-pub fn host_of(client: Option<&Client>) -> String {
-    place_of(client).in_language(Language::English)
-}
-
 impl EndedView {
     fn new(grant: &Grant, now: Timestamp, language: Language) -> Self {
         let sentences = grant.terms.permissions.iter().map(|permission| format::sentence(permission, language));

@@ -140,7 +140,7 @@ test("the grant's own page lists the call and what it cost, and changes its limi
   await picture(watching, "9b-grant-refused");
   await watching.locator('input[name="p0.budget_usd"]').fill("2.50");
   await watching.getByRole("button", { name: "Save" }).click();
-  await watching.getByRole("status").waitFor();
+  await watching.getByRole("status").filter({ hasText: "Saved" }).waitFor();
   assert.match(await watching.innerText("body"), /of 2\.50 USD in all/);
   await picture(watching, "9c-grant-saved");
   await watching.close();

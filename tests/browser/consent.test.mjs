@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import { ROOT } from "../support/broker.mjs";
 import { launch, listen, picture } from "../support/chromium.mjs";
 import { DETAILS, authorizationRequest, signInLink } from "../support/flow.mjs";
-import { startWorld } from "../support/world.mjs";
+import { startWorld, until } from "../support/world.mjs";
 
 const { broker, app } = await startWorld();
 const chromium = await launch();
@@ -21,12 +21,20 @@ await context.route(/\/(style\.css|icon\.svg)$/, (route) => {
 });
 const page = await context.newPage();
 const complaints = listen(page);
+let leftFor;
+page.on("request", (request) => {
+  if (request.url().startsWith("https://app.example/")) leftFor = request.url();
+});
 
 const details = [{ ...DETAILS[0], limits: { requests: 1000 } }, DETAILS[1]];
 const open = (options) => page.goto(authorizationRequest(broker, app, { details, ...options }).url.href);
 const sent = async () => {
-  await page.waitForURL(/^https:\/\/app\.example\//);
-  return new URL(page.url()).searchParams;
+  const url = await until(() => leftFor, "the browser is sent to the app");
+  leftFor = undefined;
+  // Nobody is there. The browser is done with it once it has said so.
+  await until(() => /^(chrome-error:|https:\/\/app\.example\/)/.test(page.url()), "the browser went there");
+  await page.waitForLoadState();
+  return new URL(url).searchParams;
 };
 const lastLimits = async () => JSON.parse((await broker.sql("SELECT terms FROM grants ORDER BY rowid DESC LIMIT 1"))[0].terms).limits;
 

@@ -74,6 +74,12 @@ impl ChangeView {
         words::say(&self.detail, *language)
     }
 
+    /// The language in which that is: what has no other words stays as it was noted.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub fn tag(&self, language: &Language) -> &'static str {
+        if words::say(&self.detail, *language) == self.detail { Language::English.tag() } else { language.tag() }
+    }
+
     /// Who did it: a key of a text.
     pub const fn who(&self) -> &'static str {
         match self.actor {

@@ -21,7 +21,7 @@ use crate::{
     web::{
         format::{money_label, sentence},
         frame::Frame,
-        grants::{LastUse, host_of, terms_of},
+        grants::{LastUse, place_of, terms_of},
         language::{Language, Moment, filters},
         limits_form::{LimitsView, Posted},
         ports::Ports,
@@ -120,7 +120,7 @@ impl GrantPage {
         let is_editable = live.state.is_live() && (snapshot.is_some() || posted.is_some());
         Self {
             app: grant.client_name.clone(),
-            host: host_of(found.client.as_ref()),
+            host: place_of(found.client.as_ref()).in_language(language),
             notice: None,
             error: None,
             ceiling: terms.ceiling.filter(|_| terms.account.is_some()),

@@ -219,7 +219,10 @@ pub fn authorize(input: &[u8]) {
             assert!(request.state.as_ref().is_none_or(|state| (1..=MAX_STATE_BYTES).contains(&state.len())));
             assert!(!request.requested.permissions.is_empty());
             is_stored(&request);
-            for answer in [request.success("aip_ac_1", ISSUER), request.failure(&RedirectReason::Denied(Denial::default()), ISSUER)] {
+            for answer in [
+                request.success("aip_ac_1", ISSUER),
+                request.failure(&RedirectReason::Denied(Denial::default()), ISSUER),
+            ] {
                 assert_eq!(
                     (&answer.redirect_uri, answer.response_mode),
                     (&request.redirect_uri, request.response_mode)
