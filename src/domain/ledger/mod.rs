@@ -11,7 +11,7 @@
 //! - after `revoke`, or from `expires_at` on, no `reserve` succeeds;
 //! - the same for every delegation, whose calls count in everything above it;
 //! - a `DPoP` proof lets one call ask at most;
-//! - booked + held over a whole life ≤ the operator's ceiling, where there is one ([`govern`]).
+//! - booked + held over a whole life ≤ the operator's ceiling, where there is one (`govern`).
 
 mod ahead;
 mod amounts;

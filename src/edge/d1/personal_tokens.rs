@@ -32,7 +32,7 @@ impl PersonalTokens for EdgePorts {
 
     async fn list_tokens(&self, user: &UserId, limit: u32) -> Result<Vec<Grant>, StoreError> {
         let values = [Value::Text(user.as_str()), Value::Count(limit)];
-        let newest = "WHERE client_id = 'personal' AND user_id = ? ORDER BY created_at DESC, grant_id LIMIT ?";
+        let newest = "INDEXED BY grants_personal WHERE client_id = 'personal' AND user_id = ? ORDER BY created_at DESC, grant_id LIMIT ?";
         self.database.grants(newest, &values).await
     }
 }
