@@ -43,7 +43,7 @@ pub trait Members {
     ) -> impl Future<Output = Result<Option<Person>, StoreError>> + Send;
 
     /// Notes that a member is removed, under the condition `role = 'member' AND removed_at IS NULL`, and ends their sessions, in one
-    /// batch. Called after [`Ledgers::revoke_account`] succeeded, never before. Grants stay (their revocation is the caller's business).
+    /// batch. Called after `Ledgers::revoke_account` succeeded, never before. Grants stay (their revocation is the caller's business).
     fn remove_member(&self, id: &UserId, now: Timestamp) -> impl Future<Output = Result<Write, StoreError>> + Send;
 
     /// Grants of a user that are neither revoked nor expired, at most `limit`.
@@ -71,11 +71,11 @@ pub trait Policies {
     /// Members whose account's ledger has started with, or was told, an earlier revision than this; at most `limit`.
     fn list_untold(&self, revision: u64, limit: u32) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
 
-    /// Notes that the ledgers of these accounts know this revision. Called after [`Ledgers::govern_account`] succeeded.
+    /// Notes that the ledgers of these accounts know this revision. Called after `Ledgers::govern_account` succeeded.
     fn note_told(&self, users: &[UserId], revision: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// Tokens that people make for themselves: rows of `grants` whose client is [`ClientId::personal`].
+/// Tokens that people make for themselves: rows of `grants` whose client is `ClientId::personal`.
 pub trait PersonalTokens {
     /// Stores the grant of a token, which counts at once, unless there is one of that id, or its user has `most` that are neither revoked
     /// nor expired: one statement. [`Write::Lost`]: nothing was stored.

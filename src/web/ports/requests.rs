@@ -95,7 +95,7 @@ pub trait DeviceCodes {
         next: Pace,
     ) -> impl Future<Output = Result<Write, StoreError>> + Send;
 
-    /// Uses an allowed code up, as [`Grants::redeem_code`] does, under the condition
+    /// Uses an allowed code up, as `Grants::redeem_code` does, under the condition
     /// `device_code_hash = ? AND client_id = ? AND grant_id IS NOT NULL AND redeemed_at IS NULL AND expires_at > now`.
     fn redeem_device_code(
         &self,
