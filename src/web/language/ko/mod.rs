@@ -12,6 +12,8 @@ mod members;
 mod notices;
 mod tokens;
 
+use std::{collections::HashMap, sync::LazyLock};
+
 /// English, Korean.
 type Table = &'static [(&'static str, &'static str)];
 
@@ -30,7 +32,10 @@ pub const TABLES: [Table; 11] = [
     tokens::TABLE,
 ];
 
+static BY_KEY: LazyLock<HashMap<&'static str, &'static str>> =
+    LazyLock::new(|| TABLES.iter().flat_map(|table| table.iter().copied()).collect());
+
 /// The Korean of a key.
 pub fn find(key: &str) -> Option<&'static str> {
-    TABLES.iter().find_map(|table| table.iter().find(|(english, _)| *english == key)).map(|(_, korean)| *korean)
+    BY_KEY.get(key).copied()
 }
