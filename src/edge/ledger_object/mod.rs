@@ -27,7 +27,7 @@ use super::{clock, courier, d1, log};
 use crate::domain::{
     grant::Terms,
     id::GrantId,
-    ledger::{Command, Effect, Event, Ledger as Machine, LedgerId, Reached, Refusal, Refusals, Reply, Snapshot},
+    ledger::{Command, Event, Ledger as Machine, LedgerId, Reached, Refusal, Refusals, Reply, Snapshot},
     time::Timestamp,
 };
 use outbox::Outbox;
