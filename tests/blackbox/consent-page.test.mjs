@@ -126,6 +126,16 @@ test("CWE-639: a form that names somebody else's grant, or another app's, ends n
   assert.equal((await chat(broker, ofAnotherApp.access_token)).status, 200);
 });
 
+test("of as many grants as the page lists the oldest ends too", async () => {
+  const mine = await another();
+  const old = [];
+  for (let n = 0; n < 10; n += 1) old.push(await browser.grant(mine, { details: CHAT }));
+  await allow((await ask(mine, { replace: true })).form);
+  const left = await broker.sql("SELECT grant_id FROM grants WHERE client_id = ? AND revoked_at IS NULL", mine.client_id);
+  assert.equal(left.length, 1, "the new one");
+  assert.equal((await chat(broker, old[0].access_token)).status, 401);
+});
+
 test("what could not be ended is said before the person goes on, and can be tried again", async () => {
   const mine = await another();
   const old = await browser.grant(mine, { details: CHAT });
@@ -165,6 +175,21 @@ test("limits that were remembered are proposed next time, to this person and for
   assert.equal(forgotten.status, 200);
   assert.ok(!forgotten.page.form("/authorize").values("plan").includes("usual"));
   assert.deepEqual(await broker.sql("SELECT * FROM usual_limits WHERE client_id = ?", mine.client_id), []);
+});
+
+test("a page that showed usual limits never grants others that were remembered since", async () => {
+  const mine = await another();
+  await allow((await ask(mine)).form.fill({ plan: "custom", budget_usd: "2.25", expires_in: "3600" }).tick("remember"));
+  const shown = await ask(mine);
+  assert.match(shown.page.text, /Your usual limits 2\.25 USD in all, for 1 hour/);
+  await allow((await ask(mine)).form.fill({ plan: "custom", budget_usd: "50", expires_in: "31536000" }).tick("remember"));
+  const count = (await grants()).length;
+  const refused = await browser.submit(shown.form.press("decision", "allow"));
+  assert.deepEqual([refused.status, refused.location], [400, null]);
+  assert.equal((await grants()).length, count);
+  assert.match(refused.page.text, /Your usual limits 50\.00 USD in all/, "what they are by now is shown");
+  await allow(refused.page.form("/authorize").fill({ plan: "usual" }));
+  assert.deepEqual((await lastTerms()).limits, { budget_usd: "50.00" });
 });
 
 // Denying.

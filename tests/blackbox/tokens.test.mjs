@@ -388,3 +388,23 @@ test("both languages say everything", async () => {
     assert.ok(!/Make a token|latest first/.test(page.text), path);
   }
 });
+
+test("a token's page speaks of a token and offers no later end, since the token itself ends at its first", async () => {
+  const { grant_id: id } = await make((form) => form.fill({ end: String(7 * DAY) }));
+  const { page } = await browser.get(`/grants/${id}`);
+  assert.match(page.text, /a token of yours/);
+  assert.ok(page.all("href").includes("/tokens"));
+  const end = page.form(`/grants/${id}/end`);
+  const [{ expires_at: ends }] = await broker.sql("SELECT expires_at FROM grants WHERE grant_id = ?", id);
+  for (const later of [{ end: "2592000" }, { end: "date", end_date: new Date((ends + DAY) * 1000).toISOString().slice(0, 10) }]) {
+    const data = end.data();
+    for (const [name, value] of Object.entries(later)) data.set(name, value);
+    const refused = await browser.submit(end, { data });
+    assert.equal(refused.status, 400);
+    assert.match(refused.page.text, /a token can not end later than it says itself/);
+  }
+  const sooner = await browser.submit(end.fill({ end: "3600" }));
+  assert.equal(sooner.location.pathname, `/grants/${id}`);
+  const [{ expires_at: after }] = await broker.sql("SELECT expires_at FROM grants WHERE grant_id = ?", id);
+  assert.ok(after < ends && Math.abs(after - now() - 3600) < 60);
+});

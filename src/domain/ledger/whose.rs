@@ -2,7 +2,10 @@
 
 use core::{fmt, str::FromStr};
 
-use super::super::id::{GrantId, InvalidId, UserId};
+use super::{
+    super::id::{GrantId, InvalidId, UserId},
+    Effect,
+};
 
 /// Before the user's id in the name of an account's ledger. No grant is called so: their ids are made here, and begin otherwise.
 const ACCOUNT: &str = "account:";
@@ -14,6 +17,20 @@ pub enum LedgerId {
     Grant(GrantId),
     /// A member's: all calls of all their grants count there too.
     Account(UserId),
+}
+
+impl LedgerId {
+    /// Whether the world is told what was booked, reached and refused here. Of a call of a member it is told by the grant.
+    #[must_use]
+    pub const fn tells(&self) -> bool {
+        matches!(self, Self::Grant(_))
+    }
+
+    /// Whether an effect is one to carry out: what nobody is told is not stored to be told.
+    #[must_use]
+    pub const fn keeps(&self, effect: &Effect) -> bool {
+        self.tells() || !matches!(effect, Effect::Book(_) | Effect::Tell(_) | Effect::SaveRefusals(_))
+    }
 }
 
 impl fmt::Display for LedgerId {

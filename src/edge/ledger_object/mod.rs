@@ -27,7 +27,7 @@ use super::{clock, courier, d1, log};
 use crate::domain::{
     grant::Terms,
     id::GrantId,
-    ledger::{Command, Effect, Event, Ledger as Machine, LedgerId, Reached, Refusal, Refusals, Reply, Snapshot},
+    ledger::{Command, Event, Ledger as Machine, LedgerId, Reached, Refusal, Refusals, Reply, Snapshot},
     time::Timestamp,
 };
 use outbox::Outbox;
@@ -116,7 +116,7 @@ impl LedgerCore {
         };
         // Objects of the first version didn't note whose they are.
         let Some(owner) = owner.or_else(|| asked_for.and_then(|name| name.parse().ok())) else { return Ok(()) };
-        let mut outbox = Outbox::new(has_events, clock::now());
+        let mut outbox = if owner.tells() { Outbox::new(has_events, clock::now()) } else { Outbox::silent() };
         if let Kind::Live { machine, .. } = &kind
             && machine.refusals().is_untold()
         {
@@ -167,7 +167,8 @@ impl LedgerCore {
             return memory.apply(commands);
         }
         let owner = named(owner)?;
-        let first = |owner, kind| Memory { owner, kind, outbox: Outbox::default() };
+        let outbox = if owner.tells() { Outbox::default() } else { Outbox::silent() };
+        let first = |owner, kind| Memory { owner, kind, outbox };
         match serde_json::from_str(found).map_err(broken)? {
             Found::Terms(terms, revoked_at) => {
                 let mut machine = Box::new(Machine::new((*terms).clone()));
@@ -288,10 +289,7 @@ impl Memory {
             replies.push(reply);
             all_effects.extend(effects);
         }
-        if matches!(self.owner, LedgerId::Account(_)) {
-            // The world is told of a call by its grant.
-            all_effects.retain(|effect| !matches!(effect, Effect::Book(_)));
-        }
+        all_effects.retain(|effect| self.owner.keeps(effect));
         if machine.refusals().is_untold() {
             self.outbox.refused(now);
         }

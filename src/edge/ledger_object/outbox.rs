@@ -30,6 +30,7 @@ pub struct Outbox {
     /// No refusals are told before.
     no_refusals_before: Timestamp,
     tells_refusals: bool,
+    is_silent: bool,
 }
 
 impl Outbox {
@@ -39,13 +40,25 @@ impl Outbox {
         Self { due_at: has_events.then_some(now), ..Self::default() }
     }
 
+    /// Of a ledger that D1 is told nothing of: it is woken for itself alone.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self { is_silent: true, ..Self::default() }
+    }
+
     /// There is something to tell.
     pub fn filled(&mut self, now: Timestamp) {
+        if self.is_silent {
+            return;
+        }
         self.due_at.get_or_insert(now.plus_seconds(GATHER_SECONDS));
     }
 
     /// Calls were refused, and D1 doesn't know all of it.
     pub fn refused(&mut self, now: Timestamp) {
+        if self.is_silent {
+            return;
+        }
         self.refusals_at.get_or_insert(now.plus_seconds(GATHER_SECONDS).max(self.no_refusals_before));
     }
 
@@ -208,6 +221,18 @@ mod tests {
         outbox.filled(NOW.plus_seconds(3));
         outbox.woken(NOW.plus_seconds(5));
         assert!(outbox.is_due() && !outbox.tells_refusals());
+    }
+
+    #[test]
+    fn one_that_tells_nothing_is_woken_for_the_ledger_alone() {
+        let mut outbox = Outbox::silent();
+        outbox.filled(NOW);
+        outbox.refused(NOW);
+        assert_eq!(outbox.alarm(NOW), None);
+        outbox.wakes_machine(Some(NOW.plus_seconds(60)));
+        assert_eq!(outbox.alarm(NOW), Some(NOW.plus_seconds(60)));
+        outbox.woken(NOW.plus_seconds(60));
+        assert!(!outbox.is_due() && outbox.alarm(NOW.plus_seconds(60)).is_none());
     }
 
     #[test]

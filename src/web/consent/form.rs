@@ -5,6 +5,7 @@
 //! | `plan` | which limits on money and time are chosen: a [`Plan`]; one's own where it is missing |
 //! | `expires_in` | of [`Plan::Custom`]: life in seconds, one of those on offer |
 //! | `as_shown` | what the fields of [`Plan::Custom`] held when the page was shown |
+//! | `usual` | what [`Plan::Usual`] came to when the page was shown |
 //! | `p0.on`, `p1.on`, … | that permission is granted at all |
 //! | `p0.models`, `p0.capabilities` | what stays ticked, once per value |
 //! | `replace` | a grant that ends when the new one begins, once per grant |
@@ -94,6 +95,10 @@ pub fn read(params: &Params, asked: &Requested, offers: &[Offer]) -> Result<Choi
     if own_limits(params) != params.field("as_shown") {
         return Err(ChoiceError::PlanOrOwn.into());
     }
+    // Another page may have changed what is remembered since this one showed it.
+    if plan == Plan::Usual && usual_as_shown(offers) != params.field("usual") {
+        return Err(ChoiceError::Plan.into());
+    }
     let limits = offer.money.or(limits_form::read_numbers(params, "")?);
     Ok(Choice { permissions, limits, no_money_limit: false, lifetime_seconds: offer.lifetime_seconds })
 }
@@ -101,6 +106,15 @@ pub fn read(params: &Params, asked: &Requested, offers: &[Offer]) -> Result<Choi
 /// One's own limits as a form holds them, to be held against what the page showed.
 pub fn own_limits(params: &Params) -> String {
     OWN.map(|name| params.field(name)).join("|")
+}
+
+/// What the usual limits come to, to be sent back; nothing where they are not on offer.
+pub fn usual_as_shown(offers: &[Offer]) -> String {
+    let usual = offers.iter().find(|offer| offer.plan == Plan::Usual);
+    usual.map_or_else(String::new, |offer| {
+        let budget = offer.money.budget_usd.map_or_else(String::new, |budget| budget.to_string());
+        format!("{budget}|{}|{}", offer.money.budget_period.as_str(), offer.lifetime_seconds)
+    })
 }
 
 /// Which plan a posted form has chosen; nothing where it is none.
@@ -140,7 +154,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{limits::Period, money::Amount, time::Timestamp},
+        domain::{consent::Usual, limits::Period, money::Amount, time::Timestamp},
         web::limits_form::LimitsView,
     };
 
@@ -190,6 +204,22 @@ mod tests {
     fn a_plan_that_is_not_on_offer_is_refused() {
         for plan in ["usual", "asked", "unlimited", "TRY"] {
             assert_eq!(form(&format!("plan={plan}&{SHOWN}")), Err(ChoiceError::Plan.into()), "{plan}");
+        }
+    }
+
+    #[test]
+    fn usual_limits_are_granted_only_as_they_were_shown() {
+        let requested = Requested::from_scope("openai:chat").unwrap();
+        let offers = |usd: &str, lifetime_seconds| {
+            let limits = Limits { budget_usd: usd.parse().ok(), ..Limits::NONE };
+            requested.offers(Some(&Usual { limits, lifetime_seconds }))
+        };
+        let shown = offers("1", 3600);
+        let body = format!("plan=usual&usual={}&{SHOWN}", usual_as_shown(&shown));
+        let read = |offers: &[Offer]| read(&Params::parse(body.as_bytes()), &requested, offers);
+        assert_eq!(read(&shown).map(|choice| choice.limits.budget_usd), Ok(Some(Amount::ONE_USD)));
+        for since in [offers("50", 3600), offers("1", 31_536_000)] {
+            assert_eq!(read(&since), Err(ChoiceError::Plan.into()));
         }
     }
 

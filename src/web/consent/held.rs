@@ -28,6 +28,8 @@ use crate::{
 
 /// Most grants of one app that its consent page lists. Each asks its ledger.
 const MAX_HELD: u32 = 10;
+/// Most among which those are looked for that its form names: newer ones have come since it was shown, the one that it makes among them.
+const MAX_LOOKED_AT: u32 = 100;
 
 /// A grant that the app has.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ pub async fn list<P: Ports>(
     requested: &Requested,
     (language, filled): (Language, Option<&Params>),
 ) -> Result<Vec<HeldView>, StoreError> {
-    let grants = active(state, user, client).await?;
+    let grants = active(state, user, client, MAX_HELD).await?;
     if grants.is_empty() {
         return Ok(Vec::new());
     }
@@ -71,8 +73,13 @@ pub async fn list<P: Ports>(
     Ok(grants.iter().zip(&snapshots).map(seen).collect())
 }
 
-async fn active<P: Ports>(state: &AppState<P>, user: &UserId, client: &ClientId) -> Result<Vec<Grant>, StoreError> {
-    let grants = state.ports.list_active_grants_for(user, client, state.now, MAX_HELD).await?;
+async fn active<P: Ports>(
+    state: &AppState<P>,
+    user: &UserId,
+    client: &ClientId,
+    most: u32,
+) -> Result<Vec<Grant>, StoreError> {
+    let grants = state.ports.list_active_grants_for(user, client, state.now, most).await?;
     Ok(grants.into_iter().filter(|grant| grant.is_active(state.now)).collect())
 }
 
@@ -119,15 +126,15 @@ pub async fn end_replaced<P: Ports>(
     new: &GrantId,
     params: &Params,
 ) -> Replaced {
-    let named: BTreeSet<&str> = params.all("replace").collect();
+    let named: BTreeSet<&str> = params.all("replace").take(MAX_HELD as usize).collect();
     let mut replaced = Replaced::default();
     if named.is_empty() || !params.field(KEEP).is_empty() {
         return replaced;
     }
-    let grants = match active(state, &visitor.user.id, client).await {
+    let grants = match active(state, &visitor.user.id, client, MAX_LOOKED_AT).await {
         Ok(grants) => grants,
         Err(error) => {
-            replaced.failed.extend(named.into_iter().take(MAX_HELD as usize).map(str::to_owned));
+            replaced.failed.extend(named.into_iter().map(str::to_owned));
             replaced.detail = Some(error.0);
             return replaced;
         }

@@ -73,6 +73,8 @@ pub struct ConsentView {
     pub is_custom: bool,
     /// What the fields of one's own limits hold, to be sent back.
     pub as_shown: String,
+    /// What the usual limits come to, to be sent back.
+    pub usual_as_shown: String,
     /// What the app asks for over everything, in words.
     pub asked_overall: Vec<String>,
     /// What is asked, per provider.
@@ -247,6 +249,7 @@ impl ConsentView {
             plans: offers.iter().map(|offer| PlanView::new(offer, chosen, questions.as_ref(), language)).collect(),
             is_custom: chosen == Plan::Custom,
             as_shown: as_shown(&limits, &lifetimes),
+            usual_as_shown: form::usual_as_shown(&offers),
             asked_overall: in_words(&requested.limits, language),
             permissions: requested
                 .permissions

@@ -162,7 +162,8 @@ pub async fn end<P: Ports>(
 ) -> Result<Response<Body>, Trouble> {
     let grant = own_grant(&state, &form.visitor, &id).await?;
     let to = |terms: &Terms| {
-        let chosen = end_form::read(&form.params, state.now)?;
+        let latest = end_form::latest(&grant, terms.expires_at, state.now);
+        let chosen = end_form::read(&form.params, latest, state.now)?;
         if chosen.shown != terms.expires_at {
             return Err(ChangeError::ChangedElsewhere);
         }

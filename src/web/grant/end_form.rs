@@ -11,6 +11,7 @@ use crate::{
         change::{EndError, check_end, latest_end},
         consent::LIFETIMES_SECONDS,
         day::Day,
+        grant::Grant,
         oauth::params::Params,
         time::Timestamp,
     },
@@ -52,6 +53,8 @@ pub enum EndFormError {
     Both,
     #[error("a day is written like 2026-11-24")]
     NotADay,
+    #[error("a token can not end later than it says itself")]
+    TokenEndsBefore,
     #[error(transparent)]
     End(#[from] EndError),
 }
@@ -63,6 +66,9 @@ impl EndFormError {
             Self::DoesNotFit => language.t("the form does not fit this grant; load the page again"),
             Self::Both => language.t("choose a length of time or a day, not both"),
             Self::NotADay => language.t("choose the day on which it ends, written like 2026-11-24"),
+            Self::TokenEndsBefore => {
+                language.t("a token can not end later than it says itself; for that, make another")
+            }
             Self::End(EndError::Passed) => language.t("that time has passed; to end the grant now, revoke it"),
             Self::End(EndError::TooLate) => language.t("a grant lasts a year from now at most"),
         }
@@ -78,11 +84,17 @@ pub struct ChosenEnd {
     pub at: Option<Timestamp>,
 }
 
-/// Reads what was chosen.
+/// The latest end that can be chosen. A token of a person's own ends when it says itself, whatever its grant says: it only ends sooner.
+#[must_use]
+pub fn latest(grant: &Grant, ends: Timestamp, now: Timestamp) -> Timestamp {
+    if grant.is_personal() { ends.min(latest_end(now)) } else { latest_end(now) }
+}
+
+/// Reads what was chosen. `latest`: [`latest`].
 ///
 /// # Errors
 /// [`EndFormError`].
-pub fn read(params: &Params, now: Timestamp) -> Result<ChosenEnd, EndFormError> {
+pub fn read(params: &Params, latest: Timestamp, now: Timestamp) -> Result<ChosenEnd, EndFormError> {
     let field = |name: &'static str| params.get(name).map_err(|_| EndFormError::DoesNotFit);
     let shown = field("ends_at")?.and_then(digits).ok_or(EndFormError::DoesNotFit)?;
     let date = field("end_date")?;
@@ -91,7 +103,7 @@ pub fn read(params: &Params, now: Timestamp) -> Result<ChosenEnd, EndFormError> 
         (KEEP | DATE, Some(date)) => {
             let day: Day = date.parse().map_err(|_| EndFormError::NotADay)?;
             // The last day that is offered lasts until its hour.
-            let end = if day == Day::of(latest_end(now)) { latest_end(now) } else { day.end() };
+            let end = if day == Day::of(latest) { latest } else { day.end() };
             Some(check_end(end, now)?)
         }
         (DATE, None) => return Err(EndFormError::NotADay),
@@ -103,17 +115,27 @@ pub fn read(params: &Params, now: Timestamp) -> Result<ChosenEnd, EndFormError> 
             Some(check_end(Timestamp::from_seconds(now.seconds()).plus_seconds(seconds), now)?)
         }
     };
+    if at.is_some_and(|at| at > latest) {
+        return Err(EndFormError::TokenEndsBefore);
+    }
     Ok(ChosenEnd { shown: Timestamp::from_millis(shown), at })
 }
 
 impl EndForm {
     /// What can be chosen, and what stands in the form.
-    pub fn new(ends: Timestamp, now: Timestamp, posted: Option<Posted<'_>>, language: Language) -> Self {
+    pub fn new(
+        ends: Timestamp,
+        (latest, now): (Timestamp, Timestamp),
+        posted: Option<Posted<'_>>,
+        language: Language,
+    ) -> Self {
         let posted = posted.filter(|form| form.params.all("ends_at").next().is_some());
         let value = |name: &'static str| posted.map_or("", |form| form.params.field(name));
         let chosen = value("end");
         let keep = language.with("As it is: {0}", &[&Moment::new(ends, now).human(language)]);
         let from_now = LIFETIMES_SECONDS
+            .into_iter()
+            .filter(|seconds| Timestamp::from_seconds(now.seconds()).plus_seconds(*seconds) <= latest)
             .map(|seconds| (seconds.to_string(), language.with("{0} from now", &[&lifetime(seconds, language)])));
         let all = [(KEEP.to_owned(), keep)]
             .into_iter()
@@ -125,7 +147,7 @@ impl EndForm {
             choices,
             date: value("end_date").to_owned(),
             first: Day::of(now).to_string(),
-            last: Day::of(latest_end(now)).to_string(),
+            last: Day::of(latest).to_string(),
             is_wrong: posted.is_some_and(|form| form.wrong == Some("end")),
         }
     }
@@ -141,7 +163,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_795_435_200_500);
 
     fn chosen(body: &str) -> Result<Option<Timestamp>, EndFormError> {
-        read(&Params::parse(format!("ends_at=5&{body}").as_bytes()), NOW).map(|chosen| {
+        read(&Params::parse(format!("ends_at=5&{body}").as_bytes()), latest_end(NOW), NOW).map(|chosen| {
             assert_eq!(chosen.shown, Timestamp::from_millis(5));
             chosen.at
         })
@@ -176,6 +198,20 @@ mod tests {
     }
 
     #[test]
+    fn what_has_a_latest_end_of_its_own_is_offered_no_later_one() {
+        let latest = NOW.plus_seconds(86_400);
+        let read = |body: &str| read(&Params::parse(format!("ends_at=5&{body}").as_bytes()), latest, NOW);
+        assert_eq!(read("end=86400").map(|chosen| chosen.at), Ok(Some(Timestamp::from_seconds(1_795_521_600))));
+        assert_eq!(read("end=date&end_date=2026-11-24").map(|chosen| chosen.at), Ok(Some(latest)), "its last day");
+        for later in ["end=604800", "end=date&end_date=2026-11-25"] {
+            assert_eq!(read(later), Err(EndFormError::TokenEndsBefore), "{later}");
+        }
+        let form = EndForm::new(latest, (latest, NOW), None, Language::English);
+        let offered: Vec<&str> = form.choices.iter().map(|choice| choice.value.as_str()).collect();
+        assert_eq!((offered, form.last.as_str()), (vec![KEEP, "3600", "86400", DATE], "2026-11-24"));
+    }
+
+    #[test]
     fn yesterday_is_refused() {
         assert_eq!(chosen("end=date&end_date=2026-11-22"), Err(EndError::Passed.into()));
     }
@@ -193,7 +229,11 @@ mod tests {
         assert_eq!(chosen("end=3600&end_date=2026-11-24"), Err(EndFormError::Both));
         assert_eq!(chosen("end=date&end_date="), Err(EndFormError::NotADay));
         assert_eq!(chosen("end=date&end_date=tomorrow"), Err(EndFormError::NotADay));
-        assert_eq!(read(&Params::parse(b"end=3600"), NOW), Err(EndFormError::DoesNotFit), "the end that was shown");
+        assert_eq!(
+            read(&Params::parse(b"end=3600"), latest_end(NOW), NOW),
+            Err(EndFormError::DoesNotFit),
+            "the end that was shown"
+        );
     }
 
     proptest! {

@@ -71,6 +71,7 @@ pub async fn show<P: Ports>(
         "saved" => Some("Saved. It holds from the next call on."),
         "paused" => Some("Paused. Every call is refused until you resume it."),
         "resumed" => Some("Resumed. The app can call again."),
+        "ended" if grant.is_personal() => Some("Saved. It holds from the next call on."),
         "ended" => Some(
             "Saved. Tokens that the app has now end when they would have anyway; the next ones follow the new end.",
         ),
@@ -92,7 +93,13 @@ pub async fn revoke<P: Ports>(
     let grant = own_grant(&state, &form.visitor, &id).await?;
     end_grant(&state, &grant.id).await?;
     let entry = audit::entry(&state, &form.visitor, Event::GrantRevoked).grant(&grant.id).subject(&grant.client_name);
-    Ok(audit::note(&state, &form.frame, entry, see_other("/grants?revoked")).await)
+    Ok(audit::note(
+        &state,
+        &form.frame,
+        entry,
+        see_other(if grant.is_personal() { "/tokens?revoked" } else { "/grants?revoked" }),
+    )
+    .await)
 }
 
 /// One answer for a grant that isn't there and one that is somebody else's.

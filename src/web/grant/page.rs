@@ -5,7 +5,7 @@ use askama::Template;
 use super::{
     calls::CallsView,
     delegations::DelegationView,
-    end_form::EndForm,
+    end_form::{self, EndForm},
     history::{self, ChangeView},
     read_ledger,
 };
@@ -36,6 +36,8 @@ pub struct GrantPage {
     pub frame: Frame,
     pub app: String,
     pub host: String,
+    /// Whether it is a token that its owner made, and no app's.
+    pub is_token: bool,
     /// A key of a text.
     pub notice: Option<&'static str>,
     pub error: Option<String>,
@@ -120,12 +122,20 @@ impl GrantPage {
         let is_editable = live.state.is_live() && (snapshot.is_some() || posted.is_some());
         Self {
             app: grant.client_name.clone(),
-            host: place_of(found.client.as_ref()).in_language(language),
+            host: if grant.is_personal() {
+                language.t("a token of yours").to_owned()
+            } else {
+                place_of(found.client.as_ref()).in_language(language)
+            },
+            is_token: grant.is_personal(),
             notice: None,
             error: None,
             ceiling: terms.ceiling.filter(|_| terms.account.is_some()),
             form: is_editable.then(|| FormView::new(terms, posted, language)),
-            end: is_editable.then(|| EndForm::new(terms.expires_at, now, posted, language)),
+            end: is_editable.then(|| {
+                let latest = end_form::latest(grant, terms.expires_at, now);
+                EndForm::new(terms.expires_at, (latest, now), posted, language)
+            }),
             calls: None,
             changes: found.changes.clone(),
             frame,

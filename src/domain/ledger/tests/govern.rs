@@ -211,6 +211,25 @@ fn an_account_that_was_ended_lets_nothing_through_and_no_policy_revives_it() {
 }
 
 #[test]
+fn of_an_account_nothing_is_kept_to_be_told_since_the_grant_tells_it() {
+    let kept = |owner: &str| {
+        let owner: LedgerId = owner.parse().unwrap();
+        let mut account = Fixture::account(&policed(1, None, Some(100)));
+        let ticket = account.spend_on_account(90).unwrap();
+        let (_, mut effects) = account.ledger.apply(account.now, settled(&ticket, 90));
+        let again = chat_costing(50).for_account(None);
+        let again = Command::Reserve { claim: again, hold_ttl_seconds: TTL, ahead: 0, delegation: None, proof: None };
+        effects.extend(account.ledger.apply(account.now, again).1);
+        effects.retain(|effect| owner.keeps(effect));
+        let told = |effect: &&Effect| matches!(effect, Effect::Book(_) | Effect::Tell(_) | Effect::SaveRefusals(_));
+        (effects.iter().filter(told).count(), effects.len())
+    };
+    let (told, all) = kept("grant_a");
+    assert!(told >= 4, "booked, two thresholds, a refusal");
+    assert_eq!(kept("account:user_a"), (0, all - told), "and what was counted is stored all the same");
+}
+
+#[test]
 fn what_both_say_yes_to_is_the_smaller_of_each() {
     let open =
         |least| Claim { worst: Worst::Bound(Bound { least_output_tokens: Some(least), ..costing(1_000) }), ..chat() };

@@ -81,6 +81,15 @@ pub const TABLE: super::Table = &[
     ("choose a length of time or a day, not both", "기간과 날짜 중 하나만 고르세요"),
     ("choose the day on which it ends, written like 2026-11-24", "끝나는 날을 2026-11-24 형식으로 고르세요"),
     ("that time has passed; to end the grant now, revoke it", "이미 지난 시각이에요. 지금 끝내려면 권한을 취소하세요"),
+    ("a token of yours", "내가 만든 토큰"),
+    (
+        "a token can not end later than it says itself; for that, make another",
+        "토큰은 처음 정한 만료보다 늦게 끝날 수 없어요. 더 오래 쓰려면 새로 만들어 주세요",
+    ),
+    (
+        "From then on every call is refused, and it can not come back. A token can end sooner, and never later.",
+        "그때부터 모든 호출이 거부되고 되돌릴 수 없어요. 토큰은 더 일찍 끝낼 수는 있지만 더 늦출 수는 없어요.",
+    ),
     ("a grant lasts a year from now at most", "권한은 지금부터 최대 1년까지예요"),
     // What was saved.
     ("Saved. It holds from the next call on.", "저장했어요. 다음 호출부터 적용돼요."),
