@@ -9,15 +9,13 @@ use axum::{
     body::Body,
     extract::State,
     http::{Response, StatusCode},
-    response::IntoResponse,
 };
 
 use super::{
     accounts::{
         options,
-        owner::{Refused, owner},
+        owner::{Refused, may_be_copied, owner},
     },
-    audit,
     choose_language::is_own_path,
     frame::Frame,
     language::filters,
@@ -29,7 +27,6 @@ use super::{
     visitor::Visitor,
 };
 use crate::domain::{
-    audit::Event,
     oauth::{params::Params, sign_in_link},
     recovery_code::RecoveryCode,
     time::Timestamp,
@@ -135,11 +132,7 @@ pub async fn confirm<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) 
         "" => by_text(&state, &visitor, params.field("code")).await?,
         credential => match by_passkey(&state, &visitor, credential).await {
             Ok(write) => write,
-            Err(Refused::MayBeCopied(passkey)) => {
-                let entry = audit::entry(&state, &visitor, Event::PasskeyRefused).subject(&passkey.name);
-                let answer = Trouble::from(Refused::MayBeCopied(passkey)).into_response();
-                return Ok(audit::note(&state, &frame, entry, answer).await);
-            }
+            Err(Refused::MayBeCopied(passkey)) => return Ok(may_be_copied(&state, &frame, passkey).await),
             Err(Refused::Store(error)) => return Err(error.into()),
             Err(Refused::Not(_)) => Write::Lost,
         },

@@ -9,13 +9,13 @@ use axum::{
 
 use super::{
     allowance::Allowance,
-    audit,
+    audit, confirm,
     ending::end_grant,
     format::{Round, usd},
     frame::Frame,
     language::{Language, Moment, Text, filters},
     page::see_other,
-    policy::{operators_only, recently_confirmed},
+    policy::operators_only,
     ports::{Person, Ports, Role, StoreError},
     session::{OwnForm, SignedIn},
     state::AppState,
@@ -91,12 +91,14 @@ pub async fn remove<P: Ports>(
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
-    let OwnForm { visitor, frame, .. } = form;
+    let OwnForm { visitor, params, frame } = form;
     operators_only(&visitor)?;
     let id: UserId = id.parse().map_err(|_| Trouble::not_found())?;
     let person = state.ports.find_person(&id, state.now).await?;
     let person = person.filter(|person| person.user.role == Role::Member).ok_or_else(Trouble::not_found)?;
-    recently_confirmed(&visitor, state.now)?;
+    if !confirm::is_recent(&visitor, state.now) {
+        return Ok(confirm::ask(&frame, &format!("/members/{id}/remove"), &params));
+    }
     state.ports.revoke_account(&id).await?;
     // Whoever was removed before may have grants left that are not ended yet.
     let _ = state.ports.remove_member(&id, state.now).await?;

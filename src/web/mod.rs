@@ -57,6 +57,7 @@ mod client_auth;
 pub mod clients;
 mod confirm;
 mod consent;
+mod csv;
 mod dashboard;
 mod developers;
 mod device;

@@ -27,7 +27,6 @@ use super::{
 use crate::domain::{
     audit::Event,
     policy::{Policed, Policy},
-    time::Timestamp,
 };
 
 /// Where it is.
@@ -68,7 +67,9 @@ pub async fn show<P: Ports>(
 pub async fn save<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     operators_only(&visitor)?;
-    recently_confirmed(&visitor, state.now)?;
+    if !confirm::is_recent(&visitor, state.now) {
+        return Ok(confirm::ask(&frame, PATH, &params));
+    }
     let (status, error) = match policy_form::read(&params) {
         Ok((policy, seen)) => match state.ports.save_policy(&policy, seen, state.now).await? {
             Write::Won => {
@@ -150,19 +151,4 @@ fn in_words(policy: &Policy) -> String {
 /// A member.
 pub fn operators_only(visitor: &Visitor) -> Result<(), Trouble> {
     if visitor.is_operator() { Ok(()) } else { Err(Trouble::not_found()) }
-}
-
-/// Before what is risky for others.
-///
-/// # Errors
-/// It was too long ago that they proved that it is them.
-pub fn recently_confirmed(visitor: &Visitor, now: Timestamp) -> Result<(), Trouble> {
-    if confirm::is_recent(visitor, now) {
-        return Ok(());
-    }
-    Err(Trouble::new(
-        StatusCode::FORBIDDEN,
-        "Confirm that it is you",
-        Text::new("This changes what others can do. Sign out and in again, then do it once more; nothing was changed."),
-    ))
 }

@@ -1,6 +1,7 @@
 //! `/settings/webhook`: where the operator's own program is told what happens to grants. For operators alone.
 //!
-//! Its secret is shown once: it follows from a name in the database and the broker's key, and stands nowhere.
+//! What it is and how it signs takes a recent proof: whoever is told learns who uses what. The secret is shown once: it follows from a name
+//! in the database and the broker's key, and stands nowhere.
 
 use askama::Template;
 use axum::{
@@ -10,10 +11,11 @@ use axum::{
 };
 
 use super::{
-    audit,
+    audit, confirm,
     frame::Frame,
     language::{Language, Moment, filters},
     page::see_other,
+    policy::operators_only,
     ports::{Delivery, Ports, Webhook, Write},
     session::{OwnForm, SignedIn},
     state::AppState,
@@ -133,7 +135,7 @@ pub async fn show<P: Ports>(
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
-    visitor.is_operator().then_some(()).ok_or_else(Trouble::not_found)?;
+    operators_only(&visitor)?;
     let language = frame.language;
     let done = match query.as_deref() {
         Some("saved") => Some(language.t("Saved. Deliveries go there from now on.")),
@@ -170,7 +172,10 @@ async fn page<P: Ports>(state: &AppState<P>, frame: Frame) -> Result<WebhookPage
 /// As [`show`]. A wrong address is said on the page, with 400.
 pub async fn save<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
-    visitor.is_operator().then_some(()).ok_or_else(Trouble::not_found)?;
+    operators_only(&visitor)?;
+    if !confirm::is_recent(&visitor, state.now) {
+        return Ok(confirm::ask(&frame, PATH, &params));
+    }
     let url = params.field("url").trim().to_owned();
     if let Err(error) = RemoteAddress::parse(&url, state.config.own_reach) {
         let mut page = page(&state, frame.clone()).await?;
@@ -198,13 +203,17 @@ pub async fn renew_secret<P: Ports>(
     State(state): State<AppState<P>>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
-    form.visitor.is_operator().then_some(()).ok_or_else(Trouble::not_found)?;
+    let OwnForm { visitor, params, frame } = form;
+    operators_only(&visitor)?;
+    if !confirm::is_recent(&visitor, state.now) {
+        return Ok(confirm::ask(&frame, &format!("{PATH}/secret"), &params));
+    }
     let before = state.ports.find_webhook().await?.ok_or_else(Trouble::not_found)?;
     let webhook = Webhook { secret_name: new_name(&state), ..before };
     state.ports.put_webhook(&webhook).await?;
-    let answer = secret_page(&state, &form.frame, &webhook);
-    let entry = audit::entry(&state, &form.visitor, Event::WebhookSecretRenewed).subject(&webhook.url);
-    Ok(audit::note(&state, &form.frame, entry, answer).await)
+    let answer = secret_page(&state, &frame, &webhook);
+    let entry = audit::entry(&state, &visitor, Event::WebhookSecretRenewed).subject(&webhook.url);
+    Ok(audit::note(&state, &frame, entry, answer).await)
 }
 
 /// `POST /settings/webhook/test`: a `ping` goes out.
@@ -212,7 +221,7 @@ pub async fn renew_secret<P: Ports>(
 /// # Errors
 /// As [`show`].
 pub async fn test<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
-    form.visitor.is_operator().then_some(()).ok_or_else(Trouble::not_found)?;
+    operators_only(&form.visitor)?;
     if state.ports.insert_ping(MAX_WAITING, state.now).await? == Write::Lost {
         return Ok(see_other("/settings/webhook?busy"));
     }
@@ -225,7 +234,7 @@ pub async fn test<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
 /// # Errors
 /// As [`show`].
 pub async fn turn_off<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
-    form.visitor.is_operator().then_some(()).ok_or_else(Trouble::not_found)?;
+    operators_only(&form.visitor)?;
     let Some(before) = state.ports.find_webhook().await? else { return Ok(see_other("/settings/webhook?off")) };
     state.ports.delete_webhook().await?;
     let entry = audit::entry(&state, &form.visitor, Event::WebhookRemoved).subject(&before.url);

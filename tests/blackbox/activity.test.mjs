@@ -109,12 +109,13 @@ test("CWE-79: what strangers wrote is shown as text, short, and turns no text", 
 });
 
 test("CWE-1236: a cell of the file is never a formula", async () => {
-  await note({ event: "app_registered", subject: '=HYPERLINK("https://evil.example")', agent: "@SUM(1)" });
+  await note({ event: "app_registered", subject: '=HYPERLINK("https://evil.example")', agent: "@SUM(1)", detail: "\uff1d1+1" });
   const { headers, text } = await browser.get("/activity.csv");
   assert.match(headers.get("content-type"), /^text\/csv/);
   assert.match(headers.get("content-disposition"), /^attachment/);
   assert.match(headers.get("cache-control"), /no-store/);
   assert.ok(text.includes(`"'=HYPERLINK(""https://evil.example"")"`) && text.includes(`"'@SUM(1)"`));
+  assert.ok(text.includes("'\uff1d1+1"), "as wide as a letter of Korean");
 });
 
 test("a browser is named in words", async () => {

@@ -131,6 +131,22 @@ test("inviting an operator takes a recent proof and loses nothing; inviting a me
   assert.deepEqual([fields.get("kept.name"), fields.get("kept.role"), fields.get("action")], ["Chief", "operator", PAGE]);
 });
 
+test("an invitation of somebody who runs the broker no more makes no user, also where it was opened before", async () => {
+  for (const end of ["role = 'member'", "removed_at = 1"]) {
+    await operator.signIn();
+    const { browser: chief } = await join(operator, { name: "Former chief", role: "operator" });
+    const { link } = await invite(chief, { name: "Late" });
+    const [browser, authenticator] = [new Browser(broker), new Authenticator()];
+    const form = (await browser.get(link)).page.form("/invitation");
+    const data = await fillWithPasskey(browser, form, authenticator);
+    await broker.sql(`UPDATE users SET ${end} WHERE user_id = (SELECT invited_by FROM invitations WHERE name = 'Late' AND accepted_at IS NULL ORDER BY created_at DESC, rowid DESC LIMIT 1)`);
+    assert.equal((await browser.submit(form, { data })).status, 404, end);
+    assert.equal((await new Browser(broker).get(link)).status, 404, end);
+    assert.deepEqual(await broker.sql("SELECT 1 FROM users WHERE name = 'Late'"), [], end);
+    await broker.sql("DELETE FROM invitations WHERE name = 'Late'");
+  }
+});
+
 test("an operator who was invited may invite", async () => {
   await operator.signIn();
   const { browser } = await join(operator, { name: "Second chief", role: "operator" });

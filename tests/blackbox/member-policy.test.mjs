@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { assertAnthropicError, assertOpenAiError, call, chat, messages } from "../support/flow.mjs";
+import { anHourLater, join, recoveryCodes, tryPasskey } from "../support/authenticator.mjs";
+import { Browser, assertAnthropicError, assertOpenAiError, call, chat, messages, signInLink } from "../support/flow.mjs";
 import { startScripted } from "../support/scripted.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
@@ -256,17 +257,50 @@ test("a removed member is signed out, and every call of theirs is refused at onc
   assertOpenAiError(await chat(broker, token, "hello", CENT), 401, "invalid_token");
   assert.notEqual((await broker.sql("SELECT revoked_at FROM grants WHERE grant_id = ?", id))[0].revoked_at, null);
   assert.match((await person.get("/grants")).page.text, /sign in/i);
-  // Also with a session that was made behind the back of the removal.
-  await broker.sql(
-    "INSERT INTO sessions (token_hash, user_id, created_at, expires_at) SELECT ?, ?, created_at, ? FROM users WHERE user_id = ?",
-    "0".repeat(64),
-    person.id,
-    2_000_000_000,
-    person.id,
-  );
   assert.ok(!(await browser.get("/members")).page.all("href").includes(`/members/${person.id}`));
   const [{ found }] = await broker.sql("SELECT count(*) AS found FROM audit WHERE event = 'member_removed'");
   assert.equal(found, 1);
+});
+
+test("a removed member's passkey and recovery codes begin no session", async () => {
+  const { browser: person, authenticator } = await join(browser, { name: "Gone" });
+  const [code] = await recoveryCodes(person);
+  const [{ user_id: id }] = await broker.sql("SELECT user_id FROM users WHERE name = 'Gone'");
+  const form = (await browser.get(`/members/${id}`)).page.form(`/members/${id}/remove`);
+  assert.equal((await browser.submit(form)).status, 303);
+  const late = new Browser(broker);
+  const byPasskey = await tryPasskey(late, authenticator);
+  assert.equal(byPasskey.status, 400, byPasskey.page?.text);
+  assert.match(byPasskey.page.text, /This passkey was not accepted/);
+  const byCode = await late.submit((await late.get("/recover")).page.form("/recover").fill({ code }));
+  assert.equal(byCode.status, 400, byCode.page?.text);
+  assert.deepEqual(await broker.sql("SELECT 1 FROM sessions WHERE user_id = ?", id), []);
+});
+
+test("removing a member and changing the policy take a recent proof; the interrupted form goes on with all its fields", async () => {
+  await allow({});
+  const person = await member();
+  const proven = async (action, values = {}) => {
+    await anHourLater(broker);
+    const page = action === "/settings/policy" ? action : `/members/${person.id}`;
+    const asked = await browser.submit((await browser.get(page)).page.form(action).fill(values));
+    assert.match(asked.page.text, /Confirm that it is you/);
+    const [form] = asked.page.forms.filter(({ action: to, options }) => to.pathname === "/confirm" && !options);
+    const confirmed = await browser.submit(form.fill({ code: signInLink(broker) }));
+    assert.equal(confirmed.status, 200, confirmed.page.text);
+    return confirmed.page.form(action);
+  };
+  const policy = await proven("/settings/policy", { "openai.models": "gpt-own\ngpt-other", max_per_grant: "7" });
+  assert.equal((await broker.sql("SELECT count(*) AS n FROM policies WHERE policy LIKE '%gpt-own%'"))[0].n, 0, "not yet");
+  assert.equal((await browser.submit(policy)).status, 303);
+  const { page } = await browser.get("/settings/policy");
+  assert.equal(page.form("/settings/policy").value("max_per_grant"), "7.00");
+  assert.match(page.form("/settings/policy").value("openai.models"), /^\s*gpt-own\s+gpt-other\s*$/);
+  const removal = await proven(`/members/${person.id}/remove`);
+  assert.equal((await person.get("/grants")).status, 200);
+  assert.doesNotMatch((await person.get("/grants")).page.text, /Sign in to/);
+  assert.equal((await browser.submit(removal)).status, 303);
+  assert.notEqual((await broker.sql("SELECT removed_at FROM users WHERE user_id = ?", person.id))[0].removed_at, null);
 });
 
 test("pages of operators are not there for members, and take no form of theirs", async () => {

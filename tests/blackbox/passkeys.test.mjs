@@ -243,6 +243,19 @@ test("somebody else's passkey confirms nothing", async () => {
   assert.match((await operator.submit(page.form(`${SECURITY}/recovery-codes`))).page.text, /Confirm that it is you/);
 });
 
+test("a copy of somebody else's passkey that is used to confirm is noted where its owner finds it", async () => {
+  const { browser: member, authenticator } = await join(operator, { name: "Yun" });
+  const [passkey] = authenticator.passkeys;
+  passkey.count = 100;
+  await signInWithPasskey(broker, authenticator);
+  await anHourLater(broker);
+  const { page } = await operator.get(SECURITY);
+  const asked = await operator.submit(page.form(`${SECURITY}/recovery-codes`));
+  const [form] = asked.page.forms.filter(({ options }) => options);
+  assert.equal((await sendWithPasskey(operator, form, authenticator, { passkey, count: 1 })).status, 403);
+  assert.match((await member.get("/activity")).page.text, /was refused: there may be a copy of it/);
+});
+
 test("an operator confirms with a fresh one-time link, once; a member can not", async () => {
   await anHourLater(broker);
   const link = signInLink(broker);

@@ -7,6 +7,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import http from "node:http";
 import path from "node:path";
 import { after, test } from "node:test";
+import { anHourLater } from "../support/authenticator.mjs";
 import { ROOT, startBroker } from "../support/broker.mjs";
 import { Browser, DETAILS, chat } from "../support/flow.mjs";
 import { startWorld, until } from "../support/world.mjs";
@@ -236,6 +237,18 @@ test("addresses that nobody should be sent to are refused, and nothing is change
     assert.ok(page.all("aria-invalid").includes("true"), url);
   }
   assert.equal((await broker.sql("SELECT url FROM webhooks"))[0].url, URL_OF_RECEIVER);
+});
+
+test("another address and another secret take a recent proof, and nothing is changed without it", async () => {
+  const row = async () => (await broker.sql("SELECT url, secret_name FROM webhooks"))[0];
+  const before = await row();
+  await anHourLater(broker);
+  for (const answer of [await turnOn(`${URL_OF_RECEIVER}/elsewhere`), await press("secret")]) {
+    assert.equal(answer.status, 200);
+    assert.match(answer.page.text, /Confirm that it is you/);
+  }
+  assert.deepEqual(await row(), before);
+  await browser.signIn();
 });
 
 test("only an operator sees it or changes it, and only from a page of the broker", async () => {

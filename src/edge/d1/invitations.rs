@@ -24,6 +24,8 @@ const COLUMNS: &str = "invitation_id, invitations.user_id, invitations.name, inv
 const FROM: &str = "invitations JOIN users AS inviter ON inviter.user_id = invitations.invited_by";
 /// Somebody can take it. Binds: now.
 const OPEN: &str = "accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ?";
+/// Whoever made it still runs the broker.
+const VALID: &str = "invited_by IN (SELECT user_id FROM users WHERE role = 'operator' AND removed_at IS NULL)";
 
 #[derive(Deserialize)]
 struct Row {
@@ -96,7 +98,7 @@ impl Invitations for EdgePorts {
     }
 
     async fn find_invitation(&self, token: &SecretHash<Invitation>) -> Result<Option<InvitationRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE token_hash = ?");
+        let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE token_hash = ? AND {VALID}");
         let row: Option<Row> = self.database.row((&sql, &[Value::Text(token.as_str())])).await?;
         row.map(TryInto::try_into).transpose()
     }
@@ -124,7 +126,9 @@ impl Invitations for EdgePorts {
         let key = passkey.credential.key.to_stored();
         let (token, credential) = (Value::Text(token.as_str()), Value::Text(passkey.credential.id.as_str()));
         let now_value = Value::Time(now);
-        let free = format!("token_hash = ? AND {OPEN} AND NOT EXISTS (SELECT 1 FROM passkeys WHERE credential_id = ?)");
+        let free = format!(
+            "token_hash = ? AND {OPEN} AND {VALID} AND NOT EXISTS (SELECT 1 FROM passkeys WHERE credential_id = ?)"
+        );
         let whose = format!("invitations WHERE {free}");
         let open = [token.clone(), now_value.clone(), credential];
         let user_sql =

@@ -77,7 +77,7 @@ pub(super) fn add_passkey<'a>(
     (sql, values)
 }
 
-/// The statement that notes a use; it comes last, and its changes are the answer.
+/// The statement that notes a use. It comes last: what stands before it asks for the count that was seen.
 fn note_use<'a>(used: &PasskeyUse<'a>, now: Timestamp) -> (String, [Value<'a>; 4]) {
     let sql = format!("UPDATE passkeys SET sign_count = ?, last_used_at = ? WHERE {UNCHANGED}");
     let values =
@@ -140,7 +140,7 @@ impl Passkeys for EdgePorts {
         let seen = [Value::Text(used.id.as_str()), Value::Count(used.seen_count)];
         let (begin, opened) = begin_session(session, now, &format!("passkeys WHERE {UNCHANGED}"), &seen);
         let (note, noted) = note_use(used, now);
-        self.database.conditional_batch(&[(&begin, &opened), (&note, &noted)], 1).await
+        self.database.conditional_batch(&[(&begin, &opened), (&note, &noted)], 0).await
     }
 
     async fn confirm_with_passkey(

@@ -54,7 +54,7 @@ impl Recovery for EdgePorts {
             begin_session(session, now, "recovery_codes WHERE code_hash = ? AND used_at IS NULL", &unused);
         let used = [Value::Time(now), Value::Text(code.as_str())];
         let mark = "UPDATE recovery_codes SET used_at = ? WHERE code_hash = ? AND used_at IS NULL";
-        self.database.conditional_batch(&[(&begin, &opened), (mark, &used)], 1).await
+        self.database.conditional_batch(&[(&begin, &opened), (mark, &used)], 0).await
     }
 
     async fn confirm_with_recovery_code(

@@ -14,7 +14,8 @@ use crate::{
     web::ports::{NewSession, SessionRow, Sessions, StoreError, Write},
 };
 
-/// The statement that begins a session of whom `whose` selects: what stands behind `FROM`, with a column `user_id` and `more` values.
+/// The statement that begins a session of whom `whose` selects: what stands behind `FROM`, with a column `user_id` and `more` values. None
+/// begins of somebody who was removed.
 pub(super) fn begin_session<'a>(
     new: &'a NewSession,
     now: Timestamp,
@@ -23,7 +24,7 @@ pub(super) fn begin_session<'a>(
 ) -> (String, Vec<Value<'a>>) {
     let sql = format!(
         "INSERT INTO sessions (token_hash, user_id, created_at, expires_at, last_seen_at, address, agent) \
-         SELECT ?, user_id, ?, ?, ?, ?, ? FROM {whose}"
+         SELECT ?, user_id, ?, ?, ?, ?, ? FROM (SELECT user_id FROM {whose}) JOIN users USING (user_id) WHERE removed_at IS NULL"
     );
     let mut values = vec![
         Value::Text(new.hash.as_str()),

@@ -3,11 +3,16 @@
 //! A passkey that nobody knows, one that was removed, and one whose signature is wrong are answered alike: the same two questions to the
 //! store, the same check of a signature, the same page.
 
-use axum::http::StatusCode;
+use axum::{
+    body::Body,
+    http::{Response, StatusCode},
+    response::IntoResponse,
+};
 
 use super::{super::ports::UsedIds, party};
 use crate::{
     domain::{
+        audit::{Entry, Event},
         id::PasskeyId,
         time::Timestamp,
         webauthn::{
@@ -17,9 +22,11 @@ use crate::{
         },
     },
     web::{
+        audit,
+        frame::Frame,
         language::Text,
-        ports::{PasskeyRow, PasskeyUse, Passkeys, StoreError, Write},
-        state::Config,
+        ports::{PasskeyRow, PasskeyUse, Passkeys, Ports, StoreError, Write},
+        state::{AppState, Config},
         trouble::Trouble,
     },
 };
@@ -94,6 +101,13 @@ impl From<Refused> for Trouble {
         }
         .with_way_on("/sign-in", "Ways to sign in")
     }
+}
+
+/// Says on a page that a passkey may have been copied, and notes it where its owner finds it, whoever used it.
+pub async fn may_be_copied<P: Ports>(state: &AppState<P>, frame: &Frame, passkey: Box<PasskeyRow>) -> Response<Body> {
+    let entry = Entry::new(Event::PasskeyRefused, passkey.user.clone(), state.now).subject(&passkey.name);
+    let answer = Trouble::from(Refused::MayBeCopied(passkey)).into_response();
+    audit::note(state, frame, entry, answer).await
 }
 
 /// Checks a browser's answer, uses its challenge up, and finds the passkey that signed it.

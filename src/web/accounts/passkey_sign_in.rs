@@ -4,23 +4,20 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, Response},
-    response::IntoResponse,
 };
 
 use super::{
     options,
-    owner::{Refused, owner},
+    owner::{Refused, may_be_copied, owner},
     party,
     welcome::{beginning, welcome},
 };
 use crate::{
     domain::{
-        audit::{Entry, Event},
         secret::{PasskeyBrowser, Secret},
         webauthn::challenge::{self, CHALLENGE_TTL_SECONDS, Use},
     },
     web::{
-        audit,
         frame::Frame,
         headers::cookie,
         ports::{Ports, Write},
@@ -74,11 +71,7 @@ pub async fn sign_in<P: Ports>(
     let used_for = Use::SignIn(browser.as_str());
     let signed = match owner(&state.ports, &state.config, params.field("credential"), used_for, state.now).await {
         Ok(signed) => signed,
-        Err(Refused::MayBeCopied(passkey)) => {
-            let entry = Entry::new(Event::PasskeyRefused, passkey.user.clone(), state.now).subject(&passkey.name);
-            let answer = Trouble::from(Refused::MayBeCopied(passkey)).into_response();
-            return Ok(audit::note(&state, &frame, entry, answer).await);
-        }
+        Err(Refused::MayBeCopied(passkey)) => return Ok(may_be_copied(&state, &frame, passkey).await),
         Err(refused) => return Err(refused.into()),
     };
     let begun = beginning(&state, &frame);

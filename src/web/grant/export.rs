@@ -3,9 +3,6 @@
 //! A file is written while it is sent, some thousand calls at a time: it is never in memory as a whole. It holds [`MOST`] calls at most,
 //! the newest; where there are more, `link: <…>; rel="next"` (RFC 8288) leads to the file with those before, and JSON says so itself.
 //! What goes wrong in the middle breaks the transfer off, so that no file looks whole that isn't.
-//!
-//! CSV is RFC 4180 with a header. Programs for tables take what begins with `=`, `+`, `-`, `@` or a control character for a formula, and
-//! a call's model and endpoint are whatever an app wrote: those get an apostrophe before them.
 
 use axum::{
     body::{Body, Bytes},
@@ -26,6 +23,7 @@ use crate::{
         permission::Provider,
     },
     web::{
+        csv::record,
         language::Moment,
         ports::{Booking, Ports, StoreError},
         session::SignedIn,
@@ -264,21 +262,6 @@ impl Line<'_> {
     }
 }
 
-/// A record of RFC 4180 §2, with its line break.
-fn record(fields: &[&str]) -> String {
-    let fields: Vec<String> = fields.iter().map(|text| field(text)).collect();
-    format!("{}\r\n", fields.join(","))
-}
-
-/// A field that no program takes for a formula, or for more than one field.
-fn field(text: &str) -> String {
-    let looks_like_a_formula = text.starts_with(|first: char| {
-        matches!(first, '=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}') || first.is_control()
-    });
-    let guarded = if looks_like_a_formula { format!("'{text}") } else { text.to_owned() };
-    if guarded.contains([',', '"', '\r', '\n']) { format!("\"{}\"", guarded.replace('"', "\"\"")) } else { guarded }
-}
-
 impl Format {
     const fn ending(self) -> &'static str {
         match self {
@@ -339,54 +322,7 @@ impl Format {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    #[test]
-    fn what_begins_like_a_formula_gets_an_apostrophe() {
-        for text in ["=1", "+1", "-1", "@x", "\tx", "\rx", "\u{ff1d}1"] {
-            assert!(field(text).trim_start_matches('"').starts_with('\''), "{text:?}");
-        }
-        assert_eq!([field("gpt-5"), field(""), field("a=b")], ["gpt-5", "", "a=b"]);
-    }
-
-    #[test]
-    fn a_field_with_a_comma_a_quote_or_a_break_is_quoted() {
-        assert_eq!(field("a,b"), "\"a,b\"");
-        assert_eq!(field("say \"hi\""), "\"say \"\"hi\"\"\"");
-        assert_eq!(field("a\r\nb"), "\"a\r\nb\"");
-        assert_eq!(record(&["=a,b", "c"]), "\"'=a,b\",c\r\n");
-    }
-
-    /// RFC 4180 §2, for one record.
-    fn read(record: &str) -> Vec<String> {
-        let mut fields = vec![String::new()];
-        let (mut is_quoted, mut chars) = (false, record.strip_suffix("\r\n").unwrap().chars().peekable());
-        while let Some(char) = chars.next() {
-            match (char, is_quoted) {
-                ('"', true) if chars.peek() == Some(&'"') => fields.last_mut().unwrap().push(chars.next().unwrap()),
-                ('"', _) => is_quoted = !is_quoted,
-                (',', false) => fields.push(String::new()),
-                (other, _) => fields.last_mut().unwrap().push(other),
-            }
-        }
-        fields
-    }
-
-    proptest! {
-        #[test]
-        fn a_record_is_read_as_it_was_written_but_for_the_apostrophes(fields in prop::collection::vec("\\PC{0,12}|[=+@,\"\r\n\t-]{0,6}", 1..5)) {
-            let texts: Vec<&str> = fields.iter().map(String::as_str).collect();
-            let back = read(&record(&texts));
-            prop_assert_eq!(back.len(), fields.len());
-            for (back, field) in back.iter().zip(&fields) {
-                let guarded = format!("'{field}");
-                prop_assert!(back == field || *back == guarded);
-                prop_assert!(!back.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']));
-            }
-        }
-    }
 
     #[test]
     fn the_name_of_a_file_ends_no_header() {

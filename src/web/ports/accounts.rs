@@ -258,7 +258,7 @@ pub trait Invitations {
         now: Timestamp,
     ) -> impl Future<Output = Result<Write, StoreError>> + Send;
 
-    /// One, whatever became of it.
+    /// One, whatever became of it, while whoever made it runs the broker.
     fn find_invitation(
         &self,
         token: &SecretHash<Invitation>,

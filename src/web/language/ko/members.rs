@@ -58,10 +58,6 @@ pub const TABLE: super::Table = &[
         "페이지를 연 뒤에 다른 사람이 바꿨어요. 페이지를 다시 불러와 지금 내용을 확인하세요.",
     ),
     (
-        "This changes what others can do. Sign out and in again, then do it once more; nothing was changed.",
-        "다른 사람에게 영향을 주는 변경이에요. 아직 아무것도 바뀌지 않았어요. 로그아웃했다가 다시 로그인한 뒤 한 번 더 시도하세요.",
-    ),
-    (
         "Everybody who has an account here. Members can connect apps within the rules that you set; operators can connect them without.",
         "여기에 계정이 있는 모든 사람이에요. 구성원은 회원님이 정한 규칙 안에서 앱을 연결할 수 있고, 운영자는 규칙 없이 연결할 수 있어요.",
     ),
