@@ -3,6 +3,7 @@
 use core::num::{NonZeroU32, NonZeroU64};
 
 use super::{
+    allowance::Allowance,
     format::{Round, of_this_period, sentence, thousands, usd},
     language::{Language, Moment},
 };
@@ -98,6 +99,14 @@ impl GrantUsage {
             *spent = only.usage.remove(0);
         }
     }
+}
+
+/// Of what a member may spend in this month, over all grants.
+#[must_use]
+pub fn of_allowance(allowance: &Allowance, now: Timestamp, language: Language) -> Usage {
+    let limits = Limits { budget_usd: allowance.per_month, budget_period: Period::Month, ..Limits::NONE };
+    let used = ScopeUsage { spent: allowance.spent, held: allowance.held, ..ScopeUsage::default() };
+    Usage { label: language.t("Spent this month"), ..money(&limits, &used, (now, language)) }
 }
 
 /// Money first; what limits a moment last.

@@ -1,6 +1,6 @@
 //! What a person should look at: limits that are nearly used up, grants that end soon, calls that were refused.
 
-use futures_util::future::join3;
+use futures_util::future::join4;
 
 use crate::{
     domain::{grant::Grant, id::UserId, time::Timestamp},
@@ -66,6 +66,8 @@ pub enum Notice {
 pub struct Attention {
     /// What matters most first.
     pub notices: Vec<Notice>,
+    /// How many notices they have not read.
+    pub unread: u32,
     /// Why some of it may be missing, for the log.
     pub failures: Vec<StoreError>,
 }
@@ -74,13 +76,15 @@ impl Attention {
     /// Of this person. What can't be read is missing and hides nothing else.
     pub async fn of<P: Ports>(ports: &P, user: &UserId, now: Timestamp, language: Language) -> Self {
         let since = |seconds: u64| Timestamp::from_seconds(now.seconds().saturating_sub(seconds));
-        let (near, ending, refused) = join3(
+        let (near, ending, refused, unread) = join4(
             ports.list_near_limits(user, now, since(NOTICED_SECONDS), MOST),
             ports.list_ending(user, now, now.plus_seconds(SOON_SECONDS), MOST),
             ports.list_refused(user, since(LATELY_SECONDS), MOST),
+            ports.count_unread_notices(user),
         )
         .await;
         let mut attention = Self::default();
+        attention.unread = attention.kept(unread);
         let near = attention.kept(near);
         let ids: Vec<_> = near.iter().map(|grant| grant.id.clone()).collect();
         let snapshots = if ids.is_empty() { Vec::new() } else { ports.read_ledgers(&ids).await };
@@ -100,10 +104,10 @@ impl Attention {
         attention
     }
 
-    fn kept<T>(&mut self, found: Result<Vec<T>, StoreError>) -> Vec<T> {
+    fn kept<T: Default>(&mut self, found: Result<T, StoreError>) -> T {
         found.unwrap_or_else(|error| {
             self.failures.push(error);
-            Vec::new()
+            T::default()
         })
     }
 }

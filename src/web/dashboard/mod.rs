@@ -1,7 +1,7 @@
 //! `/` for somebody who is signed in: what their apps used in a month, and what they should look at.
 //!
-//! The sums are kept while calls are booked ([`UsageSums`](super::ports::UsageSums)), so that the page is as fast after a million calls
-//! as after the first. No ledger is asked but those of grants that a notice is about.
+//! A member is also told what is left of what the operator allows them. The sums are kept while calls are booked ([`UsageSums`](super::ports::UsageSums)), so that the page is as fast after a
+//! million calls as after the first. No ledger is asked but those of grants that a notice is about, and that of a member's account.
 
 mod attention;
 mod chart;
@@ -11,18 +11,20 @@ use axum::{
     body::Body,
     http::{Response, StatusCode},
 };
-use futures_util::future::join;
+use futures_util::future::join3;
 
 use attention::{Attention, Notice};
 use chart::{BARS, Column, Measure, columns};
 
 use super::{
+    allowance::{self, Allowance},
     format::{Round, thousands, usd},
     frame::Frame,
     language::{Language, Moment, filters},
     ports::{MonthSums, Ports, Sum},
     state::{AppState, LogDetail},
     trouble::Trouble,
+    usage::{self, Usage},
     visitor::Visitor,
 };
 use crate::domain::{money::NanoUsd, month::Month, oauth::params::Params, time::Timestamp};
@@ -54,6 +56,8 @@ struct DashboardPage {
     /// Whether they never allowed anything.
     is_new: bool,
     attention: Attention,
+    /// Of a member.
+    allowance: Option<Allowed>,
     month: String,
     is_this_month: bool,
     before: Option<Link>,
@@ -63,6 +67,13 @@ struct DashboardPage {
     days: Days,
     apps: Ranking,
     models: Ranking,
+}
+
+/// What the operator lets a member spend.
+struct Allowed {
+    usage: Usage,
+    /// `2.00`: the most for one grant, in USD.
+    per_grant: Option<String>,
 }
 
 /// Another month.
@@ -124,7 +135,7 @@ struct Row {
 /// The page of the month that the query names, else of the present one.
 ///
 /// # Errors
-/// The database can't answer. What there is to look at may be missing without hiding the rest.
+/// The database can't answer. What there is to look at, and a member's allowance, may be missing without hiding the rest.
 pub async fn show<P: Ports>(
     state: &AppState<P>,
     frame: Frame,
@@ -138,12 +149,18 @@ pub async fn show<P: Ports>(
     let look = async {
         if month == this { Attention::of(&state.ports, user, now, language).await } else { Attention::default() }
     };
-    let (sums, attention) = join(state.ports.sum_month(user, month, MOST), look).await;
+    let allowed = async { if month == this { allowance::of(state, &visitor.user).await } else { Ok(None) } };
+    let (sums, mut attention, allowed) = join3(state.ports.sum_month(user, month, MOST), look, allowed).await;
     let sums = sums?;
+    let allowed = allowed.unwrap_or_else(|error| {
+        attention.failures.push(error);
+        None
+    });
     let is_empty = sums.days.is_empty() && sums.before.is_none() && sums.after.is_none();
     let is_new = is_empty && !state.ports.has_grants(user, now).await?;
     let failures: Vec<String> = attention.failures.iter().map(|error| error.0.clone()).collect();
-    let page = DashboardPage::new(frame.clone(), is_new, attention, &sums, month, now);
+    let mut page = DashboardPage::new(frame.clone(), is_new, attention, &sums, month, now);
+    page.allowance = allowed.map(|allowance| Allowed::new(&allowance, now, language));
     let mut response = frame.html(StatusCode::OK, &page);
     if !failures.is_empty() {
         response.extensions_mut().insert(LogDetail(failures.join("; ")));
@@ -165,6 +182,7 @@ impl DashboardPage {
         Self {
             is_new,
             attention,
+            allowance: None,
             month: name_of(month, language),
             is_this_month: month == this,
             before: sums.before.map(|month| Link::to(month, this, language)),
@@ -212,6 +230,15 @@ fn name_of(month: Month, language: Language) -> String {
             format!("{} {year}", name.unwrap_or(&""))
         }
         Language::Korean => format!("{year}년 {number}월"),
+    }
+}
+
+impl Allowed {
+    fn new(allowance: &Allowance, now: Timestamp, language: Language) -> Self {
+        Self {
+            usage: usage::of_allowance(allowance, now, language),
+            per_grant: allowance.per_grant.map(|most| most.to_string()),
+        }
     }
 }
 
@@ -407,6 +434,24 @@ mod tests {
         };
         let text = rendered(&page(&sums, "2026-11"));
         assert!(!text.contains("<script>alert") && text.matches("&#60;script&#62;alert(1)").count() >= 4, "{text}");
+    }
+
+    #[test]
+    fn a_member_reads_what_is_left_of_the_month_and_what_a_grant_may_spend() {
+        let allowance = Allowance {
+            spent: NanoUsd(12_500_000_000),
+            held: NanoUsd::ZERO,
+            per_month: "20".parse().ok(),
+            per_grant: "2".parse().ok(),
+            resets_at: NOW,
+        };
+        let mut page = page(&of_apps(1), "2026-11");
+        assert!(!rendered(&page).contains("12.50 of"));
+        page.allowance = Some(Allowed::new(&allowance, NOW, Language::English));
+        let text = rendered(&page);
+        for told in ["12.50 of 20.00 USD this month", "7.50 USD left", "at most 2.00 USD"] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
     }
 
     #[test]
