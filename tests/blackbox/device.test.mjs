@@ -66,6 +66,17 @@ const rowOf = async (device) =>
 
 // Asking for a code.
 
+test("a second device is proposed beside the first, which keeps what it has", async () => {
+  const granted = [];
+  for (const device of [await show(), await show()]) {
+    assert.equal((await allow(device)).status, 303);
+    const { status, body } = await poll(device);
+    assert.equal(status, 200, JSON.stringify(body));
+    granted.push(body.access_token);
+  }
+  for (const token of granted) assert.equal((await chat(broker, token)).status, 200);
+});
+
 test("RFC 8628 §3.2: a device gets its codes, the address for the person, their life and the interval", async () => {
   const { status, headers, body } = await ask();
   assert.equal(status, 200);

@@ -9,7 +9,7 @@ use crate::{
         grant::Grant,
         id::{ClientId, GrantId, UserId},
         ledger::Snapshot,
-        oauth::params::Params,
+        oauth::{params::Params, pending_request::Asked},
         permission::Provider,
         time::Timestamp,
     },
@@ -54,7 +54,7 @@ pub async fn list<P: Ports>(
     state: &AppState<P>,
     user: &UserId,
     client: &ClientId,
-    requested: &Requested,
+    asked: &Asked,
     (language, filled): (Language, Option<&Params>),
 ) -> Result<Vec<HeldView>, StoreError> {
     let grants = active(state, user, client, MAX_HELD).await?;
@@ -66,7 +66,7 @@ pub async fn list<P: Ports>(
     let seen = |(grant, snapshot): (&Grant, &Result<Snapshot, StoreError>)| {
         let replaced = match filled {
             Some(params) => params.all("replace").any(|id| id == grant.id.as_str()),
-            None => covers(requested, grant),
+            None => is_in_its_place(asked, grant),
         };
         HeldView::new(grant, snapshot.as_ref().ok(), replaced, (state.now, language))
     };
@@ -83,7 +83,12 @@ async fn active<P: Ports>(
     Ok(grants.into_iter().filter(|grant| grant.is_active(state.now)).collect())
 }
 
-/// Whether the app asks again for every provider that the grant is for: then the new one does what the old one did.
+/// Whether the new grant is proposed in the place of this one: the app asks again for every provider that it is for, so the new one does
+/// what it did. Where a device asks it may be the person's second, and the first needs what it has.
+fn is_in_its_place(asked: &Asked, grant: &Grant) -> bool {
+    matches!(asked, Asked::Redirect(_)) && covers(asked.requested(), grant)
+}
+
 fn covers(requested: &Requested, grant: &Grant) -> bool {
     let asked: BTreeSet<Provider> = requested.permissions.iter().map(|permission| permission.provider).collect();
     grant.terms.permissions.iter().all(|permission| asked.contains(&permission.provider))

@@ -130,9 +130,8 @@ async fn page<P: Ports>(
 ) -> Result<Response<Body>, Trouble> {
     let Open { visitor, handle, pending, client } = *open;
     let usual = state.ports.find_usual_limits(&visitor.user.id, &client.id).await?;
-    let requested = pending.asked.requested();
     let held = (frame.language, filled.map(|filled| filled.params));
-    let held = held::list(state, &visitor.user.id, &client.id, requested, held).await?;
+    let held = held::list(state, &visitor.user.id, &client.id, &pending.asked, held).await?;
     let around = Around {
         prices: &state.ports,
         config: &state.config,
