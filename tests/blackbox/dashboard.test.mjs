@@ -79,7 +79,7 @@ test("a grant of whose limit most is used is told, with what is used and where t
   assert.equal((await chat(broker, token)).status, 200);
   const text = await told(/Thirsty app *Requests: 1 of 1/);
   assert.match(text, /Thirsty app *Requests: 1 of 1 Used up: calls are refused/);
-  assert.match(text, /\d+ new notices/);
+  assert.match(text, /\b1 new notice\b/);
   const { page } = await overview();
   assert.ok(page.all("href").includes(`/grants/${grant}`) && page.all("href").includes("/notices"));
   const notices = (await browser.get("/notices")).page.forms.find((form) => form.action.pathname === "/notices");
