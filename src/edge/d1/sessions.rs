@@ -64,7 +64,7 @@ impl Sessions for EdgePorts {
     async fn list_sessions(&self, user: &UserId, limit: u32, now: Timestamp) -> Result<Vec<SessionRow>, StoreError> {
         let values = [Value::Text(user.as_str()), Value::Time(now), Value::Count(limit)];
         let sql = "SELECT token_hash, created_at, last_seen_at, address, agent FROM sessions \
-                   WHERE user_id = ? AND expires_at > ? ORDER BY created_at DESC, token_hash LIMIT ?";
+                   WHERE user_id = ? AND expires_at > ? ORDER BY created_at DESC, rowid DESC LIMIT ?";
         let rows: Vec<Row> = self.database.rows((sql, &values)).await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
