@@ -54,7 +54,7 @@ const APPS = [
     limits: { budget_usd: "10.00", budget_period: "month" },
     /** Calls on a day of the week, from Sunday: with which model, and how many words. */
     week: [2, 5, 6, 4, 7, 5, 3],
-    calls: [["gpt-5-mini", 9000], ["claude-opus-5", 4000], ["gpt-5.1", 6000]],
+    calls: [["gpt-5-mini", 30000], ["claude-opus-5", 11000], ["gpt-5.1", 18000]],
   },
   {
     name: "Meeting notes",
@@ -63,7 +63,7 @@ const APPS = [
     details: [{ type: "ai_access", provider: "anthropic", models: ["claude-*"], capabilities: ["chat"] }],
     limits: { budget_usd: "5.00", budget_period: "month" },
     week: [0, 4, 3, 5, 3, 2, 0],
-    calls: [["claude-opus-5", 7000], ["claude-haiku-4-5", 9000]],
+    calls: [["claude-opus-5", 16000], ["claude-haiku-4-5", 24000]],
   },
 ];
 
@@ -83,7 +83,8 @@ await runScript(async () => {
   if (process.platform === "linux") execFileSync("cc", ["-shared", "-fPIC", "-O2", "-o", clock, inRoot("scripts/lib/clock.c")]);
   const secrets = newSecrets();
   const standin = await startStandin({ port: 0, openaiKey: secrets.OPENAI_API_KEY, anthropicKey: secrets.ANTHROPIC_API_KEY });
-  const env = { OPENAI_BASE_URL: standin.url, ANTHROPIC_BASE_URL: standin.url };
+  // Room that was set aside would be booked when the broker ends each evening.
+  const env = { LEDGER_AHEAD_CALLS: "0", OPENAI_BASE_URL: standin.url, ANTHROPIC_BASE_URL: standin.url };
   const broker = await startBroker({ secrets, env });
   const chromium = await launch();
   try {
@@ -138,7 +139,7 @@ await runScript(async () => {
       tokens.set(app, { ...held, ...body });
       for (let call = 0; call < app.week[weekday]; call += 1) {
         const [model, words] = app.calls[(call + ago) % app.calls.length];
-        assert.equal(await ask(body.access_token, model, words + 700 * (ago % 4)), 200);
+        assert.equal(await ask(body.access_token, model, words + 1900 * (ago % 4)), 200);
       }
     }
 
@@ -148,7 +149,7 @@ await runScript(async () => {
       assert.equal(await ask(tokens.get(reading).access_token, "gpt-5-mini", 20), 200);
       assert.notEqual(await ask(tokens.get(reading).access_token, "gpt-4.1", 20), 200);
       const { page } = await person.get("/tokens/new");
-      const form = page.form("/tokens").fill({ name: "Sunday notebook", budget_usd: "0.02" });
+      const form = page.form("/tokens").fill({ name: "Sunday notebook", budget_usd: "0.10" });
       const made = await person.submit(form);
       const [, token] = /AIPASSPORT_TOKEN=(?:&#39;|')?([\w.-]+)/.exec(made.text) ?? [];
       assert.ok(token, made.page?.text);
