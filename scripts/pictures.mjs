@@ -165,7 +165,6 @@ await runScript(async () => {
         { name: "overview", at: "/", height: 1190 },
         { name: "grant", at: `/grants/${tokens.get(notes).grant_id}`, height: 1080 },
         { name: "consent", at: url.href, height: 1080 },
-        { name: "tokens", at: "/tokens", height: 520 },
         { name: "phone", at: "/grants", height: 780, width: 360, language: "ko" },
       ];
       for (const { name, at, height, width = 1040, language = "en" } of pages) {
