@@ -51,9 +51,10 @@ async function open(entry, page, world) {
   for (const step of [entry.then ?? []].flat()) {
     seen.complaints = [];
     const arrived = page.waitForResponse((answer) => answer.request().isNavigationRequest() && answer.status() !== 303);
+    const loaded = page.waitForEvent("load");
     await step(page, world);
     response = await arrived;
-    await page.waitForLoadState("load");
+    await loaded;
   }
   page.off("request", onRequest).off("console", onConsole).off("pageerror", onError);
   const expected = entry.status ?? 200;

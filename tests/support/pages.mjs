@@ -348,6 +348,7 @@ async function takeAlong(page, { passkeys }) {
     const credential = {
       credentialId: id.toString("base64"),
       isResidentCredential: true,
+      backupEligibility: true,
       rpId,
       privateKey: privateKey.export({ format: "der", type: "pkcs8" }).toString("base64"),
       userHandle: Buffer.from(userHandle, "base64url").toString("base64"),

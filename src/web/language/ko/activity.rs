@@ -10,6 +10,8 @@ pub const TABLE: super::Table = &[
     ("Grants and tokens", "권한과 토큰"),
     ("Account and sign-in", "계정과 로그인"),
     ("Whose", "대상"),
+    ("member", "구성원"),
+    ("operator", "운영자"),
     ("Your account", "내 계정"),
     ("All accounts", "모든 계정"),
     ("Only what happened to {0}.", "{0}에 관한 기록만 보고 있어요."),
