@@ -128,8 +128,8 @@ await runScript(async () => {
 
     async function ask(token, model, words, more = {}) {
       const text = "word ".repeat(words);
-      const answer = model.startsWith("claude") ? await messages(broker, token, text, { model, ...more }) : await chat(broker, token, text, { model, ...more });
-      return answer.status;
+      const send = model.startsWith("claude") ? messages : chat;
+      return (await send(broker, token, text, { model, ...more })).status;
     }
 
     async function useFor(app, weekday, ago) {

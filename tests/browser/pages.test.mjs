@@ -117,7 +117,7 @@ async function walk(page) {
   return { wanted, reached: reached.map((index) => wanted[index]), unseen };
 }
 
-/** Controls whose words are wider than they are, and texts that end outside what they stand in. A name that is shortened on purpose ends in dots. */
+/** Controls whose words are wider than they are, and whatever ends outside the window. */
 function cutOff() {
   const found = [];
   const isShown = (element) => element.checkVisibility({ visibilityProperty: true }) && !element.closest(".hidden, .skip");
@@ -133,13 +133,12 @@ function cutOff() {
       // The arrow takes some of it.
       if (widest > room - 12) say(element, `${widest.toFixed(0)} px in ${room.toFixed(0)}`);
     } else if (element.tagName === "BUTTON" || element.matches(".button, .tag, summary, h1, h2, h3, th, td, dd, dt, p")) {
-      if (element.scrollWidth > element.clientWidth + 1 && style.display !== "inline") say(element, `${element.scrollWidth} px in ${element.clientWidth}`);
+      const isWider = element.scrollWidth > element.clientWidth + 1 && style.display !== "inline";
+      if (isWider) say(element, `${element.scrollWidth} px in ${element.clientWidth}`);
     }
-    if (element.matches("body *")) {
-      const { left, right } = element.getBoundingClientRect();
-      const isScrolled = element.closest("pre, .scroll, svg");
-      if (!isScrolled && (left < -1 || right > document.documentElement.clientWidth + 1)) say(element, `from ${left} to ${right}`);
-    }
+    const { left, right } = element.getBoundingClientRect();
+    const isOutside = left < -1 || right > document.documentElement.clientWidth + 1;
+    if (isOutside && !element.closest("pre, .scroll, svg")) say(element, `from ${left} to ${right}`);
   }
   return found;
 }
