@@ -162,7 +162,7 @@ await runScript(async () => {
       const [reading, notes] = APPS;
       const { url } = authorizationRequest(broker, await recipeFinder(browser), { details: reading.details });
       const pages = [
-        { name: "overview", at: "/", height: 1250 },
+        { name: "overview", at: "/", height: 1226 },
         { name: "grant", at: `/grants/${tokens.get(notes).grant_id}`, height: 1080 },
         { name: "consent", at: url.href, height: 1080 },
         { name: "phone", at: "/grants", height: 780, width: 360, language: "ko" },

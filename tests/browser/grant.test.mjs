@@ -76,9 +76,8 @@ test("limits are edited while a stream runs: the stream goes on, the form is not
   const page = await open(id);
   const running = await stream(token);
   await until(async () => /1 running/.test(await page.innerText("[data-live=figures]")), "the call in flight is shown");
-  const summary = page.locator("form.card summary").last();
-  await summary.click();
   const field = page.locator('form.card input[name="requests"]');
+  await page.locator("form.card details", { has: field }).locator("summary").click();
   await field.fill("1");
   await new Promise((resolve) => setTimeout(resolve, 4500));
   assert.equal(await field.inputValue(), "1", "what is being filled in stays");
