@@ -90,7 +90,7 @@ impl Policies for EdgePorts {
     }
 
     async fn list_untold(&self, revision: u64, limit: u32) -> Result<Vec<UserId>, StoreError> {
-        let sql = "SELECT user_id FROM users WHERE policy_seen < ? AND removed_at IS NULL ORDER BY user_id LIMIT ?";
+        let sql = "SELECT user_id FROM users WHERE policy_seen < ? AND removed_at IS NULL ORDER BY policy_seen, user_id LIMIT ?";
         let rows: Vec<UserIdRow> = self.database.rows((sql, &[Value::Number(revision), Value::Count(limit)])).await?;
         rows.into_iter().map(|row| row.user_id.try_into().map_err(|_| unreadable("users.user_id"))).collect()
     }
