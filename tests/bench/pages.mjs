@@ -11,13 +11,25 @@ import { CALLS, GRANTS, seedMuch } from "../support/much.mjs";
 
 const REQUESTS = 10;
 const WARM_UP = 10;
+
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+/** The list of grants, on and on: those on a page were never looked at, so that each ledger is asked for the first time. */
+function further() {
+  let next = "/grants";
+  return async (browser) => {
+    const answer = await browser.get(next);
+    next = answer.page.all("href").find((href) => href.includes("after=live")) ?? "/grants";
+    return answer;
+  };
+}
 
 /** Every page of theirs, by what it is called in the table. */
 const pagesOf = (grant, app, broker) => ({
   "/": "/",
   "/ of another month": "/?month=2026-01",
   "/grants": "/grants",
+  "/grants, each time the next page": further(),
   "/grants of one state": "/grants?state=ended",
   "/grants by name": "/grants?search=App+4999",
   "/grants/{id}": `/grants/${grant}`,
@@ -39,15 +51,15 @@ const pagesOf = (grant, app, broker) => ({
   "/members/invitations": "/members/invitations",
   "/device": "/device",
   "/developers": "/developers",
-  "/authorize": () => {
+  "/authorize": (browser) => {
     const { pathname, search } = authorizationRequest(broker, app).url;
-    return pathname + search;
+    return browser.get(pathname + search);
   },
 });
 
 async function get(browser, target) {
   const began = performance.now();
-  const { status, text } = await browser.get(typeof target === "function" ? target() : target);
+  const { status, text } = await (typeof target === "function" ? target(browser) : browser.get(target));
   if (status !== 200) throw new Error(`${target}: status ${status} ${text}`);
   return performance.now() - began;
 }

@@ -59,7 +59,7 @@ export class Ledger extends DurableObject {
   async #begin(grant, commands) {
     try {
       this.#load(grant);
-      const answer = this.#core.command(commands);
+      const answer = this.#core.command(commands) ?? this.#core.lookAt(grant, commands);
       if (answer !== undefined) return await this.#carryOut(answer);
       const found = await orDead(this.#core.lookUp(grant));
       // Another command may have loaded it meanwhile.
