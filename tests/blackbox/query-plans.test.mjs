@@ -107,7 +107,7 @@ test("every page that can be got was opened", async () => {
 /* What is planned. */
 
 /** Lines of EXPLAIN QUERY PLAN of what is found by an index. */
-const FOUND = [/^SEARCH \w+ USING (COVERING )?INDEX \w+ \(/, /^SEARCH \w+ USING (INTEGER )?PRIMARY KEY \(/];
+const FOUND = [/^SEARCH \w+ (EXISTS )?USING (COVERING )?INDEX \w+ \(/, /^SEARCH \w+ (EXISTS )?USING (INTEGER )?PRIMARY KEY \(/];
 /** What is read of that, or of what was bound. */
 const OF_THOSE = [
   /^SCAN (CONSTANT ROW|found|called|\(subquery-\d+\)|json_each VIRTUAL TABLE INDEX \d+:)/,
