@@ -21,7 +21,7 @@ export default {
   ...broker,
   async fetch(request, env, context) {
     const { pathname, searchParams } = new URL(request.url);
-    if (pathname === "/stores/d1/query") return query(env.DB, await request.json());
+    if (pathname.startsWith("/stores/d1/")) return query(env.DB, await request.json());
     if (pathname !== "/stores/ledger") return broker.fetch(request, env, context);
     const name = searchParams.get("name");
     return new Response(await env.LEDGER.getByName(name).command(name, await request.text()));
