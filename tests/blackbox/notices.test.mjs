@@ -66,6 +66,23 @@ test("they stand on the page, newest first, link to the grant, and are marked as
   assert.match(page.text, /has used 50 %/, "they stay");
 });
 
+test("the page of a grant shows what was told of it, of no other, and what is marked as read there leads back to it", async () => {
+  const [one, other] = [await browser.grant(app, limited(4)), await browser.grant(app, limited(2))];
+  for (const { access_token: token } of [one, one, other]) assert.equal((await chat(broker, token)).status, 200);
+  await reaches(one.grant_id, 50);
+  await reaches(other.grant_id, 50);
+  const open = async () => (await browser.get(`/grants/${one.grant_id}`)).page;
+  const page = await open();
+  assert.match(page.text, /Notices Test app has used 50 % of its requests: 2 of 4\. new/);
+  assert.doesNotMatch(page.text, /1 of 2\./);
+  assert.equal(unread(page).length, 1);
+  const { location } = await browser.submit(unread(page)[0]);
+  assert.equal(location.pathname, `/grants/${one.grant_id}`);
+  assert.equal(unread(await open()).length, 0);
+  assert.match((await open()).text, /has used 50 %/, "it stays");
+  assert.equal((await rows(other.grant_id))[0].read_at, null);
+});
+
 test("it is said in Korean to whoever reads Korean", async () => {
   const { page } = await browser.get("/notices", { "accept-language": "ko" });
   assert.match(page.text, /요청 횟수의 50%를 썼어요/);

@@ -18,6 +18,9 @@ async function source(file) {
 
 const usage = await source("src/edge/d1/usage.rs");
 const history = await source("src/edge/d1/history.rs");
+const notices = await source("src/edge/d1/notices.rs");
+const policies = await source("src/edge/d1/policies.rs");
+const noticeColumns = notices.match(/const COLUMNS: &str = "([^"]*)"/)[1];
 
 /** The statement between two texts of a source, its placeholders filled in. */
 function statement(text, begin, end, values = {}) {
@@ -59,12 +62,22 @@ const PLANS = [
       /^(CO-ROUTINE|SCAN) called$|^(SETUP|RECURSIVE STEP)$|^(CORRELATED )?SCALAR SUBQUERY \d+$|^SCAN CONSTANT ROW$/,
     ],
   ],
+  [
+    "the notices of a grant",
+    `SELECT ${noticeColumns} FROM notices JOIN grants USING (grant_id) WHERE ${statement(notices, "notices.grant_id = ?", '"')}`,
+    [/^SEARCH notices USING INDEX notices_of_grant \(grant_id=\?\)/, /^SEARCH grants USING (PRIMARY KEY|INDEX \S+) \(grant_id=\?\)/],
+  ],
+  [
+    "accounts that have to be told of a policy",
+    statement(policies, "SELECT user_id FROM users", '"'),
+    [/^SCAN users USING INDEX users_by_policy$/],
+  ],
   ["the history of a grant", statement(history, "SELECT audit_id", '"'), [/^SEARCH audit USING INDEX audit_by_grant \(grant_id=\? AND audit_id<\?\)/]],
 ];
 
 for (const [what, sql, allowed] of PLANS) {
   test(`${what}: found by an index, nothing is sorted`, async () => {
-    const marks = new Set(sql.match(/\?\d+/g)).size;
+    const marks = new Set(sql.match(/\?\d+/g)).size + (sql.match(/\?(?!\d)/g) ?? []).length;
     const plan = (await broker.sql(`EXPLAIN QUERY PLAN ${sql}`, ...Array.from({ length: marks }, () => "1"))).map(({ detail }) => detail);
     for (const line of plan) {
       assert.doesNotMatch(line, /TEMP B-TREE/, plan.join("\n"));

@@ -393,6 +393,8 @@ test("a token's page speaks of a token and offers no later end, since the token 
   const { grant_id: id } = await make((form) => form.fill({ end: String(7 * DAY) }));
   const { page } = await browser.get(`/grants/${id}`);
   assert.match(page.text, /a token of yours/);
+  assert.match(page.text, /The token can be used until it ends, within its limits\./);
+  assert.doesNotMatch(page.text, /The app/);
   assert.ok(page.all("href").includes("/tokens"));
   const end = page.form(`/grants/${id}/end`);
   const [{ expires_at: ends }] = await broker.sql("SELECT expires_at FROM grants WHERE grant_id = ?", id);
