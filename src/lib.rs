@@ -13,3 +13,16 @@ pub mod domain;
 pub mod edge;
 pub mod gateway;
 pub mod web;
+
+// The tests of the whole see the crate as others do.
+#[cfg(test)]
+extern crate self as aipassport;
+#[cfg(test)]
+#[path = "../tests/architecture.rs"]
+mod architecture;
+#[cfg(test)]
+#[path = "../tests/corpus_replay.rs"]
+mod corpus_replay;
+#[cfg(test)]
+#[path = "../tests/oracle.rs"]
+mod oracle;

@@ -190,12 +190,6 @@ pub fn sentence(permission: &Permission, language: Language) -> String {
     language.with("{0} with {1} at {2}", &[&deeds, &models, &permission.provider.display_name()])
 }
 
-/// What stands at the money of one of `count` permissions.
-#[must_use]
-pub fn money_label(sentence: &str, count: usize, language: Language) -> String {
-    if count == 1 { language.t("It may spend at most").to_owned() } else { language.with("{0}: at most", &[&sentence]) }
-}
-
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())

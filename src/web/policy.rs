@@ -130,7 +130,7 @@ async fn page<P: Ports>(
     policed: &Policed,
     form: PolicyView,
 ) -> Result<PolicyPage, Trouble> {
-    let untold = state.ports.list_untold(policed.revision, TOLD_AT_ONCE + 1).await?.len();
+    let untold = state.ports.count_untold(policed.revision, TOLD_AT_ONCE + 1).await?;
     Ok(PolicyPage { frame, form, is_saved: false, untold })
 }
 

@@ -173,7 +173,7 @@ test("notices go after 90 days, deliveries and refusals after 30", async () => {
   await put(now() - 90 * DAY + 60);
   for (const at of [now() - 30 * DAY - 60, now() - 30 * DAY + 60]) {
     await broker.sql("INSERT INTO webhook_deliveries (type, at) VALUES ('ping', ?)", at);
-    await broker.sql("INSERT INTO refusals VALUES (?, 'ended', 1, ?2, ?2, '')", `grant_${at}`, at * 1000);
+    await broker.sql("INSERT INTO refusals VALUES (?, 'ended', 1, ?2, ?2, '', '')", `grant_${at}`, at * 1000);
   }
   await broker.runScheduled();
   assert.equal((await rows(id)).length, 1);

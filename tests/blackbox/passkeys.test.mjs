@@ -12,11 +12,11 @@ const phone = new Authenticator();
 const events = async () => (await broker.sql("SELECT event FROM audit ORDER BY audit_id")).map(({ event }) => event);
 
 test("somebody who signed in by link is asked to add a passkey, and is not any more once they have", async () => {
-  assert.match((await operator.get(SECURITY)).page.text, /You signed in without one/);
+  assert.match((await operator.get(SECURITY)).page.text, /You signed in without a passkey/);
   const answer = await addPasskey(operator, phone);
   assert.equal(answer.location.pathname + answer.location.search, `${SECURITY}?done=added`);
   const { page } = await operator.get(SECURITY);
-  assert.doesNotMatch(page.text, /You signed in without one/);
+  assert.doesNotMatch(page.text, /You signed in without a passkey/);
   assert.match(page.text, /Phone/);
   assert.ok((await events()).includes("passkey_added"));
 });

@@ -119,7 +119,7 @@ const corpus = Object.keys(corpusFiles()).flatMap((name) =>
 );
 
 function readings() {
-  const args = ["test", "--locked", "--quiet", "--test", "oracle", "the_readings_are_printed_for_the_oracle", "--", "--exact", "--nocapture"];
+  const args = ["test", "--locked", "--quiet", "--lib", "oracle::the_readings_are_printed_for_the_oracle", "--", "--exact", "--nocapture"];
   const printed = execFileSync("cargo", args, { cwd: root, encoding: "utf8", maxBuffer: 64 * 1024 * 1024, stdio: ["ignore", "pipe", "inherit"] });
   const lines = printed.split("\n").filter((line) => line.startsWith("{"));
   return new Map(lines.map((line) => JSON.parse(line)).map((reading) => [reading.name, reading]));

@@ -89,9 +89,15 @@ impl Policies for EdgePorts {
         self.database.run((sql, &values)).await.map(won)
     }
 
+    async fn count_untold(&self, revision: u64, most: u32) -> Result<usize, StoreError> {
+        let sql = "SELECT user_id FROM users WHERE policy_seen < ? AND removed_at IS NULL ORDER BY policy_seen, user_id LIMIT ?";
+        let rows: Vec<UserIdRow> = self.database.rows((sql, &[Value::Number(revision), Value::Count(most)])).await?;
+        Ok(rows.len())
+    }
+
     async fn list_untold(&self, revision: u64, limit: u32) -> Result<Vec<UserId>, StoreError> {
-        let sql = "SELECT user_id FROM users WHERE policy_seen < ? AND policy_seen IS NOT NULL AND removed_at IS NULL \
-                   ORDER BY policy_tried_at, user_id LIMIT ?";
+        let sql = "SELECT user_id FROM users INDEXED BY users_by_policy WHERE policy_seen < ? AND policy_seen IS NOT NULL \
+                   AND removed_at IS NULL ORDER BY policy_tried_at, user_id LIMIT ?";
         let rows: Vec<UserIdRow> = self.database.rows((sql, &[Value::Number(revision), Value::Count(limit)])).await?;
         rows.into_iter().map(|row| row.user_id.try_into().map_err(|_| unreadable("users.user_id"))).collect()
     }

@@ -80,8 +80,6 @@ pub struct ConsentView {
     pub usual_as_shown: String,
     /// What the app asks for over everything, in words.
     pub asked_overall: Vec<String>,
-    /// Whether the money is the broker's proposal.
-    pub is_proposal: bool,
     /// What the operator allows for a grant, where they say so.
     pub ceiling: Option<Amount>,
     /// What is asked, per provider.
@@ -232,7 +230,6 @@ impl ConsentView {
             as_shown: as_shown(&limits, &lifetimes),
             usual_as_shown: form::usual_as_shown(&offers),
             asked_overall: in_words(&as_asked.limits, language),
-            is_proposal: requested.proposed_budget().is_some(),
             ceiling,
             permissions,
             left_out,

@@ -132,7 +132,7 @@ impl EndForm {
         let posted = posted.filter(|form| form.params.all("ends_at").next().is_some());
         let value = |name: &'static str| posted.map_or("", |form| form.params.field(name));
         let chosen = value("end");
-        let keep = language.with("As it is: {0}", &[&Moment::new(ends, now).human(language)]);
+        let keep = language.with("As it is: {0}", &[&Moment::new(ends, now).date(language)]);
         let from_now = LIFETIMES_SECONDS
             .into_iter()
             .filter(|seconds| Timestamp::from_seconds(now.seconds()).plus_seconds(*seconds) <= latest)

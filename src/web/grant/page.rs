@@ -20,7 +20,7 @@ use crate::{
         time::Timestamp,
     },
     web::{
-        format::{money_label, sentence},
+        format::sentence,
         frame::Frame,
         grants::{LastUse, place_of, terms_of},
         language::{Language, Moment, filters},
@@ -91,7 +91,6 @@ pub struct FormView {
 /// A permission's limits to edit.
 pub struct EditablePermission {
     pub sentence: String,
-    pub money_label: String,
     pub limits: LimitsView,
 }
 
@@ -204,13 +203,8 @@ impl FormView {
         // What was sent by another form of the page says nothing of this one.
         let posted = posted.filter(|form| form.params.all("revision").next().is_some());
         let permissions = terms.permissions.iter().enumerate().map(|(index, permission)| {
-            let sentence = sentence(permission, language);
             let limits = LimitsView::current(&prefix(index), &permission.limits, posted, language);
-            EditablePermission {
-                money_label: money_label(&sentence, terms.permissions.len(), language),
-                sentence,
-                limits,
-            }
+            EditablePermission { sentence: sentence(permission, language), limits }
         });
         Self {
             revision: terms.revision,

@@ -68,6 +68,9 @@ pub trait Policies {
         now: Timestamp,
     ) -> impl Future<Output = Result<Write, StoreError>> + Send;
 
+    /// How many members there are whose account's ledger knows an earlier revision than this; it is counted up to `most`.
+    fn count_untold(&self, revision: u64, most: u32) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
     /// Members whose account's ledger has started with, or was told, an earlier revision than this; at most `limit`, those first whom
     /// nobody has tried to tell for the longest time.
     fn list_untold(&self, revision: u64, limit: u32) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;

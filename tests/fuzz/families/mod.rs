@@ -16,6 +16,8 @@ mod jose;
 mod metadata;
 mod narrowing;
 mod oauth;
+mod pages;
+mod passkeys;
 mod proofs;
 mod tokens;
 
@@ -74,6 +76,12 @@ const FAMILIES: &[Family] = &[
     family(b'y', 8 * 1024, proofs::target),
     family(b'z', 64 * 1024, oauth::device),
     family(b'A', 20 * 1024, metadata::client_metadata),
+    family(b'B', 12 * 1024, passkeys::registration),
+    family(b'C', 12 * 1024, passkeys::authenticator_data),
+    family(b'D', 20 * 1024, passkeys::answer),
+    family(b'E', 64, passkeys::passkey_challenge),
+    family(b'F', 16 * 1024, pages::list_of_grants),
+    family(b'G', 16 * 1024, pages::form_of_a_token),
 ];
 
 /// What stands between the fields of an input; nothing that is read means anything by it.

@@ -6,7 +6,6 @@ pub const TABLE: super::Table = &[
     ("{0} more", "외 {0}개"),
     ("{0} with {1} at {2}", "{2}에서 {0} (모델: {1})"),
     ("It may spend at most", "쓸 수 있는 최대 금액"),
-    ("{0}: at most", "{0}: 최대"),
     ("Chat", "대화"),
     ("Embeddings", "임베딩"),
     ("Images", "이미지"),

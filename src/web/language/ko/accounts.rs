@@ -235,14 +235,15 @@ pub const TABLE: super::Table = &[
         "You have none. They let you in when all your passkeys are gone: print them, or write them down.",
         "아직 없어요. 패스키를 모두 잃었을 때 이 코드로 들어올 수 있으니, 인쇄하거나 적어 두세요.",
     ),
+    ("You signed in without a passkey", "패스키 없이 로그인했어요"),
     ("You see them only now.", "지금만 볼 수 있어요."),
     (
         "You signed in with a recovery code, which is used up now. Add a passkey on this device, and remove those that you lost.",
         "복구 코드로 로그인했고, 그 코드는 이제 쓸 수 없어요. 이 기기에 패스키를 추가하고, 잃어버린 패스키는 삭제하세요.",
     ),
     (
-        "You signed in without one. With a passkey you sign in by your finger, face or PIN, and need no link next time.",
-        "패스키 없이 로그인했어요. 패스키가 있으면 다음부터는 링크 없이 지문이나 얼굴, PIN으로 로그인해요.",
+        "With one you sign in by your finger, face or PIN, and need no link next time.",
+        "패스키가 있으면 다음부터는 링크 없이 지문이나 얼굴, PIN으로 로그인해요.",
     ),
     (
         "You stay signed in until twelve hours pass without a visit, or until you sign out, and for thirty days at most.",

@@ -150,7 +150,7 @@ pub const TABLE: super::Table = &[
     ("each month {0}", "매달 {0}"),
     ("each day {0}", "매일 {0}"),
     (
-        "A short question: {0} words, and {1} words of answer. A rough figure by this broker's prices: models that think before they answer cost more.",
+        "A short question: {0} words, and {1} words of answer. A rough figure by this broker’s prices: models that think before they answer cost more.",
         "짧은 질문은 단어 {0}개, 답은 단어 {1}개로 셌어요. 이 브로커의 가격으로 어림한 값이라서, 답하기 전에 생각하는 모델은 더 들어요.",
     ),
     ("{0} tokens in all", "모두 {0}토큰"),

@@ -53,7 +53,6 @@ pub const TABLE: super::Table = &[
     ("To look at", "확인할 것"),
     ("{0} % used", "{0} % 사용"),
     ("Its calls are refused from then on.", "그때부터 호출이 거부돼요."),
-    ("Last", "마지막"),
     ("so far", "현재까지"),
     ("Months", "달"),
     ("No call was booked.", "기록된 호출이 없어요."),

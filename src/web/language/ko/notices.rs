@@ -2,7 +2,7 @@
 
 pub const TABLE: super::Table = &[
     (
-        "When an app has used half, four fifths or all of what you allowed, and when its access ends soon, it stands here.",
+        "You are told here when an app has used half, four fifths or all of what you allowed, and when its access ends soon.",
         "앱이 허용한 양의 절반, 80% 또는 전부를 쓰거나 권한이 곧 끝나면 여기에 알려 드려요.",
     ),
     ("Nothing to tell. All your apps have room left.", "알릴 내용이 없어요. 모든 앱에 여유가 있어요."),

@@ -12,6 +12,7 @@ pub const TABLE: super::Table = &[
         "API 키를 받는 프로그램용으로 만들어 보세요. 무엇을, 얼마까지, 언제까지 쓸지 직접 정해요.",
     ),
     ("Make a token", "토큰 만들기"),
+    ("It lasts", "사용 기간"),
     ("Details and limits", "자세히 보기와 한도"),
     ("All tokens", "모든 토큰"),
     ("A token of yours", "내 토큰"),
