@@ -164,6 +164,15 @@ impl Notices for EdgePorts {
         Ok(row.map_or(0, |row| row.count))
     }
 
+    async fn notices_of_grant(&self, grant: &GrantId, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        let sql = "SELECT notice_id, notices.grant_id, kind, permission, cap, period, allowed, threshold, used, at, read_at, \
+                   client_name, terms FROM notices CROSS JOIN grants USING (grant_id) \
+                   WHERE notices.grant_id = ? ORDER BY notice_id DESC LIMIT ?";
+        let rows: Vec<NoticeRow> =
+            self.database.rows((sql, &[Value::Text(grant.as_str()), Value::Count(limit)])).await?;
+        rows.into_iter().map(Notice::try_from).collect()
+    }
+
     async fn read_notices(
         &self,
         user: &UserId,

@@ -55,7 +55,7 @@ export class Ledger extends DurableObject {
     }
   }
 
-  /** The first command since the object was started, or ever. */
+  /** The first command since the object was started, or ever; or one before which an account looks up what the policy is. */
   async #begin(grant, commands) {
     try {
       this.#load(grant);

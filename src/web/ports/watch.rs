@@ -89,6 +89,13 @@ pub trait Notices {
     /// How many of them they have not read.
     fn count_unread_notices(&self, user: &UserId) -> impl Future<Output = Result<u32, StoreError>> + Send;
 
+    /// A grant's notices, latest first, at most `limit`.
+    fn notices_of_grant(
+        &self,
+        grant: &GrantId,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Notice>, StoreError>> + Send;
+
     /// The person has read their notices from this one to that one; one that they had read before stays read since then. How many
     /// they had not.
     fn read_notices(
