@@ -1,4 +1,4 @@
-// `npm run bench`: what a call costs, beside hand-written floors. Some minutes; Linux. `npm run bench -- calls` measures one part.
+// `npm run bench`: what a call costs, beside hand-written floors, and what a page costs. Some minutes; Linux. `npm run bench -- calls` measures one part.
 
 import { build } from "./build.mjs";
 import { ensureNode, ensureNpmPackages } from "./lib/node.mjs";

@@ -55,16 +55,19 @@ export async function build({ features = process.env.AIPASSPORT_FEATURES ?? "", 
     if (isFresh()) return false;
     const wanted = inputs(features);
     rmSync(stamp, { force: true });
-    const options = features ? ["--features", features] : [];
-    await step(`wasm build${features ? ` (${features})` : ""}`, workerBuild, ["--release", "--out-dir", out, ".", ...options], {
+    // With features it is a test's and doesn't ship: what makes it small, half of the time, is left out.
+    const options = features ? ["--no-opt", "--out-dir", out, ".", "--features", features] : ["--out-dir", out, "."];
+    await step(`wasm build${features ? ` (${features})` : ""}`, workerBuild, ["--release", ...options], {
       cwd: root,
       env: { ...env, RUST_BACKTRACE: "0", CARGO_TERM_PROGRESS_WHEN: "never" },
       log: `build-${treeId}`,
       noise: PROGRESS,
     });
-    // A fifth of the file is names of functions, which worker-build always keeps; a panic says its file and line without them.
-    const wasm = inRoot(out, "index_bg.wasm");
-    await step("take the names out of the wasm", env.WASM_OPT_BIN, ["--strip-debug", wasm, "-o", wasm], { cwd: root });
+    if (!features) {
+      // A fifth of the file is names of functions, which worker-build always keeps; a panic says its file and line without them.
+      const wasm = inRoot(out, "index_bg.wasm");
+      await step("take the names out of the wasm", env.WASM_OPT_BIN, ["--strip-debug", wasm, "-o", wasm], { cwd: root });
+    }
     // What worker-build wrote stands behind our own first script.
     renameSync(inRoot(out, "index.js"), inRoot(out, "broker.js"));
     for (const [path, name] of scripts()) copyFileSync(path, inRoot(out, name));

@@ -23,6 +23,7 @@ pub mod permission;
 pub mod person;
 pub mod personal_token;
 pub mod policy;
+pub mod policy_age;
 pub mod recovery_code;
 pub mod secret;
 pub mod time;

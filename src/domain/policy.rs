@@ -184,7 +184,7 @@ impl Policed {
     /// What an account's ledger that has started is told.
     #[must_use]
     pub fn govern(&self) -> Govern {
-        Govern { policy: self.revision, ceiling: self.policy.max_per_grant, allowance: Some(self.allowance()) }
+        Govern::of_account(self.account_terms())
     }
 
     /// What the ledger of a member's grant is told.

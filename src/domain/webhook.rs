@@ -81,12 +81,21 @@ pub enum DeliveryError {
     Status,
     /// The webhook was turned off first.
     TurnedOff,
+    /// What there was to tell could not be read.
+    Unreadable,
 }
 
 impl DeliveryError {
     /// Every one.
-    pub const ALL: [Self; 6] =
-        [Self::Address, Self::Unreachable, Self::Late, Self::Redirected, Self::Status, Self::TurnedOff];
+    pub const ALL: [Self; 7] = [
+        Self::Address,
+        Self::Unreachable,
+        Self::Late,
+        Self::Redirected,
+        Self::Status,
+        Self::TurnedOff,
+        Self::Unreadable,
+    ];
 
     /// As it is stored.
     #[must_use]
@@ -98,7 +107,14 @@ impl DeliveryError {
             Self::Redirected => "redirected",
             Self::Status => "status",
             Self::TurnedOff => "turned_off",
+            Self::Unreadable => "unreadable",
         }
+    }
+
+    /// Whether another attempt may go better.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        !matches!(self, Self::Unreadable)
     }
 
     /// From what is stored.

@@ -77,16 +77,16 @@ async fn deliver(env: &Env) -> Result<Option<u64>, String> {
 
 /// The status that it was answered with, if it was, and why it failed, if it did.
 async fn send(due: &Due, webhook: &Webhook, settings: &Settings) -> (Option<u16>, Option<DeliveryError>) {
+    let Some(body) = &due.body else { return (None, Some(DeliveryError::Unreadable)) };
     // The broker may have moved since the address was stored.
     let Ok(address) = RemoteAddress::parse(&webhook.url, settings.own_reach()) else {
         return (None, Some(DeliveryError::Address));
     };
     let now = clock::now();
     let secret = WebhookSecret::named(&webhook.secret_name, settings.cookie_key());
-    let signature = secret.sign(&due.message_id, now, &due.body);
+    let signature = secret.sign(&due.message_id, now, body);
     let timestamp = now.seconds().to_string();
-    let posted =
-        js::post_webhook(address.as_str(), &due.message_id, &timestamp, &signature, &due.body, TIMEOUT_SECONDS);
+    let posted = js::post_webhook(address.as_str(), &due.message_id, &timestamp, &signature, body, TIMEOUT_SECONDS);
     let Ok(posted) = JsFuture::from(posted).await else { return (None, Some(DeliveryError::Unreachable)) };
     let posted: js::Posted = posted.unchecked_into();
     let status = Some(posted.status()).filter(|status| *status != 0);

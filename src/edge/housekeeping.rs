@@ -20,7 +20,7 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
     courier::wake().await;
     log::swept(&swept, clock::now().millis().saturating_sub(began.millis()));
     // Accounts that could not be told of a new policy when it was saved.
-    match policy::tell(&ports).await {
+    match policy::tell(&ports, began).await {
         Ok(0) => {}
         Ok(untold) => log::failure("policy", &format!("{untold} accounts can not be told")),
         Err(error) => log::failure("policy", &error.0),

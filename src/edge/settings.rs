@@ -13,6 +13,7 @@
 //! | `UPSTREAM_TIMEOUT_SECONDS` | variable | until a provider begins to answer; 600 |
 //! | `HOLD_TTL_SECONDS` | variable | until a call that nobody settled is booked at its bound; 900 |
 //! | `LEDGER_AHEAD_CALLS` | variable | calls that a ledger sets room aside for in one write; 8, and 0 writes each |
+//! | `POLICY_MAX_AGE_SECONDS` | variable | until the ledger of a member's account asks whether the policy has changed; 300 |
 
 use std::{cell::OnceCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
@@ -25,6 +26,7 @@ use crate::{
         access_token::{KeySetError, SigningKeys},
         oauth::{dpop::Nonces, mac::MacKey, redirect_uri::is_loopback, remote_address::Reach},
         permission::Provider,
+        policy_age::DEFAULT_MAX_AGE_SECONDS,
     },
     gateway::{
         dialect,
@@ -64,6 +66,8 @@ pub struct Settings {
     pub hold_ttl_seconds: u64,
     /// For how many calls a ledger sets room aside durably, so that they need no write of their own.
     pub ahead_calls: u32,
+    /// Seconds until an account's ledger asks whether the policy has changed.
+    pub policy_max_age_seconds: u64,
 }
 
 /// A provider that has a key.
@@ -187,6 +191,7 @@ impl Settings {
             upstreams,
             upstream_timeout_seconds: seconds("UPSTREAM_TIMEOUT_SECONDS", DEFAULT_UPSTREAM_TIMEOUT_SECONDS)?,
             hold_ttl_seconds: seconds("HOLD_TTL_SECONDS", DEFAULT_HOLD_TTL_SECONDS)?,
+            policy_max_age_seconds: seconds("POLICY_MAX_AGE_SECONDS", DEFAULT_MAX_AGE_SECONDS)?,
             ahead_calls: match get("LEDGER_AHEAD_CALLS") {
                 None => DEFAULT_AHEAD_CALLS,
                 Some(text) => match text.parse() {
@@ -325,8 +330,9 @@ mod tests {
         }
         assert_eq!(with("OPENAI_BASE_URL", Some("x")).err(), Some(SettingsError::NotAnAddress("OPENAI_BASE_URL")));
         for seconds in ["0", "-1", "soon", "1e9", "99999999999"] {
-            let error = with("HOLD_TTL_SECONDS", Some(seconds)).err();
-            assert_eq!(error, Some(SettingsError::NotSeconds("HOLD_TTL_SECONDS")));
+            for name in ["HOLD_TTL_SECONDS", "POLICY_MAX_AGE_SECONDS"] {
+                assert_eq!(with(name, Some(seconds)).err(), Some(SettingsError::NotSeconds(name)));
+            }
         }
     }
 

@@ -75,17 +75,6 @@ pub async fn policy_for<P: Ports>(state: &AppState<P>, user: &User) -> Result<Op
     }
 }
 
-/// What is left of a request for whoever is asked.
-///
-/// # Errors
-/// [`PolicyError::Nothing`].
-pub fn narrow(policed: Option<&Policed>, asked: &mut Requested) -> Result<(), PolicyError> {
-    if let Some(policed) = policed {
-        *asked = policed.policy.narrow(asked)?;
-    }
-    Ok(())
-}
-
 /// The terms that a person's choice makes of a request: within what was asked, and within the policy that binds them, if one does.
 ///
 /// # Errors
@@ -185,8 +174,7 @@ mod tests {
     fn a_member_s_grant_names_their_account_and_the_ceiling() {
         let user: UserId = "user_a".parse().unwrap();
         let policed = policed("gpt-5", "2");
-        let mut left = asked();
-        narrow(Some(&policed), &mut left).unwrap();
+        let left = policed.policy.narrow(&asked()).unwrap();
         let terms = agree(&left, &all_of(&left), Some(&policed), &user, NOW).unwrap();
         assert_eq!((terms.account, terms.policy), (Some(user), 4));
         assert_eq!(terms.ceiling, "2".parse().ok());

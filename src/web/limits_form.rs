@@ -203,6 +203,8 @@ pub struct MoneyView {
     pub periods: Vec<PeriodView>,
     /// What the app asked for, which is the most that can be granted.
     pub most: Option<String>,
+    /// Whether that is less, because the operator allows no more.
+    pub is_lowered: bool,
     /// Whether "No money limit" is ticked. `None`: it isn't on offer.
     pub none: Option<bool>,
     /// Whether money is open without it.
@@ -265,6 +267,13 @@ impl LimitsView {
         view
     }
 
+    /// Says whether the operator made it less than what the app asked for.
+    #[must_use]
+    pub fn left_of(mut self, as_asked: &Limits, left: &Limits) -> Self {
+        self.money.is_lowered = left.budget_usd != as_asked.budget_usd;
+        self
+    }
+
     /// What holds, which can be made anything.
     #[must_use]
     pub fn current(prefix: &str, limits: &Limits, posted: Option<Posted<'_>>, language: Language) -> Self {
@@ -294,6 +303,7 @@ impl LimitsView {
                     })
                     .collect(),
                 most: None,
+                is_lowered: false,
                 none: None,
                 is_needed: false,
                 is_wrong: is_wrong(&named("budget_usd")) || is_wrong(&named("budget_period")),

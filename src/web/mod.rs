@@ -11,7 +11,7 @@
 //! | `GET, POST /invitation`, `…/options` | who was invited becomes a user | 200, 303; 400, 404 |
 //! | `POST /sign-out` | ends the session | 303; 401, 403 |
 //! | `GET /settings/security` and forms below it | passkeys, recovery codes, sessions | 200, 201, 303; 400, 401, 403, 404 |
-//! | `GET, POST /members/invitations`, `…/{id}/revoke` | operators invite people | 200, 201, 303; 400, 401, 403 |
+//! | `GET, POST /members/invitations`, `…/{id}/revoke` | operators invite people | 200, 201, 303; 400, 401, 403, 404 |
 //! | `GET /grants` | what each app may do, and what it used | 200 |
 //! | `GET, POST /grants/{grant_id}` | one of them, call by call; change its limits | 200, 303; 400, 401, 403, 404, 409 |
 //! | `POST /grants/{grant_id}/pause`, `…/resume`, `…/revoke` | stop it, for now or for ever | 303; 401, 403, 404, 409 |

@@ -19,6 +19,7 @@ use super::{
     trouble::Trouble,
 };
 use crate::domain::{
+    id::GrantId,
     ledger::{Cap, Reason},
     limits::Period,
     money::NanoUsd,
@@ -63,6 +64,8 @@ pub struct NoticeView {
     pub is_unread: bool,
     /// Whether something doesn't work because of it.
     pub is_urgent: bool,
+    /// Whether it stands where a link to its grant leads nowhere else.
+    pub is_on_page_of_grant: bool,
 }
 
 impl NoticeView {
@@ -77,6 +80,7 @@ impl NoticeView {
             at: Moment::new(notice.at, now),
             is_unread: notice.read_at.is_none(),
             is_urgent: matches!(notice.about, About::Limit { percent: 100, .. }),
+            is_on_page_of_grant: false,
         }
     }
 
@@ -84,6 +88,13 @@ impl NoticeView {
     #[must_use]
     pub fn all(notices: &[Notice], language: Language, now: Timestamp) -> Vec<Self> {
         notices.iter().map(|notice| Self::new(notice, language, now)).collect()
+    }
+
+    /// Several of one grant, on its own page.
+    #[must_use]
+    pub fn on_page_of_grant(notices: &[Notice], language: Language, now: Timestamp) -> Vec<Self> {
+        let notices = notices.iter().map(|notice| Self::new(notice, language, now));
+        notices.map(|notice| Self { is_on_page_of_grant: true, ..notice }).collect()
     }
 }
 
@@ -236,7 +247,8 @@ pub async fn list<P: Ports>(
     Ok(frame.html(StatusCode::OK, &page))
 }
 
-/// `POST /notices`: the person has read those from `from` to `to`; without `from` all up to `to`.
+/// `POST /notices`: the person has read those from `from` to `to`; without `from` all up to `to`. It leads back to the page of `grant`,
+/// where it was asked there.
 ///
 /// # Errors
 /// The database can't answer.
@@ -244,7 +256,10 @@ pub async fn read<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
     let to = digits(form.params.field("to")).unwrap_or(0);
     let from = digits(form.params.field("from")).unwrap_or(0);
     state.ports.read_notices(&form.visitor.user.id, NoticeId(from), NoticeId(to), state.now).await?;
-    Ok(see_other(PATH))
+    Ok(match form.params.field("grant").parse::<GrantId>() {
+        Ok(grant) => see_other(&format!("/grants/{grant}#notices")),
+        Err(_) => see_other(PATH),
+    })
 }
 
 #[cfg(test)]

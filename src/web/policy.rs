@@ -1,8 +1,9 @@
 //! `/settings/policy`: what members may hand on. For operators.
 //!
 //! What is saved goes to the database first, from which ledgers start, and then to the ledger of every member's account that has started:
-//! when a save answers without saying otherwise, it holds for the next call of each of them. Whoever could not be told is told again by
-//! the hour's clean-up, and at the button on the page, which says so until all are.
+//! when a save answers without saying otherwise, it holds for the next call of each of them. Whoever was not told is told by the hour's
+//! clean-up, and at the button on the page, which says so until all are; and learns it in any case once what they know is old
+//! ([`PolicyAge`](crate::domain::policy_age::PolicyAge)).
 
 use askama::Template;
 use axum::{
@@ -27,6 +28,7 @@ use super::{
 use crate::domain::{
     audit::Event,
     policy::{Policed, Policy},
+    time::Timestamp,
 };
 
 /// Where it is.
@@ -40,7 +42,7 @@ struct PolicyPage {
     frame: Frame,
     form: PolicyView,
     is_saved: bool,
-    /// Members whose accounts still keep an earlier policy; at most one more than are counted.
+    /// Members whose accounts may still keep an earlier policy; at most one more than are counted.
     untold: usize,
 }
 
@@ -74,7 +76,7 @@ pub async fn save<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
         Ok((policy, seen)) => match state.ports.save_policy(&policy, seen, state.now).await? {
             Write::Won => {
                 // The row holds for whoever starts from now on; that somebody could not be told is on the page.
-                let told = tell(&state.ports).await;
+                let told = tell(&state.ports, state.now).await;
                 let entry = audit::entry(&state, &visitor, Event::PolicyChanged).detail(&in_words(&policy));
                 let mut answer = audit::note(&state, &frame, entry, see_other(&format!("{PATH}?saved"))).await;
                 if let Err(error) = told {
@@ -101,7 +103,7 @@ pub async fn save<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
 /// Not an operator, or the database can't answer.
 pub async fn tell_again<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     operators_only(&form.visitor)?;
-    tell(&state.ports).await?;
+    tell(&state.ports, state.now).await?;
     Ok(see_other(PATH))
 }
 
@@ -109,7 +111,7 @@ pub async fn tell_again<P: Ports>(State(state): State<AppState<P>>, form: OwnFor
 ///
 /// # Errors
 /// The database can't answer. Those that were told are told again another time.
-pub async fn tell<P: Ports>(ports: &P) -> Result<usize, StoreError> {
+pub async fn tell<P: Ports>(ports: &P, now: Timestamp) -> Result<usize, StoreError> {
     let policed = ports.find_policy().await?;
     let untold = ports.list_untold(policed.revision, TOLD_AT_ONCE).await?;
     if untold.is_empty() {
@@ -118,7 +120,7 @@ pub async fn tell<P: Ports>(ports: &P) -> Result<usize, StoreError> {
     let answers = join_all(untold.iter().map(|user| ports.govern_account(user, policed.govern()))).await;
     let told: Vec<_> =
         untold.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()).map(|(user, _)| user.clone()).collect();
-    ports.note_told(&told, policed.revision).await?;
+    ports.note_told(&untold, &told, policed.revision, now).await?;
     Ok(untold.len() - told.len())
 }
 
@@ -128,7 +130,7 @@ async fn page<P: Ports>(
     policed: &Policed,
     form: PolicyView,
 ) -> Result<PolicyPage, Trouble> {
-    let untold = state.ports.list_untold(policed.revision, TOLD_AT_ONCE + 1).await?.len();
+    let untold = state.ports.count_untold(policed.revision, TOLD_AT_ONCE + 1).await?;
     Ok(PolicyPage { frame, form, is_saved: false, untold })
 }
 

@@ -12,12 +12,13 @@ use super::{
     client_auth::{Caller, authenticated_form},
     ending::end_grant,
     frame::Frame,
+    grant::{read_ledger, short},
     oauth_response::EndpointError,
-    ports::Ports,
+    ports::{Ports, StoreError},
     state::AppState,
 };
 use crate::domain::{
-    audit::Actor,
+    audit::{Actor, Entry, Event},
     id::{ClientId, DelegationId, GrantId},
     oauth::error::TokenError,
     secret::{RefreshToken, Secret},
@@ -40,7 +41,7 @@ pub async fn serve<P: Ports>(
         }
         match &found.delegation {
             None => return end(&state, &headers, &found.grant_id).await,
-            Some(delegation) => state.ports.revoke_delegation(&found.grant_id, delegation).await?,
+            Some(delegation) => return end_delegation(&state, &headers, &found.grant_id, delegation).await,
         }
     }
     Ok(done())
@@ -60,6 +61,23 @@ async fn end<P: Ports>(
     end_grant(state, id).await?;
     let Some(grant) = alive else { return Ok(done()) };
     let entry = audit::ended(state, &grant, Actor::App, "the app gave it back");
+    Ok(audit::note(state, &Frame::of_program(headers), entry, done()).await)
+}
+
+/// Ends what was narrowed from a grant. Whoever gave the grant finds that among what happened: once, however often the app asks.
+async fn end_delegation<P: Ports>(
+    state: &AppState<P>,
+    headers: &HeaderMap,
+    id: &GrantId,
+    delegation: &DelegationId,
+) -> Result<Response<Body>, EndpointError> {
+    let before = read_ledger(state, id).await.map_err(StoreError)?;
+    state.ports.revoke_delegation(id, delegation).await?;
+    let is_new = before.delegations.iter().any(|one| one.terms.id == *delegation && one.revoked_at.is_none());
+    let grant = if is_new { state.ports.find_grant(id).await? } else { None };
+    let Some(grant) = grant.filter(|grant| grant.is_active(state.now)) else { return Ok(done()) };
+    let entry = Entry::new(Event::DelegationRevoked, grant.user_id.clone(), state.now).by(Actor::App);
+    let entry = entry.grant(&grant.id).subject(&grant.client_name).detail(&short(delegation.as_str()));
     Ok(audit::note(state, &Frame::of_program(headers), entry, done()).await)
 }
 

@@ -1,5 +1,6 @@
-//! `/settings`: what a person calls themselves and in which language they read, and the ways to everything else that can be set. An
-//! operator also reads how the broker is set up, which is changed where it is deployed and never here.
+//! `/settings`: what a person calls themselves and in which language they read, and the ways to everything else that can be set. A
+//! member also reads what the operator allows them, and an operator how the broker is set up, which is changed where it is deployed and
+//! never here.
 
 use askama::Template;
 use axum::{
@@ -8,21 +9,25 @@ use axum::{
     http::{Response, StatusCode},
 };
 
+use futures_util::future::join;
+
 use super::{
-    audit,
+    allowance, audit, format,
     frame::Frame,
-    language::{Text, filters},
+    language::{Language, Text, filters},
     page::see_other,
-    ports::Ports,
+    ports::{Ports, StoreError, User},
     session::{OwnForm, SignedIn},
     state::{AppState, Config},
     trouble::Trouble,
+    usage::Allowed,
 };
 use crate::domain::{
     audit::Event,
     oauth::params::Params,
     permission::Provider,
     person::{MAX_PERSON_NAME_CHARS, person_name},
+    policy::Policy,
 };
 
 #[derive(Template)]
@@ -34,8 +39,38 @@ struct SettingsPage {
     /// What is wrong with it.
     wrong_name: Option<Text>,
     just_renamed: bool,
+    /// For a member.
+    allows: Option<AllowsView>,
+    /// For a member. `None`: the ledger of their account can't answer.
+    allowance: Option<Allowed>,
     /// For an operator.
     broker: Option<BrokerView>,
+}
+
+/// What the operator lets a member hand on.
+struct AllowsView {
+    /// Each provider, and its models in words.
+    models: Vec<(&'static str, String)>,
+    per_grant: Option<String>,
+    per_month: Option<String>,
+}
+
+impl AllowsView {
+    fn new(policy: &Policy, language: Language) -> Self {
+        let models = Provider::ALL.map(|provider| {
+            let models: Vec<String> =
+                policy.models_of(provider).iter().map(|model| format::model(model, language)).collect();
+            (
+                provider.display_name(),
+                if models.is_empty() { language.t("no model").to_owned() } else { models.join(", ") },
+            )
+        });
+        Self {
+            models: models.into(),
+            per_grant: policy.max_per_grant.map(|most| most.to_string()),
+            per_month: policy.max_per_month.map(|most| most.to_string()),
+        }
+    }
 }
 
 /// How the broker is set up.
@@ -68,22 +103,38 @@ impl SettingsPage {
             name: visitor.map(|visitor| visitor.user.name.clone()).unwrap_or_default(),
             wrong_name: None,
             just_renamed: false,
+            allows: None,
+            allowance: None,
             broker: visitor.filter(|visitor| visitor.is_operator()).map(|_| BrokerView::new(config)),
             frame,
         }
     }
+
+    /// With what the operator allows a member. An account that can't answer hides nothing else.
+    async fn read<P: Ports>(state: &AppState<P>, frame: Frame, user: &User) -> Result<Self, StoreError> {
+        let language = frame.language;
+        let (policed, allowance) = join(allowance::policy_for(state, user), allowance::of(state, user)).await;
+        Ok(Self {
+            allows: policed?.map(|policed| AllowsView::new(&policed.policy, language)),
+            allowance: allowance.ok().flatten().map(|allowance| Allowed::new(&allowance, state.now, language)),
+            ..Self::new(&state.config, frame)
+        })
+    }
 }
 
 /// `GET /settings`.
+///
+/// # Errors
+/// The database can't answer.
 pub async fn show<P: Ports>(
     State(state): State<AppState<P>>,
-    SignedIn { frame, .. }: SignedIn,
+    SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
-) -> Response<Body> {
+) -> Result<Response<Body>, Trouble> {
     let query = Params::parse(query.unwrap_or_default().as_bytes());
-    let page =
-        SettingsPage { just_renamed: query.field("done") == "name", ..SettingsPage::new(&state.config, frame.clone()) };
-    frame.html(StatusCode::OK, &page)
+    let page = SettingsPage::read(&state, frame.clone(), &visitor.user).await?;
+    let page = SettingsPage { just_renamed: query.field("done") == "name", ..page };
+    Ok(frame.html(StatusCode::OK, &page))
 }
 
 /// `POST /settings/name` with `name`.
@@ -99,8 +150,8 @@ pub async fn rename<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -
             // Where the page can be asked for again, should somebody choose another language.
             frame.here = Some("/settings".to_owned());
             let wrong_name = Some(Text::new(error.to_string()));
-            let page =
-                SettingsPage { name: typed.to_owned(), wrong_name, ..SettingsPage::new(&state.config, frame.clone()) };
+            let page = SettingsPage::read(&state, frame.clone(), &visitor.user).await?;
+            let page = SettingsPage { name: typed.to_owned(), wrong_name, ..page };
             return Ok(frame.html(StatusCode::BAD_REQUEST, &page));
         }
     };
@@ -114,13 +165,8 @@ pub async fn rename<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -
 
 #[cfg(test)]
 mod tests {
-    use crate::web::language::Language;
-
     use super::*;
-    use crate::{
-        domain::person::WrongName,
-        web::ports::{Role, User},
-    };
+    use crate::{domain::person::WrongName, web::ports::Role};
 
     fn page_of(role: Role) -> String {
         let key =

@@ -101,9 +101,27 @@ impl GrantUsage {
     }
 }
 
-/// Of what a member may spend in this month, over all grants.
-#[must_use]
-pub fn of_allowance(allowance: &Allowance, now: Timestamp, language: Language) -> Usage {
+/// What the operator lets a member spend, as `allowance.html` shows it where a page has `allowance`.
+#[derive(Debug)]
+pub struct Allowed {
+    /// Of what they may spend in this month, over all grants.
+    pub usage: Usage,
+    /// `2.00`: the most for one grant, in USD.
+    pub per_grant: Option<String>,
+}
+
+impl Allowed {
+    /// In this language, seen from now.
+    #[must_use]
+    pub fn new(allowance: &Allowance, now: Timestamp, language: Language) -> Self {
+        Self {
+            usage: of_allowance(allowance, now, language),
+            per_grant: allowance.per_grant.map(|most| most.to_string()),
+        }
+    }
+}
+
+fn of_allowance(allowance: &Allowance, now: Timestamp, language: Language) -> Usage {
     let limits = Limits { budget_usd: allowance.per_month, budget_period: Period::Month, ..Limits::NONE };
     let used = ScopeUsage { spent: allowance.spent, held: allowance.held, ..ScopeUsage::default() };
     Usage { label: language.t("Spent this month"), ..money(&limits, &used, (now, language)) }

@@ -9,6 +9,7 @@ use axum::{
     extract::{RawQuery, State},
     http::{Response, StatusCode},
 };
+use url::Url;
 
 use super::{
     audit, confirm,
@@ -109,6 +110,7 @@ fn why(error: DeliveryError, status: Option<u16>, language: Language) -> String 
         }
         DeliveryError::Status => language.with("It answered {0}.", &[&status.unwrap_or_default()]),
         DeliveryError::TurnedOff => language.t("The webhook was turned off first.").to_owned(),
+        DeliveryError::Unreadable => language.t("What there was to tell could not be read.").to_owned(),
     }
 }
 
@@ -191,7 +193,7 @@ pub async fn save<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
     };
     state.ports.put_webhook(&webhook).await?;
     let answer = if is_new { secret_page(&state, &frame, &webhook) } else { see_other("/settings/webhook?saved") };
-    let entry = audit::entry(&state, &visitor, Event::WebhookSet).subject(&webhook.url);
+    let entry = audit::entry(&state, &visitor, Event::WebhookSet).subject(&origin(&webhook.url));
     Ok(audit::note(&state, &frame, entry, answer).await)
 }
 
@@ -212,7 +214,7 @@ pub async fn renew_secret<P: Ports>(
     let webhook = Webhook { secret_name: new_name(&state), ..before };
     state.ports.put_webhook(&webhook).await?;
     let answer = secret_page(&state, &frame, &webhook);
-    let entry = audit::entry(&state, &visitor, Event::WebhookSecretRenewed).subject(&webhook.url);
+    let entry = audit::entry(&state, &visitor, Event::WebhookSecretRenewed).subject(&origin(&webhook.url));
     Ok(audit::note(&state, &frame, entry, answer).await)
 }
 
@@ -237,8 +239,13 @@ pub async fn turn_off<P: Ports>(State(state): State<AppState<P>>, form: OwnForm)
     operators_only(&form.visitor)?;
     let Some(before) = state.ports.find_webhook().await? else { return Ok(see_other("/settings/webhook?off")) };
     state.ports.delete_webhook().await?;
-    let entry = audit::entry(&state, &form.visitor, Event::WebhookRemoved).subject(&before.url);
+    let entry = audit::entry(&state, &form.visitor, Event::WebhookRemoved).subject(&origin(&before.url));
     Ok(audit::note(&state, &form.frame, entry, see_other("/settings/webhook?off")).await)
+}
+
+/// For the log, which keeps no more of an address: what follows may be a secret of its receiver.
+fn origin(url: &str) -> String {
+    Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
 fn new_name<P: Ports>(state: &AppState<P>) -> String {

@@ -1,12 +1,13 @@
 // What the broker costs, in one table; the same numbers as JSON in target/bench/summary.json.
 //
 //   npm run bench                  all of it
-//   npm run bench -- calls         only what has `calls` in its name: streams, calls, ahead, flatness
+//   npm run bench -- calls         only what has `calls` in its name: streams, calls, ahead, flatness, pages
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { compressedBytes } from "../../scripts/build.mjs";
 import { inRoot } from "../../scripts/lib/paths.mjs";
 import { measureAhead, measureCalls, measureFlatness } from "./calls.mjs";
+import { measurePages } from "./pages.mjs";
 import { measureStreams } from "./streams.mjs";
 import { startUpstream } from "./upstream.mjs";
 
@@ -15,6 +16,7 @@ const PARTS = {
   calls: (upstream) => measureCalls(upstream, 7),
   ahead: (upstream) => measureAhead(upstream, 5),
   flatness: (upstream) => measureFlatness(upstream, 5),
+  pages: (upstream) => measurePages(upstream, 3),
 };
 
 const number = (value) => (value === undefined ? "" : value.toFixed(2));

@@ -154,6 +154,28 @@ test("what could not be ended is said before the person goes on, and can be trie
   assert.ok(revoked_at);
 });
 
+test("that leads on also where the limits that were chosen were forgotten by the same answer, or changed since", async () => {
+  for (const change of [(form) => form.untick("remember", "on"), (form) => form]) {
+    const mine = await another();
+    await allow((await ask(mine)).form.fill({ budget_usd: "2.25", expires_in: "3600" }).tick("remember"));
+    const consent = await ask(mine, { replace: true });
+    assert.deepEqual(consent.form.data().get("plan"), "usual");
+    await broker.sql("CREATE TRIGGER broken BEFORE UPDATE OF revoked_at ON grants BEGIN SELECT RAISE(ABORT, 'no'); END");
+    const answer = await browser.submit(change(consent.form).press("decision", "allow"));
+    await broker.sql("DROP TRIGGER broken");
+    assert.equal(answer.status, 503);
+    await broker.sql("UPDATE usual_limits SET usual = replace(usual, '2.25', '9.00')");
+    const count = (await grants()).length;
+    const again = await browser.submit(answer.page.form("/authorize").press("keep", ""));
+    assert.equal(again.status, 303, again.page?.text);
+    const { body } = await redeem(broker, mine, { code: again.location.searchParams.get("code"), verifier: consent.verifier });
+    assert.ok(body.access_token);
+    assert.equal((await grants()).length, count, "no other grant is made");
+    assert.deepEqual((await lastTerms()).limits, { budget_usd: "2.25" });
+    assert.equal((await broker.sql("SELECT * FROM grants WHERE client_id = ? AND revoked_at IS NULL", mine.client_id)).length, 1);
+  }
+});
+
 // What is remembered.
 
 test("limits that were remembered are proposed next time, to this person and for this app alone, until they are forgotten", async () => {

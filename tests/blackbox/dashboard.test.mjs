@@ -1,11 +1,9 @@
-// The overview: what a person's apps used in a month and what they should look at. Theirs alone, and found by an index however much there is.
+// The overview: what a person's apps used in a month and what they should look at. Theirs alone, however much there is.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import path from "node:path";
 import { test } from "node:test";
-import { ROOT } from "../support/broker.mjs";
 import { DETAILS, assertOpenAiError, chat } from "../support/flow.mjs";
+import { seedMuch } from "../support/much.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
 const { broker, browser } = await startWorld();
@@ -168,90 +166,10 @@ test("CWE-79: names of apps and models are text, in bars, titles and tables", as
   assert.match(headers.get("content-security-policy"), /default-src 'none'/);
 });
 
-/* Plans. */
-
-const source = async (file) => (await readFile(path.join(ROOT, "src/edge/d1", file), "utf8")).replaceAll(/\\\n\s*/g, "");
-const sums = await source("usage_sums.rs");
-const attention = await source("attention.rs");
-const list = await source("grant_list.rs");
-const notices = await source("notices.rs");
-const COLUMNS = /const GRANT_COLUMNS: &str = "([^"]+)"/.exec(await source("grants.rs"))[1];
-
-/** The string literals of a source that begin so. */
-function statements(text, begin, values = {}) {
-  const found = [...text.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, sql]) => sql).filter((sql) => sql.startsWith(begin));
-  assert.ok(found.length > 0, `${begin} is in the source`);
-  return found.map((sql) => Object.entries(values).reduce((sql, [name, value]) => sql.replaceAll(`{${name}}`, value), sql));
-}
-
-const SUMS = /const SUMS: &str =\s*"((?:[^"\\]|\\.)*)"/.exec(sums)[1];
-const OF_MONTH = /let of_month = "([^"]*)"/.exec(sums)[1];
-const month = sums.slice(sums.indexOf("fn month_queries"));
-const filled = { SUMS, of_month: OF_MONTH, GRANT_COLUMNS: COLUMNS };
-const parts = [...list.matchAll(/Self::\w+ => "([^"]+)"/g)].map(([, condition]) => condition);
-assert.equal(parts.length, 4);
-
-const PLANS = [
-  ...["SELECT client_id", "SELECT provider", "SELECT day", "SELECT (SELECT"].map((begin) => [`sums: ${begin}`, statements(month, begin, filled)[0]]),
-  ["refused calls", statements(attention, "SELECT grants.grant_id")[0]],
-  ["whether there are grants", statements(attention, "SELECT EXISTS")[0]],
-  ["grants that end soon", statements(attention, "SELECT {GRANT_COLUMNS} FROM grants INDEXED", filled)[0]],
-  ["grants near a limit", statements(attention, "SELECT {GRANT_COLUMNS} FROM grants WHERE", filled)[0]],
-  ["unread notices", statements(notices, "SELECT count(*)")[0]],
-  ...parts.map((condition) => [
-    `the list of grants: ${condition}`,
-    statements(list, "SELECT {GRANT_COLUMNS}", filled)[0].replace("{}", condition),
-    { isInOrder: true },
-  ]),
-];
-
-for (const [what, sql, { isInOrder = false } = {}] of PLANS) {
-  test(`${what}: every table is searched by an index, none is read whole`, async () => {
-    const marks = sql.includes("?1") ? new Set(sql.match(/\?\d/g)).size : (sql.match(/\?/g) ?? []).length;
-    const plan = (await broker.sql(`EXPLAIN QUERY PLAN ${sql}`, ...Array.from({ length: marks }, () => "1"))).map(({ detail }) => detail);
-    assert.ok(
-      plan.some((line) => /^SEARCH \w+ USING (COVERING )?(INDEX|PRIMARY KEY)/.test(line)),
-      plan.join("\n"),
-    );
-    for (const line of plan) {
-      assert.doesNotMatch(line, /^SCAN (?!CONSTANT ROW|\(subquery-\d+\))/, plan.join("\n"));
-      if (isInOrder) assert.doesNotMatch(line, /TEMP B-TREE/, plan.join("\n"));
-    }
-  });
-}
-
-/* Much. */
-
 test("with 5,000 grants, and 100,000 calls of one of them, every page of theirs answers", async (context) => {
   const app = await browser.register({ name: "Busy app" });
   const { grant_id: busy } = await browser.grant(app);
-  const user = await userOf(busy);
-  const count = (most) => `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${most})`;
-  await broker.sql(
-    `${count(5000)} INSERT INTO grants (grant_id, user_id, client_id, client_name, terms, created_at, expires_at, claimed_at, revoked_at)
-     SELECT printf('grant_many%05d', i), user_id, client_id, 'App ' || i, terms, created_at - i, expires_at, claimed_at,
-       iif(i % 3 = 0, created_at, NULL) FROM n, grants WHERE grant_id = ?`,
-    busy,
-  );
-  const columns = `grant_id, hold, revision, permission, provider, model, endpoint, reserved_at_ms, booked_at_ms, duration_ms, nano_usd,
-    tokens, requests, input_tokens, cached_tokens, output_tokens, status, basis, price_version, request_id`;
-  const start = Date.now() - 20 * DAY * 1000;
-  for (let block = 0; block < 10; block += 1) {
-    await broker.sql(
-      `${count(10_000)} INSERT INTO usage_events (${columns}) SELECT ?, 1000000 + ? + i, 0, 0, 'openai', 'model-' || (i % 40), '/v1/chat/completions',
-         ? + (? + i) * 15000, ?, 5, 1000, 10, 1, 5, 0, 5, 200, 'usage', '1', 'r' FROM n`,
-      busy,
-      block * 10_000,
-      start,
-      block * 10_000,
-      start,
-    );
-  }
-  await broker.sql(
-    `INSERT INTO refusals SELECT grant_id, 'model_not_granted', 3, ?1, ?1, 'x' FROM grants WHERE user_id = ?2 AND grant_id LIKE 'grant_many%'`,
-    Date.now(),
-    user,
-  );
+  await seedMuch(broker, busy);
   const paths = ["/", "/grants", `/grants/${busy}`, `/grants/${busy}/calls`, "/tokens", "/activity", "/notices", "/settings"];
   for (const target of paths) {
     const began = performance.now();

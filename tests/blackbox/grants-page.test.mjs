@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { DETAILS, assertOpenAiError, chat, messages } from "../support/flow.mjs";
 import { startWorld, until } from "../support/world.mjs";
@@ -110,4 +111,28 @@ test("an unknown grant is 404", async () => {
   const csrf = page.form("/sign-out").value("csrf");
   const answer = await browser.post("/grants/nothing/revoke", new URLSearchParams({ csrf }));
   assert.equal(answer.status, 404);
+});
+
+/** How many ledgers have stored anything. */
+async function begunLedgers() {
+  await broker.stop();
+  let begun = 0;
+  for (const file of await broker.ledgerFiles()) {
+    const storage = new DatabaseSync(file);
+    begun += storage.prepare("SELECT count(*) AS tables FROM sqlite_master WHERE name = 'entries'").get().tables;
+    storage.close();
+  }
+  await broker.start();
+  return begun;
+}
+
+test("a ledger begins with the first use of its grant, and stores nothing while the grant is only looked at", async () => {
+  const before = await begunLedgers();
+  const { access_token: token, grant_id: id } = await browser.grant(app);
+  for (const target of ["/grants", `/grants/${id}`, `/grants/${id}/live`]) assert.equal((await browser.get(target)).status, 200);
+  assert.equal(await begunLedgers(), before);
+  assert.match((await browser.get(`/grants/${id}`)).page.text, /0\.00 USD/);
+  assert.equal((await chat(broker, token)).status, 200);
+  assert.equal(await begunLedgers(), before + 1);
+  assert.equal((await chat(broker, token)).status, 200, "after a restart too");
 });

@@ -167,8 +167,11 @@ test("consent shows a member only what may be handed on, and proposes no more mo
   assert.match(more.page.text, /your operator allows at most 2\.00 USD for each grant/);
   await allow({ "openai.models": "gpt-own", max_per_grant: "8" }, ["anthropic"]);
   const none = await person.consent(app, OPENAI);
-  none.form.tick("no_budget");
-  const open = await person.submit(none.form.press("decision", "allow"));
+  assert.ok(!none.form.names.includes("no_budget"), "what would be refused is not offered");
+  const data = none.form.press("decision", "allow").data();
+  data.set("plan", "custom");
+  data.set("no_budget", "on");
+  const open = await person.submit(none.form, { data });
   assert.equal(open.status, 400);
   assert.match(open.page.text, /your operator allows at most 8\.00 USD for each grant/);
   // What the policy forbids altogether.
@@ -187,6 +190,61 @@ test("consent shows a member only what may be handed on, and proposes no more mo
   assert.match(request.page.text, /allows its members none of the models that this app asks for/);
   const own = await browser.consent(app, { details: DETAILS });
   assert.deepEqual(own.form.values("p0.models"), ["gpt-own", "gpt-other"], "an operator sees all that is asked");
+});
+
+test("what the policy leaves out of a request, or lowers, stands beside what is asked, with the reason", async () => {
+  await allow({ "openai.models": "gpt-own\ngpt-5-mini", max_per_grant: "2" }, ["anthropic"]);
+  const person = await member();
+  const details = [
+    { ...DETAILS[0], models: ["gpt-own", "gpt-other", "gpt-5*"], limits: { budget_usd: "3.50", budget_period: "month" } },
+    DETAILS[1],
+    { type: "ai_limits", budget_usd: "9.00" },
+  ];
+  const { form, page } = await person.consent(app, { details });
+  assert.match(page.text, /The app asks for: 9\.00 USD in all\./, "as it asks, not as it was lowered");
+  assert.match(page.text, /Your operator allows at most 2\.00 USD for each grant, over its whole life\./);
+  assert.match(page.text, /The app asks for Chat with gpt-own, gpt-other and any gpt-5… model at OpenAI at most 3\.50 USD per month/);
+  assert.match(page.text, /Left out, since your operator does not allow it: gpt-other\./);
+  assert.match(page.text, /Of any gpt-5… model your operator allows only what stands here\./);
+  assert.match(page.text, /your operator allows at most 2\.00 USD per month/, "beside the field");
+  assert.doesNotMatch(page.text, /asked for 2\.00/);
+  assert.match(page.text, /The app asks for Chat with claude-opus-5 at Anthropic You allow Nothing of it: your operator allows none of these models of Anthropic\./);
+  assert.deepEqual(form.values("p0.models"), ["gpt-own", "gpt-5-mini"]);
+  assert.equal(form.value("p0.budget_usd"), "2.00");
+  const answer = await person.submit(form.press("decision", "allow"));
+  assert.equal(answer.status, 303, answer.page?.text);
+  const korean = await person.get((await person.consent(app, { details })).url, { "accept-language": "ko" });
+  assert.match(korean.page.text, /운영자가 허용하지 않아서 뺀 것: gpt-other/);
+  await allow({});
+  const whole = await person.consent(app, { details });
+  assert.doesNotMatch(whole.page.text, /operator/);
+  assert.deepEqual(whole.form.values("p0.models"), ["gpt-own", "gpt-other", "gpt-5*"]);
+});
+
+test("what a policy left out for one person is shown to whoever signs in in their place as far as theirs allows it", async () => {
+  await allow({ "openai.models": "gpt-own" });
+  const person = await member();
+  const { form } = await person.consent(app, OPENAI);
+  const operator = new Browser(broker);
+  for (const [name, value] of browser.cookies) operator.cookies.set(name, value);
+  const answer = await operator.submit(form.press("decision", "allow"));
+  assert.equal(answer.status, 400, "shown again");
+  assert.deepEqual(answer.page.form("/authorize").values("p0.models"), ["gpt-own", "gpt-other"]);
+});
+
+test("usual limits above the ceiling are offered lowered to it, and granted so", async () => {
+  await allow({});
+  const person = await member();
+  const first = await person.consent(app, OPENAI);
+  await person.submit(first.form.fill({ budget_usd: "20", expires_in: "3600" }).tick("remember").press("decision", "allow"));
+  await allow({ max_per_grant: "8" });
+  const { form, page } = await person.consent(app, OPENAI);
+  assert.match(page.text, /Your usual limits 8\.00 USD in all, for 1 hour ?less than you chose before: your operator allows no more/);
+  assert.equal(form.data().get("plan"), "usual");
+  const answer = await person.submit(form.press("decision", "allow"));
+  assert.equal(answer.status, 303, answer.page?.text);
+  const [{ terms }] = await broker.sql("SELECT terms FROM grants WHERE user_id = ? ORDER BY rowid DESC LIMIT 1", person.id);
+  assert.equal(JSON.parse(terms).limits.budget_usd, "8.00");
 });
 
 test("what a consent page offered before the policy changed is not granted after it", async () => {
@@ -345,10 +403,10 @@ test("an account that could not be told is told by the button, and by the clean-
     );
   await lower("0.001");
   const { page } = await browser.get("/settings/policy");
-  assert.match(page.text, /members could not be told yet/);
+  assert.match(page.text, /accounts of \d+ members were not told yet/);
   assert.equal((await browser.submit(page.form("/settings/policy/tell"))).status, 303);
   assertOpenAiError(await chat(broker, token, "hello", CENT), 402, "account_budget_exhausted");
-  assert.doesNotMatch((await browser.get("/settings/policy")).page.text, /could not be told/);
+  assert.doesNotMatch((await browser.get("/settings/policy")).page.text, /were not told yet/);
   await lower("5");
   await broker.runScheduled();
   assert.equal((await chat(broker, token, "hello", CENT)).status, 200);

@@ -73,7 +73,7 @@ test("a wrong code, a used one and something else look the same", async () => {
   assert.equal(new Set(pages).size, 1);
 });
 
-test("somebody who guesses is held up, and locks nobody out", async () => {
+test("lock-out resistance: somebody who guesses is held up, and locks nobody out", async () => {
   const guesser = somewhere("203.0.113.9");
   let held = 0;
   for (let i = 0; i < LIMIT_GUESSES.limit + 10; i += 1) {

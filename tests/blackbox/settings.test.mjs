@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Browser } from "../support/flow.mjs";
-import { startWorld } from "../support/world.mjs";
+import { Browser, chat } from "../support/flow.mjs";
+import { startWorld, until } from "../support/world.mjs";
 
 const { broker, browser } = await startWorld();
 const member = await browser.somebodyElse();
@@ -56,30 +56,6 @@ for (const [what, name] of [
   });
 }
 
-test("CSRF: a form without the session's token, or with somebody else's, changes nothing", async () => {
-  const before = await nameOf("user_other");
-  const { page } = await browser.get("/settings");
-  for (const csrf of ["", "x", page.form("/settings/name").value("csrf")]) {
-    const { status } = await member.post("/settings/name", new URLSearchParams({ csrf, name: "Mallory" }));
-    assert.equal(status, 403, csrf);
-  }
-  assert.equal(await nameOf("user_other"), before);
-});
-
-test("CSRF: a form from another origin changes nothing, whatever token it has", async () => {
-  const before = await nameOf("user_other");
-  for (const headers of [{ origin: "https://evil.example" }, { origin: "null" }, { origin: undefined, "sec-fetch-site": "cross-site" }]) {
-    assert.equal((await rename(member, "Mallory", { headers })).status, 403);
-  }
-  assert.equal(await nameOf("user_other"), before);
-});
-
-test("a form of a session that is over asks to sign in, and changes nothing", async () => {
-  const gone = new Browser(broker);
-  const { status } = await gone.post("/settings/name", new URLSearchParams({ name: "Mallory" }));
-  assert.equal(status, 401);
-});
-
 test("an operator reads which providers have a key, and no key", async () => {
   const { text, page } = await browser.get("/settings");
   assert.match(page.text, /OpenAI ?ready/);
@@ -88,8 +64,30 @@ test("an operator reads which providers have a key, and no key", async () => {
 
 test("a member reads nothing of how the broker is set up", async () => {
   const { page } = await member.get("/settings");
-  assert.doesNotMatch(page.text, /OpenAI|Version/);
+  assert.doesNotMatch(page.text, /Version|Address|ready|no key/);
   assert.ok(!page.all("href").some((href) => ["/members", "/settings/policy", "/settings/webhook"].includes(href)));
+});
+
+test("a member reads what the operator allows them and what of it is used; an operator, whom nothing binds, does not", async () => {
+  const open = async (person, headers) => (await person.get("/settings", headers)).page.text;
+  assert.match(await open(member), /Your allowance .*OpenAI ?any model Anthropic ?any model Each grant ?no limit In a month, everything together ?no limit/);
+  const form = (await browser.get("/settings/policy")).page.form("/settings/policy");
+  form.fill({ "openai.models": "gpt-5*\no4", max_per_grant: "2", max_per_month: "0.50" }).untick("anthropic.on");
+  assert.equal((await browser.submit(form)).status, 303);
+  const app = await member.register();
+  const details = [{ type: "ai_access", provider: "openai", models: ["gpt-5-mini"], capabilities: ["chat"] }];
+  const { access_token: token } = await member.grant(app, { details });
+  assert.equal((await chat(broker, token)).status, 200);
+  const text = await until(async () => {
+    const text = await open(member);
+    return !text.includes("0.00 of 0.50") && text;
+  }, "the call is booked in the account");
+  assert.match(text, /Spent this month 0\.\d+ of 0\.50 USD/);
+  assert.match(text, /OpenAI ?any gpt-5… model, o4 Anthropic ?no model Each grant ?at most 2\.00 USD, over its whole life In a month, everything together ?at most 0\.50 USD/);
+  assert.match(await open(member, { "accept-language": "ko" }), /내 한도 .*앱에 허용할 수 있는 것/);
+  const refused = await rename(member, " ");
+  assert.match(refused.page.text, /at most 0\.50 USD/, "also where a name is refused");
+  assert.doesNotMatch(await open(browser), /Your allowance/);
 });
 
 test("registering and deleting an app is noted", async () => {

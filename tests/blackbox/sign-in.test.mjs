@@ -111,15 +111,6 @@ test("after signing out the old cookie is worth nothing", async () => {
   assert.equal(await isSignedIn(thief), false);
 });
 
-test("signing out takes the CSRF token of the session", async () => {
-  const browser = await signedIn();
-  const { page } = await browser.get("/grants");
-  const data = page.form("/sign-out").data();
-  data.set("csrf", "AAAA");
-  assert.equal((await browser.post("/sign-out", data)).status, 403);
-  assert.equal(await isSignedIn(browser), true);
-});
-
 test("an expired session is over", async () => {
   const browser = await signedIn();
   await broker.sql("UPDATE sessions SET expires_at = ?", Math.floor(Date.now() / 1000));
@@ -168,24 +159,6 @@ for (const target of [
       const { location } = await one.signIn();
       assert.equal(location.href, `${broker.url}/grants`);
     }
-  });
-}
-
-for (const path of ["/grants", "/apps", "/sign-in", "/authorize", "/nothing-here"]) {
-  test(`every page is private, unframed and without foreign code: ${path}`, async () => {
-    const browser = await signedIn();
-    const { headers, page } = await browser.get(path);
-    const policy = headers.get("content-security-policy");
-    assert.match(policy, /default-src 'none'|default-src 'self'/);
-    assert.match(policy, /frame-ancestors 'none'/);
-    assert.match(policy, /base-uri 'none'/);
-    assert.doesNotMatch(policy, /unsafe-inline|unsafe-eval|https?:|\*/);
-    assert.match(headers.get("cache-control"), /no-store/);
-    assert.equal(headers.get("x-content-type-options"), "nosniff");
-    assert.match(headers.get("referrer-policy"), /no-referrer|same-origin/);
-    assert.equal(headers.get("x-frame-options"), "DENY");
-    assert.deepEqual(page.all("style"), [], "no inline styles");
-    assert.ok(!page.all("src").some((src) => /^(https?:)?\/\//.test(src)), "nothing from elsewhere");
   });
 }
 

@@ -233,6 +233,17 @@ test("RFC 7009 §2.1: revoking a child ends it and what is below it on the very 
   await revoke(it);
 });
 
+test("that an app ends a child is noted for whoever gave the grant, once", async () => {
+  const { access_token: token, grant_id: id } = await grant();
+  const it = await child(token);
+  for (let times = 0; times < 2; times += 1) await revoke(it);
+  const rows = await broker.sql("SELECT actor, event, detail FROM audit WHERE grant_id = ? AND event LIKE 'delegation%'", id);
+  assert.equal(rows.length, 1);
+  assert.deepEqual([rows[0].actor, rows[0].event], ["app", "delegation_revoked"]);
+  assert.ok(claims(it).delegation.includes(rows[0].detail));
+  assert.match((await browser.get(`/grants/${id}`)).page.text, /A narrower token was ended/);
+});
+
 test("RFC 7009 §2.1: revoking a grandchild leaves the child alone", async () => {
   const { access_token: token } = await grant();
   const it = await child(token);

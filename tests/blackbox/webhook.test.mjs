@@ -193,6 +193,27 @@ test("after seven tries it is given up and shown", async () => {
   assert.match((await browser.get(PAGE)).page.text, /given up after 7 tries · It answered 503\./);
 });
 
+test("a delivery that can not be read is given up and said; those beside it go out", async () => {
+  answers = 200;
+  const { grant_id: id } = await browser.grant(app);
+  const notice = async (cap, allowed) => {
+    await broker.sql("INSERT INTO notices (grant_id, user_id, kind, cap, allowed, threshold, at) SELECT grant_id, user_id, 'limit', ?, ?, 50, ? FROM grants WHERE grant_id = ?", cap, allowed, now(), id);
+    return (await last()).delivery_id;
+  };
+  const wrong = [await notice("nonsense", 10), await notice("requests", -1)];
+  received.length = 0;
+  await press("test");
+  await hurry();
+  await comes("ping");
+  const rows = await until(async () => {
+    const rows = (await deliveries()).filter(({ delivery_id: one }) => wrong.includes(one));
+    return rows.every(({ next_attempt_at: next }) => next === null) && rows;
+  }, "they are given up");
+  assert.deepEqual(rows.map(({ error, attempts }) => [error, attempts]), [["unreadable", 1], ["unreadable", 1]]);
+  assert.match((await browser.get(PAGE)).page.text, /What there was to tell could not be read\./);
+  await broker.sql("DELETE FROM notices WHERE grant_id = ?", id);
+});
+
 test("a redirect is not followed", async () => {
   received.length = 0;
   answers = (response) => response.writeHead(307, { location: `${URL_OF_RECEIVER}/elsewhere` }).end();
@@ -271,6 +292,11 @@ test("only an operator sees it or changes it, and only from a page of the broker
 test("what a person changes about it is in the audit log", async () => {
   const events = (await broker.sql("SELECT event FROM audit WHERE event LIKE 'webhook%'")).map(({ event }) => event);
   assert.deepEqual([...new Set(events)], ["webhook_set", "webhook_secret_renewed"]);
+  const subjects = await broker.sql("SELECT DISTINCT subject FROM audit WHERE event LIKE 'webhook%'");
+  const { origin } = new URL(URL_OF_RECEIVER);
+  assert.ok(subjects.some(({ subject }) => subject === origin));
+  // What follows may be a secret of the receiver's.
+  for (const { subject } of subjects) assert.equal(subject, new URL(subject).origin);
 });
 
 test("turned off, nothing is sent any more, nor what waited", async () => {

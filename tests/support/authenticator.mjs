@@ -25,9 +25,9 @@ function cbor(value) {
 export class Authenticator {
   passkeys = [];
 
-  /** @param {{ flags?: number, counts?: boolean }} options */
-  constructor({ flags = UP | UV | BE, counts = true } = {}) {
-    Object.assign(this, { flags, counts });
+  /** @param {{ flags?: number, counts?: boolean, algorithm?: -7 | -257 }} options `algorithm`: the one that it knows */
+  constructor({ flags = UP | UV | BE, counts = true, algorithm = -7 } = {}) {
+    Object.assign(this, { flags, counts, algorithm });
   }
 
   #clientData(type, options, { origin, challenge = options.challenge, ...more }) {
@@ -42,14 +42,17 @@ export class Authenticator {
 
   /** `navigator.credentials.create()`. */
   create(options, client) {
-    assert.ok(options.pubKeyCredParams.some(({ alg }) => alg === -7));
+    assert.ok(options.pubKeyCredParams.some(({ alg }) => alg === this.algorithm), "what it knows is asked for");
     const known = options.excludeCredentials.map(({ id }) => id);
     assert.ok(!this.passkeys.some(({ id }) => known.includes(base64url(id))), "this authenticator has one of theirs");
-    const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const isRsa = this.algorithm === -257;
+    const { publicKey, privateKey } = isRsa ? generateKeyPairSync("rsa", { modulusLength: 2048 }) : generateKeyPairSync("ec", { namedCurve: "P-256" });
     const jwk = publicKey.export({ format: "jwk" });
     const passkey = { id: randomBytes(32), privateKey, rpId: options.rp.id, userHandle: options.user.id, count: 0 };
     this.passkeys.push(passkey);
-    const key = new Map([[1, 2], [3, -7], [-1, 1], [-2, Buffer.from(jwk.x, "base64url")], [-3, Buffer.from(jwk.y, "base64url")]]);
+    const bytes = (name) => Buffer.from(jwk[name], "base64url");
+    const members = isRsa ? [[1, 3], [3, -257], [-1, bytes("n")], [-2, bytes("e")]] : [[1, 2], [3, -7], [-1, 1], [-2, bytes("x")], [-3, bytes("y")]];
+    const key = new Map(members);
     const attested = Buffer.concat([Buffer.alloc(16), Buffer.from([0, passkey.id.length]), passkey.id, cbor(key)]);
     const authData = this.#data(client.rpId ?? passkey.rpId, (client.flags ?? this.flags) | AT, 0, attested);
     const object = new Map([["fmt", "none"], ["attStmt", new Map()], ["authData", authData]]);

@@ -87,7 +87,7 @@ async function rateLimits(chosen) {
   return Object.fromEntries(shipped.filter(([name]) => chosen[name] !== null).map(([name, as]) => [name, binding(name, as)]));
 }
 
-async function manifest(build) {
+async function manifest(build, before) {
   const types = { ".js": "esm", ".mjs": "esm", ".wasm": "wasm" };
   const modules = {};
   for (const name of await readdir(build)) {
@@ -95,7 +95,10 @@ async function manifest(build) {
     if (type) modules[name] = { type, contents: await readFile(path.join(build, name), type === "esm" ? "utf8" : null) };
   }
   assert.ok(modules["index.js"], `there is no build in ${build}; run "npm run build"`);
-  return { mainModule: "index.js", modulesRoot: build, modules };
+  if (!before) return { mainModule: "index.js", modulesRoot: build, modules };
+  const first = path.basename(before);
+  modules[first] = { type: "esm", contents: await readFile(before, "utf8") };
+  return { mainModule: first, modulesRoot: build, modules };
 }
 
 /**
@@ -106,10 +109,11 @@ async function manifest(build) {
  * @param {Record<string, string | undefined>} [options.env] further variables; `undefined` takes one away
  * @param {boolean} [options.migrate] whether D1 gets its tables
  * @param {string} [options.build] folder of the built worker
+ * @param {string} [options.before] a script that stands before the built worker, and imports it as `./index.js`
  * @param {Record<string, number | null>} [options.limits] requests a minute, by the binding that limits them; `null` takes it away
  */
-export async function startBroker({ secrets = newSecrets(), env = {}, migrate = true, build = DEFAULT_BUILD, limits = {} } = {}) {
-  const broker = new Broker(secrets, env, build, limits);
+export async function startBroker({ secrets = newSecrets(), env = {}, migrate = true, build = DEFAULT_BUILD, before, limits = {} } = {}) {
+  const broker = new Broker(secrets, env, build, before, limits);
   broker.stateDir = await mkdtemp(path.join(tmpdir(), "aipassport-test-"));
   broker.port = await freePort();
   await broker.start();
@@ -124,8 +128,8 @@ class Broker {
   #process;
   #restarted = Promise.withResolvers();
 
-  constructor(secrets, env, build, limits) {
-    Object.assign(this, { secrets, env, build, limits });
+  constructor(secrets, env, build, before, limits) {
+    Object.assign(this, { secrets, env, build, before, limits });
   }
 
   /** The issuer. `localhost`, because browsers take that for a secure context. */
@@ -159,7 +163,7 @@ class Broker {
           config: {
             name: "aipassport",
             ...(await compatibility()),
-            manifest: await manifest(this.build),
+            manifest: await manifest(this.build, this.before),
             env: {
               ...Object.fromEntries(bindings),
               ...(await rateLimits(this.limits)),

@@ -63,29 +63,35 @@ pub struct Offer {
     pub money: Limits,
     /// Life of the grant in seconds.
     pub lifetime_seconds: u64,
+    /// Whether it is less than the person is used to, since their operator allows no more.
+    pub is_lowered: bool,
 }
 
 impl Requested {
     /// The plans for this request, in the order in which they are shown: none is wider than what was asked, and none leaves money open.
-    /// [`Plan::Custom`] is always there, and is none of them.
+    /// [`Plan::Custom`] is always there, and is none of them. `most`: what the operator allows for a grant, where they say so: nothing is
+    /// offered that would be refused.
     #[must_use]
-    pub fn offers(&self, usual: Option<&Usual>) -> Vec<Offer> {
+    pub fn offers(&self, usual: Option<&Usual>, most: Option<Amount>) -> Vec<Offer> {
         let total = |amount| Limits { budget_usd: Some(amount), ..Limits::NONE };
-        let week =
-            Offer { plan: Plan::Week, money: total(Amount::FIVE_USD), lifetime_seconds: DEFAULT_LIFETIME_SECONDS };
-        let asked =
-            Offer { plan: Plan::Asked, money: money_of(&self.limits), lifetime_seconds: DEFAULT_LIFETIME_SECONDS };
+        let offer = |plan, money, lifetime_seconds| Offer { plan, money, lifetime_seconds, is_lowered: false };
+        let week = offer(Plan::Week, total(Amount::FIVE_USD), DEFAULT_LIFETIME_SECONDS);
+        let asked = offer(Plan::Asked, money_of(&self.limits), DEFAULT_LIFETIME_SECONDS);
         let all = [
-            usual.map(|usual| Offer {
-                plan: Plan::Usual,
-                money: money_of(&usual.limits),
-                lifetime_seconds: usual.lifetime_seconds,
+            usual.map(|usual| {
+                let money = money_of(&usual.limits);
+                let budget_usd = money.budget_usd.map(|budget| most.map_or(budget, |most| budget.min(most)));
+                let is_lowered = budget_usd != money.budget_usd;
+                let money = Limits { budget_usd, ..money };
+                Offer { is_lowered, ..offer(Plan::Usual, money, usual.lifetime_seconds) }
             }),
-            Some(Offer { plan: Plan::Try, money: total(Amount::ONE_USD), lifetime_seconds: DAY_SECONDS }),
+            Some(offer(Plan::Try, total(Amount::ONE_USD), DAY_SECONDS)),
             Some(week).filter(|week| week.money != asked.money),
             Some(asked),
         ];
-        all.into_iter().flatten().filter(|offer| self.takes(offer)).collect()
+        let is_allowed =
+            |offer: &Offer| most.is_none_or(|most| offer.money.budget_usd.is_none_or(|budget| budget <= most));
+        all.into_iter().flatten().filter(|offer| self.takes(offer) && is_allowed(offer)).collect()
     }
 
     fn takes(&self, offer: &Offer) -> bool {
@@ -124,11 +130,11 @@ mod tests {
     }
 
     fn plans(requested: &Requested, usual: Option<&Usual>) -> Vec<Plan> {
-        requested.offers(usual).iter().map(|offer| offer.plan).collect()
+        requested.offers(usual, None).iter().map(|offer| offer.plan).collect()
     }
 
     fn proposed(requested: &Requested, usual: Option<&Usual>) -> Option<Plan> {
-        Requested::proposed(&requested.offers(usual)).map(|offer| offer.plan)
+        Requested::proposed(&requested.offers(usual, None)).map(|offer| offer.plan)
     }
 
     #[test]
@@ -174,6 +180,17 @@ mod tests {
         );
     }
 
+    #[test]
+    fn nothing_is_offered_above_what_the_operator_allows_and_the_usual_is_lowered_to_it() {
+        let usual = Usual { limits: money("20", Period::Month), lifetime_seconds: 3600 };
+        let offers = |most: &str| requested(Limits::NONE).offers(Some(&usual), most.parse().ok());
+        let told = |most: &str| offers(most).iter().map(|offer| (offer.plan, offer.is_lowered)).collect::<Vec<_>>();
+        assert_eq!(told("20"), [(Plan::Usual, false), (Plan::Try, false), (Plan::Week, false)]);
+        assert_eq!(told("8"), [(Plan::Usual, true), (Plan::Try, false), (Plan::Week, false)]);
+        assert_eq!(offers("8")[0].money, money("8", Period::Month));
+        assert_eq!(told("0.5"), [(Plan::Usual, true)]);
+    }
+
     proptest! {
         #[test]
         fn no_plan_is_wider_than_what_was_asked_or_leaves_money_open(
@@ -189,7 +206,7 @@ mod tests {
                 lifetime_seconds: 3600,
             });
             let asked = requested(limits);
-            let offers = asked.offers(usual.as_ref());
+            let offers = asked.offers(usual.as_ref(), None);
             prop_assert!(!offers.is_empty());
             for offer in &offers {
                 prop_assert!(offer.money.is_within(&limits) && offer.money.budget_usd.is_some());

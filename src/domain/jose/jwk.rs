@@ -129,6 +129,20 @@ impl PublicJwk {
         Ok(Self { material, kid, algorithm })
     }
 
+    /// An RSA key for RS256, from big-endian numbers.
+    pub(in crate::domain) fn rs256(n: &[u8], e: &[u8]) -> Option<Self> {
+        let material = Material::Rsa { n: n.to_vec(), e: e.to_vec() };
+        (is_modulus(n) && is_exponent(e)).then_some(Self { material, kid: None, algorithm: Some(Algorithm::Rs256) })
+    }
+
+    /// The numbers of an RSA key: modulus and exponent.
+    pub(in crate::domain) fn rsa_numbers(&self) -> Option<(&[u8], &[u8])> {
+        match &self.material {
+            Material::Rsa { n, e } => Some((n, e)),
+            Material::Ed25519 { .. } | Material::P256 { .. } => None,
+        }
+    }
+
     /// Its name, if it has one (RFC 7517 §4.5).
     #[must_use]
     pub fn kid(&self) -> Option<&str> {

@@ -7,7 +7,8 @@
 //!
 //! The account's answer brings along what its ledger knows of the policy. A grant's ledger that knows an earlier one is told before the
 //! call goes on ([`Reservation::outdated_by`]), and one that says no because of a ceiling is told before that is believed: so a new policy
-//! has to be told to accounts alone, and each grant follows at its next call.
+//! has to be told to accounts alone, and each grant follows at its next call. An account that nobody could tell asks by itself when what
+//! it knows is old ([`PolicyAge`](super::super::policy_age::PolicyAge)).
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,15 @@ pub struct Allowance {
     pub permissions: Vec<Permission>,
     /// Over all of them.
     pub limits: Limits,
+}
+
+impl Govern {
+    /// What the terms of an account say, from the row that they are made of.
+    #[must_use]
+    pub fn of_account(terms: Terms) -> Self {
+        let allowance = Allowance { permissions: terms.permissions, limits: terms.limits };
+        Self { policy: terms.policy, ceiling: terms.ceiling, allowance: Some(allowance) }
+    }
 }
 
 /// What binds a ledger beside the limits of its terms.

@@ -41,8 +41,11 @@ pub struct AuthorizationRequest {
     pub code_challenge: CodeChallenge,
     /// The key that the code will be bound to (RFC 9449 §10).
     pub dpop_jkt: Option<JwkThumbprint>,
-    /// What the app asks for.
+    /// What the app asks for, as far as whoever is asked may grant it.
     pub requested: Requested,
+    /// What it asks for, where that is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_asked: Option<Requested>,
     /// Which part of the broker the tokens are for (RFC 8707).
     pub resources: Resources,
     /// Whether the person has to be asked.
@@ -190,6 +193,7 @@ impl ProvenRedirect {
                 code_challenge: rest.code_challenge,
                 dpop_jkt: rest.dpop_jkt,
                 requested: rest.requested,
+                as_asked: None,
                 resources: rest.resources,
                 prompt: rest.prompt,
                 max_age: rest.max_age,

@@ -158,7 +158,8 @@ impl DeviceRequest {
         let (details, scope) = (params.get("authorization_details")?, params.get("scope")?);
         let resources = Resources::read(params.all("resource"), issuer).map_err(DeviceRequestError::from)?;
         let requested = Requested::read_or_unspecified(details, scope, &resources.providers(issuer));
-        Ok(Self { client_id: client.id.clone(), requested: requested.map_err(DeviceRequestError::from)?, resources })
+        let requested = requested.map_err(DeviceRequestError::from)?;
+        Ok(Self { client_id: client.id.clone(), requested, as_asked: None, resources })
     }
 }
 
@@ -352,6 +353,7 @@ mod tests {
             request: DeviceRequest {
                 client_id: "app".parse().unwrap(),
                 requested: Requested::from_scope("openai:chat").unwrap(),
+                as_asked: None,
                 resources: Resources::default(),
             },
             expires_at: NOW.plus_seconds(DEVICE_CODE_TTL_SECONDS),

@@ -6,6 +6,7 @@ use super::{authorization_request::AuthorizationRequest, device::UserCode, resou
 use crate::domain::{
     authorization_details::Requested,
     id::{ClientId, GrantId},
+    policy::{Policy, PolicyError},
     secret::{DeviceCode, SecretHash, Session},
     time::Timestamp,
 };
@@ -79,19 +80,35 @@ pub enum Asked {
 pub struct DeviceRequest {
     /// Who asks.
     pub client_id: ClientId,
-    /// What for.
+    /// What for, as far as whoever is asked may grant it.
     pub requested: Requested,
+    /// What for, where that is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_asked: Option<Requested>,
     /// Which part of the broker the tokens are for (RFC 8707).
     pub resources: Resources,
 }
 
 impl Asked {
-    /// What is asked for, to narrow it.
-    pub const fn requested_mut(&mut self) -> &mut Requested {
-        match self {
-            Self::Redirect(request) => &mut request.requested,
-            Self::Device { request, .. } => &mut request.requested,
+    /// Narrows it to what the policy that binds whoever is asked leaves of it; without one it is as it was asked. What was left of it for
+    /// somebody else before makes no difference.
+    ///
+    /// # Errors
+    /// [`PolicyError::Nothing`].
+    pub fn narrow(&mut self, policy: Option<&Policy>) -> Result<(), PolicyError> {
+        let (requested, as_asked) = match self {
+            Self::Redirect(request) => (&mut request.requested, &mut request.as_asked),
+            Self::Device { request, .. } => (&mut request.requested, &mut request.as_asked),
+        };
+        if let Some(whole) = as_asked.take() {
+            *requested = whole;
         }
+        let Some(policy) = policy else { return Ok(()) };
+        let left = policy.narrow(requested)?;
+        if left != *requested {
+            *as_asked = Some(core::mem::replace(requested, left));
+        }
+        Ok(())
     }
 
     /// Who asks.
@@ -103,7 +120,17 @@ impl Asked {
         }
     }
 
-    /// What for.
+    /// What for, also what whoever is asked may not grant.
+    #[must_use]
+    pub fn as_asked(&self) -> &Requested {
+        let as_asked = match self {
+            Self::Redirect(request) => &request.as_asked,
+            Self::Device { request, .. } => &request.as_asked,
+        };
+        as_asked.as_ref().unwrap_or_else(|| self.requested())
+    }
+
+    /// What for, as far as whoever is asked may grant it.
     #[must_use]
     pub const fn requested(&self) -> &Requested {
         match self {
@@ -125,7 +152,7 @@ pub enum Decision {
 #[cfg(test)]
 mod tests {
     use super::{super::pushed_request::tests::request, *};
-    use crate::domain::oauth::prompt::Prompt;
+    use crate::domain::{oauth::prompt::Prompt, permission::Provider};
 
     const SHOWN: Timestamp = Timestamp::from_seconds(10_000);
     const LATE: Timestamp = SHOWN.plus_seconds(CONSENT_TTL_SECONDS);
@@ -172,6 +199,23 @@ mod tests {
         assert!(!again(&pending, "other", BEFORE, SHOWN));
         assert!(again(&pending, "other", SHOWN, SHOWN));
         assert!(!again(&pending, "mine", BEFORE, LATE), "then it was too long ago");
+    }
+
+    #[test]
+    fn what_is_left_of_a_request_for_one_person_narrows_nothing_for_the_next() {
+        let mut asked = pending(|_| ()).asked;
+        let whole = asked.requested().clone();
+        let mut policy =
+            Policy { models: [(Provider::OpenAi, vec!["gpt-5".parse().unwrap()])].into(), ..Policy::default() };
+        asked.narrow(Some(&policy)).unwrap();
+        assert_ne!(*asked.requested(), whole);
+        assert_eq!(*asked.as_asked(), whole);
+        let stored: Asked = serde_json::from_str(&serde_json::to_string(&asked).unwrap()).unwrap();
+        assert_eq!(stored, asked);
+        policy.models.insert(Provider::OpenAi, Vec::new());
+        assert_eq!(asked.clone().narrow(Some(&policy)), Err(PolicyError::Nothing));
+        asked.narrow(None).unwrap();
+        assert_eq!((asked.requested(), asked.as_asked()), (&whole, &whole));
     }
 
     #[test]

@@ -15,7 +15,10 @@ use super::{
     client_data::{Ceremony, challenge_of},
     signed,
 };
-use crate::domain::{encoding::from_base64url, jose::strict};
+use crate::domain::{
+    encoding::from_base64url,
+    jose::{SignatureHolds, SignatureToCheck, strict},
+};
 
 /// The generator of P-256: a key like any other, whose private half (1) nobody enrols with.
 const NOBODYS_KEY: &str =
@@ -37,6 +40,8 @@ pub struct Assertion {
 pub struct Remembered<'a> {
     /// Whose it is: what its user handle must say.
     pub user_handle: &'a [u8],
+    /// Whether its owner was known before, and asked for one of their own: then it may say nothing, as security keys do.
+    pub is_known: bool,
     /// Its key.
     pub key: &'a PublicKey,
     /// The sign count that was seen last.
@@ -111,18 +116,30 @@ impl Assertion {
         &self.credential_id
     }
 
+    /// What the platform has to be asked first, where the passkey has such a key.
+    #[must_use]
+    pub fn to_ask<'a>(&'a self, key: &'a PublicKey) -> Option<SignatureToCheck<'a>> {
+        key.to_ask(&self.signed, &self.signature)
+    }
+
     /// Whether the passkey that is remembered under that name signed this, for its owner. The signature is checked in any case, and
-    /// first: nothing else is told to whoever can't sign.
+    /// first: nothing else is told to whoever can't sign. `platform`: what it said to [`Self::to_ask`].
     ///
     /// # Errors
     /// [`AssertionError`].
-    pub fn verify(&self, passkey: &Remembered<'_>) -> Result<Verified, AssertionError> {
-        if !passkey.key.verifies(&self.signed, &self.signature) {
+    pub fn verify(
+        &self,
+        passkey: &Remembered<'_>,
+        platform: Option<&SignatureHolds>,
+    ) -> Result<Verified, AssertionError> {
+        if !passkey.key.verifies(&self.signed, &self.signature, platform) {
             return Err(AssertionError::BadSignature);
         }
-        // §7.2: nobody was named before, so the answer must name its owner.
-        if self.user_handle.as_deref() != Some(passkey.user_handle) {
-            return Err(AssertionError::OtherUser);
+        // §7.2 step 6: where nobody was known before, the answer must name its owner; and never another.
+        match self.user_handle.as_deref() {
+            None if passkey.is_known => {}
+            Some(handle) if handle == passkey.user_handle => {}
+            _ => return Err(AssertionError::OtherUser),
         }
         if self.data.backup_eligible != passkey.backup_eligible {
             return Err(AssertionError::Changed);
@@ -138,7 +155,7 @@ impl Assertion {
     /// The work of [`Self::verify`], for a passkey that nobody knows. Says nothing.
     pub fn verify_nothing(&self) {
         if let Some(key) = PublicKey::from_stored(NOBODYS_KEY) {
-            core::hint::black_box(key.verifies(&self.signed, &self.signature));
+            core::hint::black_box(key.verifies(&self.signed, &self.signature, None));
         }
     }
 }

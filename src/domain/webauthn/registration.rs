@@ -6,7 +6,6 @@ use super::{
     CeremonyError, CredentialId, MAX_ANSWER_BYTES, PublicKey, RelyingParty, authenticator_data,
     cbor::{CborError, Reader},
     client_data::{Ceremony, challenge_of},
-    public_key::{EDDSA, ES256},
     signed,
 };
 use crate::domain::{encoding::from_base64url, jose::strict};
@@ -123,15 +122,11 @@ impl<'a> Attestation<'a> {
     /// `none` (§8.7), or `packed` by the new key itself (§8.2, self attestation), which a browser may pass on where none was asked for
     /// (§5.1.3).
     fn check(&self, key: &PublicKey, client_data: &[u8]) -> Result<(), CeremonyError> {
-        let of_key = match key {
-            PublicKey::Es256(_) => ES256,
-            PublicKey::EdDsa(_) => EDDSA,
-        };
         match (self.format, self.statement) {
             ("none", (None, None)) => Ok(()),
-            ("packed", (Some(algorithm), Some(signature))) if algorithm == of_key => {
+            ("packed", (Some(algorithm), Some(signature))) if algorithm == key.algorithm() => {
                 let text = signed(self.authenticator_data, client_data);
-                if key.verifies(&text, signature) { Ok(()) } else { Err(CeremonyError::BadSignature) }
+                if key.verifies(&text, signature, None) { Ok(()) } else { Err(CeremonyError::BadSignature) }
             }
             _ => Err(CeremonyError::Attestation),
         }

@@ -234,9 +234,14 @@ impl Answer {
     }
 
     fn verify(&self, seen: u32) -> Result<Verified, AssertionError> {
+        self.verify_of(false, seen)
+    }
+
+    fn verify_of(&self, is_known: bool, seen: u32) -> Result<Verified, AssertionError> {
         let key = key();
-        let remembered = Remembered { user_handle: HANDLE, key: &key, sign_count: seen, backup_eligible: true };
-        self.parse().unwrap().verify(&remembered)
+        let remembered =
+            Remembered { user_handle: HANDLE, is_known, key: &key, sign_count: seen, backup_eligible: true };
+        self.parse().unwrap().verify(&remembered, None)
     }
 }
 
@@ -280,6 +285,16 @@ fn webauthn_7_2_the_owner_must_be_named_and_be_the_owner() {
     for user_handle in [None, Some(&b"user_2"[..]), Some(b"")] {
         let answer = Answer { user_handle, ..Answer::default() };
         assert_eq!(answer.verify(4), Err(AssertionError::OtherUser), "{user_handle:?}");
+    }
+}
+
+#[test]
+fn webauthn_7_2_an_owner_who_was_known_before_need_not_be_named_and_nobody_else_may_be() {
+    let of = |user_handle| Answer { user_handle, ..Answer::default() }.verify_of(true, 4);
+    assert_eq!(of(None), Ok(Verified { sign_count: 5 }));
+    assert_eq!(of(Some(HANDLE)), Ok(Verified { sign_count: 5 }));
+    for other in [&b"user_2"[..], b""] {
+        assert_eq!(of(Some(other)), Err(AssertionError::OtherUser));
     }
 }
 
@@ -353,8 +368,8 @@ proptest! {
         bytes[at % length] ^= flip;
         *field = base64url(&bytes).into();
         let key = key();
-        let remembered = Remembered { user_handle: HANDLE, key: &key, sign_count: 0, backup_eligible: true };
-        let verified = Assertion::parse(&answer.to_string(), &party()).is_ok_and(|read| read.verify(&remembered).is_ok());
+        let remembered = Remembered { user_handle: HANDLE, is_known: false, key: &key, sign_count: 0, backup_eligible: true };
+        let verified = Assertion::parse(&answer.to_string(), &party()).is_ok_and(|read| read.verify(&remembered, None).is_ok());
         prop_assert!(!verified);
     }
 }

@@ -9,11 +9,10 @@ use crate::{
     web::ports::{Attention, RefusedApp, StoreError},
 };
 
-/// From the user's grants on to the refusals of each, which are few: there is one row for each reason.
-///
-/// Binds: the user, the moment in milliseconds, how many.
-const REFUSED: &str = "SELECT grants.grant_id, client_name, reason, count, last_at_ms FROM grants CROSS JOIN refusals USING (grant_id) \
-     WHERE user_id = ?1 AND last_at_ms >= ?2 ORDER BY last_at_ms DESC, grants.grant_id, reason LIMIT ?3";
+/// The latest, whichever grants they are of. Binds: the user, the moment in milliseconds, how many.
+const REFUSED: &str = "SELECT refusals.grant_id, client_name, reason, count, last_at_ms FROM refusals INDEXED BY refusals_by_owner \
+     CROSS JOIN grants USING (grant_id) WHERE refusals.owner_id = ?1 AND last_at_ms >= ?2 \
+     ORDER BY last_at_ms DESC, refusals.grant_id, reason LIMIT ?3";
 
 /// Binds: the user, now.
 const HAS_GRANTS: &str = "SELECT EXISTS (SELECT 1 FROM grants INDEXED BY grants_of_user_by_age WHERE user_id = ?1 \
@@ -32,8 +31,8 @@ fn ending() -> String {
 fn near_limits() -> String {
     format!(
         "SELECT {GRANT_COLUMNS} FROM grants WHERE revoked_at IS NULL AND expires_at > ?2 AND grant_id IN \
-         (SELECT grant_id FROM notices WHERE user_id = ?1 AND kind = 'limit' AND threshold >= 80 AND at >= ?3 \
-         ORDER BY notice_id DESC LIMIT ?4)"
+         (SELECT grant_id FROM notices INDEXED BY notices_near_limits WHERE user_id = ?1 AND kind = 'limit' AND threshold >= 80 \
+         AND at >= ?3 ORDER BY at DESC, notice_id DESC LIMIT ?4)"
     )
 }
 

@@ -500,8 +500,8 @@ impl Grants for EdgePorts {
         ];
         self.database
             .grants(
-                "WHERE user_id = ? AND client_id = ? AND revoked_at IS NULL AND expires_at > ? \
-                 AND (claimed_at IS NOT NULL OR claimable_until > ?) ORDER BY created_at DESC, grant_id LIMIT ?",
+                "INDEXED BY grants_of_user_and_client WHERE user_id = ? AND client_id = ? AND revoked_at IS NULL \
+                 AND expires_at > ? AND (claimed_at IS NOT NULL OR claimable_until > ?) ORDER BY created_at DESC, grant_id LIMIT ?",
                 &values,
             )
             .await

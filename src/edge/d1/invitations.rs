@@ -25,7 +25,7 @@ const FROM: &str = "invitations JOIN users AS inviter ON inviter.user_id = invit
 /// Somebody can take it. Binds: now.
 const OPEN: &str = "accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ?";
 /// Whoever made it still runs the broker.
-const VALID: &str = "invited_by IN (SELECT user_id FROM users WHERE role = 'operator' AND removed_at IS NULL)";
+const VALID: &str = "EXISTS (SELECT 1 FROM users WHERE users.user_id = invitations.invited_by AND role = 'operator' AND removed_at IS NULL)";
 
 #[derive(Deserialize)]
 struct Row {

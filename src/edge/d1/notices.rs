@@ -51,9 +51,6 @@ impl From<&Reached> for ReachedRow {
     }
 }
 
-const COLUMNS: &str = "notice_id, notices.grant_id, kind, permission, cap, period, allowed, threshold, used, at, read_at, \
-                       client_name, terms";
-
 #[derive(Deserialize)]
 struct NoticeRow {
     notice_id: u64,
@@ -149,23 +146,16 @@ impl Database {
         }
         Ok(said)
     }
-
-    async fn notices(&self, condition: &str, values: &[Value<'_>]) -> Result<Vec<Notice>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM notices JOIN grants USING (grant_id) WHERE {condition}");
-        let rows: Vec<NoticeRow> = self.rows((&sql, values)).await?;
-        rows.into_iter().map(Notice::try_from).collect()
-    }
 }
 
 impl Notices for EdgePorts {
     async fn list_notices(&self, user: &UserId, limit: u32) -> Result<Vec<Notice>, StoreError> {
-        let condition = "notices.user_id = ? ORDER BY notice_id DESC LIMIT ?";
-        self.database.notices(condition, &[Value::Text(user.as_str()), Value::Count(limit)]).await
-    }
-
-    async fn unread_notices(&self, user: &UserId, limit: u32) -> Result<Vec<Notice>, StoreError> {
-        let condition = "notices.user_id = ? AND read_at IS NULL ORDER BY notice_id DESC LIMIT ?";
-        self.database.notices(condition, &[Value::Text(user.as_str()), Value::Count(limit)]).await
+        let sql = "SELECT notice_id, notices.grant_id, kind, permission, cap, period, allowed, threshold, used, at, read_at, \
+                   client_name, terms FROM notices CROSS JOIN grants USING (grant_id) \
+                   WHERE notices.user_id = ? ORDER BY notice_id DESC LIMIT ?";
+        let rows: Vec<NoticeRow> =
+            self.database.rows((sql, &[Value::Text(user.as_str()), Value::Count(limit)])).await?;
+        rows.into_iter().map(Notice::try_from).collect()
     }
 
     async fn count_unread_notices(&self, user: &UserId) -> Result<u32, StoreError> {
@@ -175,8 +165,12 @@ impl Notices for EdgePorts {
     }
 
     async fn notices_of_grant(&self, grant: &GrantId, limit: u32) -> Result<Vec<Notice>, StoreError> {
-        let condition = "notices.grant_id = ? ORDER BY notice_id DESC LIMIT ?";
-        self.database.notices(condition, &[Value::Text(grant.as_str()), Value::Count(limit)]).await
+        let sql = "SELECT notice_id, notices.grant_id, kind, permission, cap, period, allowed, threshold, used, at, read_at, \
+                   client_name, terms FROM notices CROSS JOIN grants USING (grant_id) \
+                   WHERE notices.grant_id = ? ORDER BY notice_id DESC LIMIT ?";
+        let rows: Vec<NoticeRow> =
+            self.database.rows((sql, &[Value::Text(grant.as_str()), Value::Count(limit)])).await?;
+        rows.into_iter().map(Notice::try_from).collect()
     }
 
     async fn read_notices(

@@ -89,16 +89,31 @@ impl Policies for EdgePorts {
         self.database.run((sql, &values)).await.map(won)
     }
 
+    async fn count_untold(&self, revision: u64, most: u32) -> Result<usize, StoreError> {
+        let sql = "SELECT user_id FROM users WHERE policy_seen < ? AND removed_at IS NULL ORDER BY policy_seen, user_id LIMIT ?";
+        let rows: Vec<UserIdRow> = self.database.rows((sql, &[Value::Number(revision), Value::Count(most)])).await?;
+        Ok(rows.len())
+    }
+
     async fn list_untold(&self, revision: u64, limit: u32) -> Result<Vec<UserId>, StoreError> {
-        let sql = "SELECT user_id FROM users WHERE policy_seen < ? AND removed_at IS NULL ORDER BY user_id LIMIT ?";
+        let sql = "SELECT user_id FROM users INDEXED BY users_by_policy WHERE policy_seen < ? AND policy_seen IS NOT NULL \
+                   AND removed_at IS NULL ORDER BY policy_tried_at, user_id LIMIT ?";
         let rows: Vec<UserIdRow> = self.database.rows((sql, &[Value::Number(revision), Value::Count(limit)])).await?;
         rows.into_iter().map(|row| row.user_id.try_into().map_err(|_| unreadable("users.user_id"))).collect()
     }
 
-    async fn note_told(&self, users: &[UserId], revision: u64) -> Result<(), StoreError> {
-        let users = to_json(&users)?;
-        let sql =
-            "UPDATE users SET policy_seen = max(policy_seen, ?) WHERE user_id IN (SELECT value FROM json_each(?))";
-        self.database.run((sql, &[Value::Number(revision), Value::Text(&users)])).await.map(drop)
+    async fn note_told(
+        &self,
+        tried: &[UserId],
+        told: &[UserId],
+        revision: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (tried, told) = (to_json(&tried)?, to_json(&told)?);
+        let sql = "UPDATE users SET policy_tried_at = ?, policy_seen = \
+                   iif(user_id IN (SELECT value FROM json_each(?)), max(policy_seen, ?), policy_seen) \
+                   WHERE user_id IN (SELECT value FROM json_each(?))";
+        let values = [Value::Time(now), Value::Text(&told), Value::Number(revision), Value::Text(&tried)];
+        self.database.run((sql, &values)).await.map(drop)
     }
 }

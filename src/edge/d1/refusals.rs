@@ -72,22 +72,14 @@ impl Database {
     pub async fn record_refusals(&self, grant: &GrantId, refusals: &Told) -> Result<(), StoreError> {
         let row = |(reason, run)| ToldRow::new(reason, run);
         let rows = to_json(&refusals.runs().map(row).collect::<Vec<_>>())?;
-        let sql = "INSERT INTO refusals (grant_id, reason, count, first_at_ms, last_at_ms, last_model) \
-                   SELECT ?, value->>'$.reason', value->>'$.count', value->>'$.first_at_ms', value->>'$.last_at_ms', \
-                   value->>'$.last_model' FROM json_each(?) WHERE true ON CONFLICT (grant_id, reason) DO UPDATE SET \
+        let sql = "INSERT INTO refusals (grant_id, owner_id, reason, count, first_at_ms, last_at_ms, last_model) \
+                   SELECT grants.grant_id, grants.user_id, value->>'$.reason', value->>'$.count', value->>'$.first_at_ms', \
+                   value->>'$.last_at_ms', value->>'$.last_model' FROM json_each(?), grants WHERE grants.grant_id = ? \
+                   ON CONFLICT (grant_id, reason) DO UPDATE SET owner_id = excluded.owner_id, \
                    count = iif(excluded.first_at_ms = refusals.first_at_ms, max(excluded.count, refusals.count), excluded.count), \
                    first_at_ms = excluded.first_at_ms, last_at_ms = excluded.last_at_ms, last_model = excluded.last_model \
                    WHERE excluded.last_at_ms > refusals.last_at_ms";
-        self.run((sql, &[Value::Text(grant.as_str()), Value::Text(&rows)])).await.map(drop)
-    }
-
-    async fn refused(&self, condition: &str, values: &[Value<'_>]) -> Result<Vec<RefusedCalls>, StoreError> {
-        let sql = format!(
-            "SELECT refusals.grant_id, client_name, reason, count, first_at_ms, last_at_ms, last_model FROM refusals \
-             JOIN grants USING (grant_id) WHERE {condition} ORDER BY last_at_ms DESC LIMIT ?"
-        );
-        let rows: Vec<Row> = self.rows((&sql, values)).await?;
-        rows.into_iter().map(RefusedCalls::try_from).collect()
+        self.run((sql, &[Value::Text(&rows), Value::Text(grant.as_str())])).await.map(drop)
     }
 }
 
@@ -98,12 +90,11 @@ impl Refusals for EdgePorts {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<RefusedCalls>, StoreError> {
+        let sql = "SELECT refusals.grant_id, client_name, reason, count, first_at_ms, last_at_ms, last_model \
+                   FROM refusals INDEXED BY refusals_by_owner CROSS JOIN grants USING (grant_id) \
+                   WHERE refusals.owner_id = ? AND last_at_ms >= ? ORDER BY last_at_ms DESC LIMIT ?";
         let values = [Value::Text(user.as_str()), Value::Number(since.millis()), Value::Count(limit)];
-        self.database.refused("grants.user_id = ? AND last_at_ms >= ?", &values).await
-    }
-
-    async fn refusals_of_grant(&self, grant: &GrantId, limit: u32) -> Result<Vec<RefusedCalls>, StoreError> {
-        let values = [Value::Text(grant.as_str()), Value::Count(limit)];
-        self.database.refused("refusals.grant_id = ?", &values).await
+        let rows: Vec<Row> = self.database.rows((sql, &values)).await?;
+        rows.into_iter().map(RefusedCalls::try_from).collect()
     }
 }

@@ -53,9 +53,10 @@ struct DueRow {
     permission: Option<i64>,
     cap: Option<String>,
     period: Option<String>,
-    allowed: Option<u64>,
-    threshold: Option<u32>,
-    used: Option<u64>,
+    // Signed, so that a row that can't be right is no reason to read none.
+    allowed: Option<i64>,
+    threshold: Option<i64>,
+    used: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -70,8 +71,8 @@ pub struct Due {
     attempts: u32,
     /// The header `webhook-id`.
     pub message_id: String,
-    /// JSON.
-    pub body: String,
+    /// JSON. `None`: what it tells of can't be read.
+    pub body: Option<String>,
 }
 
 impl TryFrom<DeliveryRow> for Delivery {
@@ -95,22 +96,28 @@ impl TryFrom<DeliveryRow> for Delivery {
 }
 
 impl DueRow {
-    fn due(self) -> Result<Due, StoreError> {
+    fn due(self) -> Due {
+        let (delivery_id, attempts, message_id) = (self.delivery_id, self.attempts, self.message_id.clone());
+        Due { delivery_id, attempts, message_id, body: self.body().ok() }
+    }
+
+    fn body(self) -> Result<String, StoreError> {
         let kind = EventType::from_stored(&self.kind).ok_or_else(|| unreadable("webhook_deliveries.type"))?;
         let at: Timestamp = self.at.into();
-        let (delivery_id, attempts) = (self.delivery_id, self.attempts);
-        let message_id = self.message_id.clone();
-        let body = Body { kind: kind.as_str(), timestamp: at.rfc3339(), data: self.data(kind)? };
-        Ok(Due { delivery_id, attempts, message_id, body: super::to_json(&body)? })
+        super::to_json(&Body { kind: kind.as_str(), timestamp: at.rfc3339(), data: self.data(kind)? })
     }
 
     fn data(self, kind: EventType) -> Result<Data, StoreError> {
+        let count = |column, number: Option<i64>| {
+            number.map(|number| u64::try_from(number).map_err(|_| unreadable(column))).transpose()
+        };
         let mut data = Data::default();
+        let (allowed, used) = (count("notices.allowed", self.allowed)?, count("notices.used", self.used)?);
         if kind == EventType::Expiring {
-            data.expires_at = self.allowed.map(|at| Timestamp::from_seconds(at).rfc3339());
-            data.days_left = self.threshold;
+            data.expires_at = allowed.map(|at| Timestamp::from_seconds(at).rfc3339());
+            data.days_left = self.threshold.and_then(|days| u32::try_from(days).ok());
         }
-        if let (EventType::LimitReached, Some(cap), Some(allowed)) = (kind, &self.cap, self.allowed) {
+        if let (EventType::LimitReached, Some(cap), Some(allowed)) = (kind, &self.cap, allowed) {
             let cap = Cap::from_stored(cap).ok_or_else(|| unreadable("notices.cap"))?;
             let index = self.permission.and_then(|index| usize::try_from(index).ok());
             let terms: Option<Terms> = self.terms.as_deref().map(|json| from_json("grants.terms", json)).transpose()?;
@@ -122,7 +129,7 @@ impl DueRow {
                 period: period("notices.period", self.period.as_deref().unwrap_or_default())?,
                 threshold: self.threshold.and_then(|percent| u8::try_from(percent).ok()).unwrap_or_default(),
                 allowed: Quantity::of(cap, allowed),
-                used: Quantity::of(cap, self.used.unwrap_or_default()),
+                used: Quantity::of(cap, used.unwrap_or_default()),
             });
         }
         if let Some(grant_id) = self.grant_id {
@@ -158,7 +165,7 @@ impl Database {
                    LEFT JOIN notices AS n ON n.notice_id = d.notice_id LEFT JOIN grants AS g ON g.grant_id = d.grant_id \
                    WHERE next_attempt_at <= ? ORDER BY next_attempt_at, delivery_id LIMIT ?";
         let rows: Vec<DueRow> = self.rows((sql, &[Value::Time(now), Value::Count(limit)])).await?;
-        rows.into_iter().map(DueRow::due).collect()
+        Ok(rows.into_iter().map(DueRow::due).collect())
     }
 
     /// What became of an attempt: the status that it was answered with, if it was, and why it failed, if it did.
@@ -173,7 +180,8 @@ impl Database {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let delivered_at = error.is_none().then_some(now);
-        let next = error.and_then(|_| next_attempt(due.attempts.saturating_add(1), now));
+        let again = error.filter(|error| error.may_pass());
+        let next = again.and_then(|_| next_attempt(due.attempts.saturating_add(1), now));
         let sql = "UPDATE webhook_deliveries SET attempts = attempts + 1, last_attempt_at = ?, status = ?, error = ?, \
                    delivered_at = ?, next_attempt_at = ? WHERE delivery_id = ? AND attempts = ? AND next_attempt_at IS NOT NULL";
         let values = [

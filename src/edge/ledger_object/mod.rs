@@ -23,11 +23,12 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::Env;
 
-use super::{clock, courier, d1, log};
+use super::{clock, courier, d1, log, settings::Settings};
 use crate::domain::{
     grant::Terms,
     id::GrantId,
-    ledger::{Command, Event, Ledger as Machine, LedgerId, Reached, Refusal, Refusals, Reply, Snapshot},
+    ledger::{Command, Event, Govern, Ledger as Machine, LedgerId, Reached, Refusal, Refusals, Reply, Snapshot},
+    policy_age::{DEFAULT_MAX_AGE_SECONDS, PolicyAge},
     time::Timestamp,
 };
 use outbox::Outbox;
@@ -41,11 +42,20 @@ pub struct LedgerCore {
     memory: RefCell<Option<Memory>>,
 }
 
+/// What an account's ledger knows of the policy.
+struct OfPolicy {
+    age: PolicyAge,
+    /// Whether that is stored.
+    is_saved: bool,
+}
+
 /// What the storage holds, as far as it is known to agree with it. Dropped at the first doubt.
 struct Memory {
     owner: LedgerId,
     kind: Kind,
     outbox: Outbox,
+    /// Of an account.
+    of_policy: Option<OfPolicy>,
 }
 
 enum Kind {
@@ -105,13 +115,13 @@ impl LedgerCore {
     /// A row that can't be read.
     pub fn load(&self, rows: &str, has_events: bool, asked_for: Option<String>) -> Result<()> {
         let stored = Stored::of(serde_json::from_str(rows).map_err(broken)?).map_err(broken)?;
-        let (owner, kind) = match stored {
+        let (owner, kind, policy_as_of) = match stored {
             Stored::Nothing => return Ok(()),
-            Stored::Revoked(owner) => (owner, Kind::Revoked),
-            Stored::Ledger { owner, terms, summary, holds, delegations, refusals } => {
+            Stored::Revoked(owner) => (owner, Kind::Revoked, None),
+            Stored::Ledger { owner, terms, summary, holds, delegations, refusals, policy_as_of } => {
                 let machine = Machine::restore(*terms, *summary, holds, delegations);
                 let machine = Box::new(machine.with_refusals(*refusals));
-                (owner, Kind::Live { machine, unsaved_terms: None })
+                (owner, Kind::Live { machine, unsaved_terms: None }, policy_as_of)
             }
         };
         // Objects of the first version didn't note whose they are.
@@ -122,19 +132,40 @@ impl LedgerCore {
         {
             outbox.refused(clock::now());
         }
-        self.memory.replace(Some(Memory { owner, kind, outbox }));
+        let of_policy = self.of_policy(&owner, policy_as_of.unwrap_or_default(), true);
+        self.memory.replace(Some(Memory { owner, kind, outbox, of_policy }));
         Ok(())
     }
 
-    /// Decides, without letting anything in between. `commands` is a JSON list. Nothing: it isn't loaded.
+    /// Decides, without letting anything in between. `commands` is a JSON list. Nothing: it isn't loaded, or has to look up first what
+    /// the policy is.
     ///
     /// # Errors
     /// The commands can't be read.
     pub fn command(&self, commands: &str) -> Result<Option<String>> {
         match self.memory.borrow_mut().as_mut() {
             None => Ok(None),
-            Some(memory) => memory.apply(serde_json::from_str(commands).map_err(broken)?).map(Some),
+            Some(memory) => {
+                let commands: Vec<Command> = serde_json::from_str(commands).map_err(broken)?;
+                if memory.has_to_ask(&commands) { Ok(None) } else { memory.apply(commands).map(Some) }
+            }
         }
+    }
+
+    /// Of a grant's ledger that nothing is stored of and that is only looked at: nothing was used, and what holds is in the grant's row,
+    /// which whoever looks has read. So D1 isn't asked for it again. Nothing: it has to begin.
+    ///
+    /// # Errors
+    /// The commands can't be read.
+    #[wasm_bindgen(js_name = lookAt)]
+    pub fn look_at(&self, owner: &str, commands: &str) -> Result<Option<String>> {
+        let commands: Vec<Command> = serde_json::from_str(commands).map_err(broken)?;
+        let is_grant = matches!(named(owner)?, LedgerId::Grant(_));
+        if !is_grant || commands.iter().any(|command| *command != Command::Read) {
+            return Ok(None);
+        }
+        let unused = commands.iter().map(|_| Reply::Snapshot(Box::default()));
+        lines(&unused.collect::<Vec<_>>(), None, &Writes::default()).map(Some)
     }
 
     /// What D1 says of a grant, or of an account, for [`Self::begin`].
@@ -156,19 +187,20 @@ impl LedgerCore {
         serde_json::to_string(&found).map_err(broken)
     }
 
-    /// The first use of a ledger, unless another command came first: as [`Self::command`].
+    /// The first use of a ledger, unless another command came first, or the first with what the policy is now: as [`Self::command`].
     ///
     /// # Errors
-    /// It isn't known whether there is such a grant.
+    /// It isn't known whether there is such a grant; or what the policy is, for too long.
     pub fn begin(&self, owner: &str, commands: &str, found: &str) -> Result<String> {
         let commands: Vec<Command> = serde_json::from_str(commands).map_err(broken)?;
         let mut memory = self.memory.borrow_mut();
         if let Some(memory) = memory.as_mut() {
-            return memory.apply(commands);
+            return memory.catch_up(commands, serde_json::from_str(found).map_err(broken)?);
         }
         let owner = named(owner)?;
         let outbox = if owner.tells() { Outbox::default() } else { Outbox::silent() };
-        let first = |owner, kind| Memory { owner, kind, outbox };
+        let of_policy = self.of_policy(&owner, clock::now(), false);
+        let first = |owner, kind| Memory { owner, kind, outbox, of_policy };
         match serde_json::from_str(found).map_err(broken)? {
             Found::Terms(terms, revoked_at) => {
                 let mut machine = Box::new(Machine::new((*terms).clone()));
@@ -273,11 +305,51 @@ impl Memory {
         }
     }
 
+    /// Whether what an account's ledger knows of the policy is too old for what is asked.
+    fn has_to_ask(&self, commands: &[Command]) -> bool {
+        let is_old = || self.of_policy.as_ref().is_some_and(|known| known.age.has_to_ask(clock::now()));
+        let is_call = |command: &Command| matches!(command, Command::Reserve { .. });
+        matches!(self.kind, Kind::Live { .. }) && commands.iter().any(is_call) && is_old()
+    }
+
+    /// As [`Self::apply`], after what D1 says of the policy.
+    fn catch_up(&mut self, mut commands: Vec<Command>, found: Found) -> Result<String> {
+        let now = clock::now();
+        // Somebody else may have come first.
+        let Some(known) = self.of_policy.as_mut().filter(|known| known.age.has_to_ask(now)) else {
+            return self.apply(commands);
+        };
+        let mut told = Vec::new();
+        match found {
+            Found::Terms(terms, removed_at) => {
+                *known = OfPolicy { age: known.age.answered(now), is_saved: false };
+                told.push(Command::Govern(Box::new(Govern::of_account(*terms))));
+                told.extend(removed_at.map(|_| Command::Revoke));
+            }
+            Found::NoSuchGrant => return Err(JsValue::from_str("there is no such account")),
+            Found::Failed(error) => match known.age.unanswered(now) {
+                Some(age) => {
+                    known.age = age;
+                    log::failure("policy", &error);
+                }
+                None => return Err(JsValue::from_str(&error)),
+            },
+        }
+        let unasked = told.len();
+        told.append(&mut commands);
+        self.apply_all(told, unasked)
+    }
+
     fn apply(&mut self, commands: Vec<Command>) -> Result<String> {
+        self.apply_all(commands, 0)
+    }
+
+    /// `unasked`: how many of the first nobody waits for.
+    fn apply_all(&mut self, commands: Vec<Command>, unasked: usize) -> Result<String> {
         let now = clock::now();
         let (machine, unsaved_terms) = match &mut self.kind {
             Kind::Revoked => {
-                let replies: Vec<Reply> = commands.iter().map(reply_of_revoked).collect();
+                let replies: Vec<Reply> = commands.iter().skip(unasked).map(reply_of_revoked).collect();
                 return lines(&replies, self.outbox.alarm(now), &Writes::default());
             }
             Kind::Live { machine, unsaved_terms } => (machine, unsaved_terms),
@@ -289,6 +361,7 @@ impl Memory {
             replies.push(reply);
             all_effects.extend(effects);
         }
+        replies.drain(..unasked.min(replies.len()));
         all_effects.retain(|effect| self.owner.keeps(effect));
         if machine.refusals().is_untold() {
             self.outbox.refused(now);
@@ -303,11 +376,23 @@ impl Memory {
         {
             writes.add_origin(&self.owner, &terms).map_err(broken)?;
         }
+        // It needs no write of its own: whoever has forgotten it asks once more.
+        if let Some(known) = self.of_policy.as_mut().filter(|known| !known.is_saved && !writes.is_empty()) {
+            writes.add_policy_as_of(known.age.as_of()).map_err(broken)?;
+            known.is_saved = true;
+        }
         lines(&replies, self.outbox.alarm(now), &writes)
     }
 }
 
 impl LedgerCore {
+    fn of_policy(&self, owner: &LedgerId, as_of: Timestamp, is_saved: bool) -> Option<OfPolicy> {
+        matches!(owner, LedgerId::Account(_)).then(|| {
+            let max_age = Settings::get(&self.env).map_or(DEFAULT_MAX_AGE_SECONDS, |set| set.policy_max_age_seconds);
+            OfPolicy { age: PolicyAge::new(as_of, max_age), is_saved }
+        })
+    }
+
     async fn tell_database(
         &self,
         grant_id: &GrantId,

@@ -23,12 +23,14 @@ const TOLD = "DELETE FROM events WHERE (hold, revision) IN (SELECT value ->> '$.
 
 const NOTICES = "SELECT key, value FROM notices LIMIT ?";
 const NOTED = "DELETE FROM notices WHERE key IN (SELECT value FROM json_each(?))";
+const IS_THERE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'entries'";
 const ANY = "SELECT 1 FROM events UNION ALL SELECT 1 FROM notices LIMIT 1";
 
 export class Ledger extends DurableObject {
   #core = new LedgerCore(this.env);
   #storage = this.ctx.storage;
   #sql = this.ctx.storage.sql;
+  #hasTables = false;
 
   /** Carries out commands, a JSON list of them, all in one transaction. Answers with their replies, another such list. */
   command(grant, commands) {
@@ -53,11 +55,11 @@ export class Ledger extends DurableObject {
     }
   }
 
-  /** The first command since the object was started, or ever. */
+  /** The first command since the object was started, or ever; or one before which an account looks up what the policy is. */
   async #begin(grant, commands) {
     try {
       this.#load(grant);
-      const answer = this.#core.command(commands);
+      const answer = this.#core.command(commands) ?? this.#core.lookAt(grant, commands);
       if (answer !== undefined) return await this.#carryOut(answer);
       const found = await orDead(this.#core.lookUp(grant));
       // Another command may have loaded it meanwhile.
@@ -70,14 +72,25 @@ export class Ledger extends DurableObject {
 
   #load(grant) {
     if (this.#core.isLoaded()) return;
-    this.#sql.exec(TABLES);
+    // One that nothing is stored of stays so while it is only looked at: nobody waits for a disk.
+    const isUnused = this.#sql.exec(IS_THERE).raw().next().done === true;
+    if (isUnused) return;
+    this.#makeTables();
     const rows = [...this.#sql.exec("SELECT key, value FROM entries").raw()];
     this.#core.load(JSON.stringify(rows), this.#hasEvents(), grant);
+  }
+
+  #makeTables() {
+    if (this.#hasTables) return;
+    this.#sql.exec(TABLES);
+    this.#hasTables = true;
   }
 
   /** Stores what the answer says, and gives the replies; nothing is awaited before all is stored. */
   #carryOut(answer) {
     const [replies, alarm, ...writes] = answer.split("\n");
+    // Not in the transaction: if that fails they are there all the same.
+    if (writes.length > 0) this.#makeTables();
     if (writes.length > 2) this.#storage.transactionSync(() => this.#write(writes));
     else if (writes.length > 0) this.#write(writes);
     return alarm === "" ? replies : this.#wakeAt(Number(alarm), replies);
@@ -117,6 +130,7 @@ export class Ledger extends DurableObject {
   async #flush() {
     const most = this.#core.due();
     if (most === 0) return;
+    this.#makeTables();
     const values = [...this.#sql.exec(OLDEST, most).raw()].map(([value]) => value);
     const events = `[${values.join()}]`;
     const notices = [...this.#sql.exec(NOTICES, most).raw()];
@@ -139,6 +153,7 @@ export class Ledger extends DurableObject {
   #doubt(what, error) {
     if (error?.isDoubt) return error;
     this.#core.doubt(what, String(error?.message ?? error));
+    this.#hasTables = false;
     return Object.assign(new Error("the ledger can not answer"), { isDoubt: true });
   }
 }

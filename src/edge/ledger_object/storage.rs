@@ -10,6 +10,7 @@
 //! | `hold:<n>` | a [`Hold`] |
 //! | `delegation:<id>` | a [`Delegation`] |
 //! | `refusals` | [`Refusals`] |
+//! | `policy_as_of` | of an account: when its policy was last looked up; [`PolicyAge`](crate::domain::policy_age::PolicyAge) |
 //! | `revoked` | there when the grant was revoked before its terms were known; outweighs everything else |
 //!
 //! `events (hold, revision, value)`: bookings that D1 was not told yet. `notices (key, value)`: thresholds that D1 was not told yet.
@@ -34,6 +35,7 @@ const SUMMARY: &str = "summary";
 const HOLD: &str = "hold:";
 const DELEGATION: &str = "delegation:";
 const REFUSALS: &str = "refusals";
+const POLICY_AS_OF: &str = "policy_as_of";
 const REVOKED: &str = "revoked";
 
 /// What an object holds.
@@ -57,6 +59,8 @@ pub enum Stored {
         delegations: Vec<Delegation>,
         /// What was refused.
         refusals: Box<Refusals>,
+        /// When the policy was last looked up, where that is noted.
+        policy_as_of: Option<Timestamp>,
     },
 }
 
@@ -75,6 +79,7 @@ impl Stored {
             return Ok(Self::Nothing);
         };
         let refusals = entries.remove(REFUSALS).map_or_else(|| Ok(Box::default()), |value| parse(&value))?;
+        let policy_as_of = entries.remove(POLICY_AS_OF).map(|value| parse(&value)).transpose()?;
         let (mut holds, mut delegations) = (Vec::new(), Vec::new());
         for (key, value) in &entries {
             if let Some(id) = key.strip_prefix(HOLD).and_then(|id| id.parse().ok()) {
@@ -83,7 +88,8 @@ impl Stored {
                 delegations.push(parse(value)?);
             }
         }
-        Ok(Self::Ledger { owner, terms: parse(&terms)?, summary: parse(&summary)?, holds, delegations, refusals })
+        let (terms, summary) = (parse(&terms)?, parse(&summary)?);
+        Ok(Self::Ledger { owner, terms, summary, holds, delegations, refusals, policy_as_of })
     }
 }
 
@@ -145,6 +151,14 @@ impl Writes {
             self.save(TERMS.to_owned(), terms)?;
         }
         Ok(())
+    }
+
+    /// When the policy was looked up.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn add_policy_as_of(&mut self, as_of: Timestamp) -> serde_json::Result<()> {
+        self.save(POLICY_AS_OF.to_owned(), &as_of)
     }
 
     /// Whether there is nothing to store.

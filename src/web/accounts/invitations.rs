@@ -22,6 +22,7 @@ use crate::{
         frame::Frame,
         language::{Moment, Text, filters},
         page::see_other,
+        policy::operators_only,
         ports::{InvitationRow, InvitationState, NewInvitation, Ports, Role, Write},
         session::{OwnForm, SignedIn},
         state::AppState,
@@ -69,12 +70,6 @@ struct View {
     revoke_path: Option<String>,
 }
 
-/// For whoever doesn't run the broker.
-fn operators_only() -> Trouble {
-    let text = Text::new("Only operators of this broker invite people.");
-    Trouble::new(StatusCode::FORBIDDEN, "This is for operators", text).with_way_on("/", "Go to the start page")
-}
-
 fn view(row: InvitationRow, at: &AppState<impl Ports>) -> View {
     let is_open = row.is_open(at.now);
     View {
@@ -117,9 +112,7 @@ pub async fn list<P: Ports>(
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
-    if !visitor.is_operator() {
-        return Err(operators_only());
-    }
+    operators_only(&visitor)?;
     let query = Params::parse(query.unwrap_or_default().as_bytes());
     let mut page = page(&state, visitor, &frame).await?;
     page.done = ["revoked", "late"].into_iter().find(|done| query.field("done") == *done).unwrap_or_default();
@@ -132,9 +125,7 @@ pub async fn list<P: Ports>(
 /// They don't run the broker, too many are open, or the store can't answer.
 pub async fn invite<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
-    if !visitor.is_operator() {
-        return Err(operators_only());
-    }
+    operators_only(&visitor)?;
     let role = Role::from_stored(params.field("role")).unwrap_or(Role::Member);
     let Ok(name) = parse_name(params.field("name")) else {
         let mut page = page(&state, visitor, &frame).await?;
@@ -176,9 +167,7 @@ pub async fn revoke<P: Ports>(
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, frame, .. } = form;
-    if !visitor.is_operator() {
-        return Err(operators_only());
-    }
+    operators_only(&visitor)?;
     let id: InvitationId = id.parse().map_err(|_| Trouble::not_found())?;
     if state.ports.revoke_invitation(&id, state.now).await? == Write::Lost {
         return Ok(see_other(&format!("{INVITATIONS}?done=late")));

@@ -13,7 +13,7 @@ use crate::domain::{
     webauthn::{
         CredentialId, RelyingParty,
         challenge::CHALLENGE_TTL_SECONDS,
-        public_key::{EDDSA, ES256},
+        public_key::{EDDSA, ES256, RS256},
     },
 };
 
@@ -30,11 +30,12 @@ pub fn creation<'a>(
     name: &str,
     theirs: impl Iterator<Item = &'a CredentialId>,
 ) -> Response<Body> {
+    let algorithms = [ES256, EDDSA, RS256].map(|alg| json!({ "type": "public-key", "alg": alg }));
     answer(&json!({
         "challenge": challenge,
         "rp": { "id": party.id, "name": NAME },
         "user": { "id": base64url(user.as_str().as_bytes()), "name": name, "displayName": name },
-        "pubKeyCredParams": [{ "type": "public-key", "alg": ES256 }, { "type": "public-key", "alg": EDDSA }],
+        "pubKeyCredParams": algorithms,
         "timeout": CHALLENGE_TTL_SECONDS * 1000,
         "excludeCredentials": descriptors(theirs),
         "authenticatorSelection": { "residentKey": "required", "requireResidentKey": true, "userVerification": "required" },

@@ -25,7 +25,7 @@ use crate::{
         audit,
         frame::Frame,
         language::Text,
-        ports::{PasskeyRow, PasskeyUse, Passkeys, Ports, StoreError, Write},
+        ports::{PasskeyRow, PasskeyUse, Passkeys, Ports, Signatures, StoreError, Write},
         state::{AppState, Config},
         trouble::Trouble,
     },
@@ -110,11 +110,12 @@ pub async fn may_be_copied<P: Ports>(state: &AppState<P>, frame: &Frame, passkey
     audit::note(state, frame, entry, answer).await
 }
 
-/// Checks a browser's answer, uses its challenge up, and finds the passkey that signed it.
+/// Checks a browser's answer, uses its challenge up, and finds the passkey that signed it. Whose that is whoever confirms has to hold
+/// against who they were known to be: the answer need not say it.
 ///
 /// # Errors
 /// [`Refused`].
-pub async fn owner<P: Passkeys + UsedIds>(
+pub async fn owner<P: Passkeys + UsedIds + Signatures>(
     ports: &P,
     config: &Config,
     answer: &str,
@@ -132,11 +133,16 @@ pub async fn owner<P: Passkeys + UsedIds>(
     };
     let remembered = Remembered {
         user_handle: passkey.user.as_str().as_bytes(),
+        is_known: matches!(used_for, Use::Confirm(_)),
         key: &passkey.key,
         sign_count: passkey.sign_count,
         backup_eligible: passkey.backup_eligible,
     };
-    match assertion.verify(&remembered) {
+    let platform = match assertion.to_ask(&passkey.key) {
+        Some(to_check) => ports.verify_signature(&to_check).await.ok(),
+        None => None,
+    };
+    match assertion.verify(&remembered, platform.as_ref()) {
         Ok(verified) => Ok(Signed { passkey, verified }),
         Err(AssertionError::MayBeCopied) => Err(Refused::MayBeCopied(Box::new(passkey))),
         Err(error) => Err(Refused::Not(format!("passkey: {error}"))),

@@ -75,7 +75,7 @@ pub(super) async fn allow<P: Ports>(
     (terms, choice, had_usual): (Terms, &Choice, bool),
     params: &Params,
 ) -> Result<Response<Body>, Trouble> {
-    let Open { visitor, handle, pending, client } = *open;
+    let Open { visitor, handle, pending, client, .. } = *open;
     let grant = Grant {
         id: GrantId::from_entropy(state.ports.entropy16()),
         user_id: visitor.user.id.clone(),
@@ -97,23 +97,71 @@ pub(super) async fn allow<P: Ports>(
         }
         Decided::Gone => return Err(gone()),
     };
-    let replaced = held::end_replaced(state, visitor, &client.id, &id, params).await;
-    let mut response = if replaced.failed.is_empty() {
-        on_its_way(state, frame.language, &id, &way, &decided).await?
-    } else {
-        not_replaced(frame, &client.name, pending, &replaced, params)
-    };
+    let (mut response, replaced) = lead_on(state, frame, open, (&id, &way, &decided), params).await?;
     if decided == Decided::Won {
         let entry = audit::entry(state, visitor, Event::GrantAllowed).grant(&id).subject(&client.name);
         let entry = entry.detail(&in_words(&grant.terms, choice.lifetime_seconds, frame.language));
         response = audit::note(state, frame, entry, response).await;
         response = remember(state, open, (choice, had_usual), params, response).await;
     }
+    Ok(note_ended(state, frame, open, &replaced, response).await)
+}
+
+/// A request that was allowed before comes again: by a second click, or because what it takes the place of could not be ended. What the
+/// form says of limits is not read once more: it counted when it was allowed.
+///
+/// # Errors
+/// A page: the app has its access, its time is over, or the store can't answer.
+pub(super) async fn allowed_before<P: Ports>(
+    state: &AppState<P>,
+    frame: &Frame,
+    open: &Open<'_>,
+    id: &GrantId,
+    params: &Params,
+) -> Result<Response<Body>, Trouble> {
+    let way = match &open.pending.asked {
+        Asked::Redirect(request) => Way::Redirect(request, code_of(state, open.handle)),
+        Asked::Device { .. } => Way::Device,
+    };
+    let decided = Decided::AlreadyDecided { grant_id: Some(id.clone()) };
+    let (response, replaced) = lead_on(state, frame, open, (id, &way, &decided), params).await?;
+    Ok(note_ended(state, frame, open, &replaced, response).await)
+}
+
+/// Ends what the grant takes the place of, and leads to the app; or says what could not be ended.
+async fn lead_on<P: Ports>(
+    state: &AppState<P>,
+    frame: &Frame,
+    open: &Open<'_>,
+    (id, way, decided): (&GrantId, &Way<'_>, &Decided),
+    params: &Params,
+) -> Result<(Response<Body>, Replaced), Trouble> {
+    let replaced = held::end_replaced(state, open.visitor, &open.client.id, id, params).await;
+    let response = if replaced.failed.is_empty() {
+        on_its_way(state, frame.language, id, way, decided).await?
+    } else {
+        not_replaced(frame, &open.client.name, open.pending, &replaced, params)
+    };
+    Ok((response, replaced))
+}
+
+async fn note_ended<P: Ports>(
+    state: &AppState<P>,
+    frame: &Frame,
+    open: &Open<'_>,
+    replaced: &Replaced,
+    mut response: Response<Body>,
+) -> Response<Body> {
     for id in &replaced.ended {
-        let entry = held::entry(state, visitor, id, &client.name, frame.language);
+        let entry = held::entry(state, open.visitor, id, &open.client.name, frame.language);
         response = audit::note(state, frame, entry, response).await;
     }
-    Ok(response)
+    response
+}
+
+/// The same code for the same handle, so that a double click makes one.
+fn code_of<P: Ports>(state: &AppState<P>, handle: &Secret<ConsentRequest>) -> Secret<AuthorizationCode> {
+    Secret::from_entropy(&state.config.cookie_key.mac(CODE_PURPOSE, handle.expose_secret()))
 }
 
 /// One batch: the grant, the code or the device's row, and that it was answered.
@@ -126,9 +174,7 @@ async fn answer<'a, P: Ports>(
 ) -> Result<(Decided, Way<'a>), Trouble> {
     match &pending.asked {
         Asked::Redirect(request) => {
-            // The same code for the same handle, so that a double click makes one.
-            let entropy = state.config.cookie_key.mac(CODE_PURPOSE, handle.expose_secret());
-            let code = Secret::<AuthorizationCode>::from_entropy(&entropy);
+            let code = code_of(state, handle);
             let row = AuthorizationCodeRow {
                 hash: code.hash(),
                 grant_id: grant.id.clone(),

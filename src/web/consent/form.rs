@@ -167,7 +167,7 @@ mod tests {
 
     fn form(body: &str) -> Result<Choice, FormError> {
         let asked = asked();
-        read(&Params::parse(body.as_bytes()), &asked, &asked.offers(None))
+        read(&Params::parse(body.as_bytes()), &asked, &asked.offers(None, None))
     }
 
     const SHOWN: &str = "budget_usd=5.00&budget_period=total&expires_in=604800&as_shown=5.00|total||604800";
@@ -212,7 +212,7 @@ mod tests {
         let requested = Requested::from_scope("openai:chat").unwrap();
         let offers = |usd: &str, lifetime_seconds| {
             let limits = Limits { budget_usd: usd.parse().ok(), ..Limits::NONE };
-            requested.offers(Some(&Usual { limits, lifetime_seconds }))
+            requested.offers(Some(&Usual { limits, lifetime_seconds }), None)
         };
         let shown = offers("1", 3600);
         let body = format!("plan=usual&usual={}&{SHOWN}", usual_as_shown(&shown));
@@ -315,7 +315,7 @@ mod tests {
                 "expires_in=3600".to_owned(),
             ];
             let body = fields.join("&");
-            let choice = read(&Params::parse(body.as_bytes()), &asked, &asked.offers(None)).unwrap();
+            let choice = read(&Params::parse(body.as_bytes()), &asked, &asked.offers(None, None)).unwrap();
             let terms = asked.narrow(&choice, Timestamp::from_seconds(1)).unwrap();
             prop_assert_eq!(terms.permissions[0].limits, asked.permissions[0].limits);
             prop_assert_eq!(terms.limits.budget_usd, asked.limits.budget_usd.or_else(|| asked.proposed_budget()));

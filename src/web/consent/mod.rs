@@ -13,6 +13,7 @@
 
 mod again;
 mod answering;
+mod asked;
 mod form;
 mod held;
 mod view;
@@ -41,6 +42,7 @@ use super::{
     visitor::Visitor,
 };
 use crate::domain::{
+    money::Amount,
     oauth::{
         client::{Client, GrantType},
         csrf,
@@ -48,6 +50,7 @@ use crate::domain::{
         pending_request::{Asked, CONSENT_TTL_SECONDS, Decision, PendingRequest},
         redirect_uri::csp_source,
     },
+    policy::Policed,
     secret::{ConsentRequest, Secret},
 };
 
@@ -80,6 +83,15 @@ struct Open<'a> {
     handle: &'a Secret<ConsentRequest>,
     pending: &'a PendingRequest,
     client: &'a Client,
+    /// The policy that binds the person; `None`: an operator.
+    policed: Option<&'a Policed>,
+}
+
+impl Open<'_> {
+    /// What the operator allows the person for a grant, where they say so.
+    fn ceiling(&self) -> Option<Amount> {
+        self.policed.and_then(|policed| policed.policy.max_per_grant)
+    }
 }
 
 /// Stores what is asked and shows it.
@@ -107,7 +119,7 @@ async fn fresh<P: Ports>(
     filled: Option<Filled<'_>>,
 ) -> Result<Response<Body>, Trouble> {
     let policed = allowance::policy_for(state, &visitor.user).await?;
-    allowance::narrow(policed.as_ref(), asked.requested_mut()).map_err(|_| not_for_members())?;
+    asked.narrow(policed.as_ref().map(|policed| &policed.policy)).map_err(|_| not_for_members())?;
     let handle = Secret::from_entropy(&state.ports.entropy32());
     let pending = PendingRequest {
         session: visitor.session.clone(),
@@ -117,7 +129,7 @@ async fn fresh<P: Ports>(
         filled: None,
     };
     state.ports.insert_authorization_request(&handle.hash(), &pending, state.now).await?;
-    let open = Open { visitor, handle: &handle, pending: &pending, client };
+    let open = Open { visitor, handle: &handle, pending: &pending, client, policed: policed.as_ref() };
     page(state, frame, &open, why, filled).await
 }
 
@@ -128,7 +140,7 @@ async fn page<P: Ports>(
     (status, why): (StatusCode, Shown),
     filled: Option<Filled<'_>>,
 ) -> Result<Response<Body>, Trouble> {
-    let Open { visitor, handle, pending, client } = *open;
+    let Open { visitor, handle, pending, client, .. } = *open;
     let usual = state.ports.find_usual_limits(&visitor.user.id, &client.id).await?;
     let held = (frame.language, filled.map(|filled| filled.params));
     let held = held::list(state, &visitor.user.id, &client.id, &pending.asked, held).await?;
@@ -137,6 +149,7 @@ async fn page<P: Ports>(
         config: &state.config,
         person: &visitor.user.id,
         usual: usual.as_ref(),
+        ceiling: open.ceiling(),
         language: frame.language,
     };
     let view = ConsentView::new(client, pending, &around, held, filled);
@@ -203,7 +216,12 @@ pub async fn decide<P: Ports>(
         ("" | "allow", step) => {
             let client = state.ports.find_client(pending.asked.client_id()).await?;
             let client = client.filter(|client| may_still_ask(client, &pending.asked)).ok_or_else(gone)?;
-            let open = Open { visitor: &visitor, handle: &handle, pending: &pending, client: &client };
+            let policed = allowance::policy_for(&state, &visitor.user).await?;
+            let policed = policed.as_ref();
+            let open = Open { visitor: &visitor, handle: &handle, pending: &pending, client: &client, policed };
+            if let Some(Decision::Allowed(id)) = &pending.decision {
+                return answering::allowed_before(&state, &frame, &open, id, &params).await;
+            }
             if decision == "allow" {
                 return allow(&state, &frame, &open, &params).await;
             }
@@ -231,9 +249,8 @@ async fn allow<P: Ports>(
 ) -> Result<Response<Body>, Trouble> {
     let requested = open.pending.asked.requested();
     let usual = state.ports.find_usual_limits(&open.visitor.user.id, &open.client.id).await?;
-    let choice = form::read(params, requested, &requested.offers(usual.as_ref()));
-    let policed = allowance::policy_for(state, &open.visitor.user).await?;
-    let (policed, user) = (policed.as_ref(), &open.visitor.user.id);
+    let choice = form::read(params, requested, &requested.offers(usual.as_ref(), open.ceiling()));
+    let (policed, user) = (open.policed, &open.visitor.user.id);
     let agree = |choice| Ok((allowance::agree(requested, &choice, policed, user, state.now)?, choice));
     match choice.and_then(agree) {
         Ok((terms, choice)) => answering::allow(state, frame, open, (terms, &choice, usual.is_some()), params).await,

@@ -1,6 +1,7 @@
 //! A request as the page shows it: as asked, or as a person had filled it in.
 
 use super::{
+    asked::{self, LeftOutView, PermissionView, Tick, in_words},
     form::{self, FormError},
     held::HeldView,
 };
@@ -52,6 +53,8 @@ pub struct Around<'a, P> {
     pub person: &'a UserId,
     /// What they chose before.
     pub usual: Option<&'a Usual>,
+    /// What the operator allows them for a grant, where they say so.
+    pub ceiling: Option<Amount>,
     /// In which language.
     pub language: Language,
 }
@@ -77,8 +80,12 @@ pub struct ConsentView {
     pub usual_as_shown: String,
     /// What the app asks for over everything, in words.
     pub asked_overall: Vec<String>,
+    /// What the operator allows for a grant, where they say so.
+    pub ceiling: Option<Amount>,
     /// What is asked, per provider.
     pub permissions: Vec<PermissionView>,
+    /// What is asked and can not be granted at all.
+    pub left_out: Vec<LeftOutView>,
     /// Over the whole grant.
     pub limits: LimitsView,
     /// Lives on offer.
@@ -145,42 +152,8 @@ pub struct PlanView {
     pub buys: Option<String>,
     /// Whether it is chosen.
     pub chosen: bool,
-}
-
-/// One asked permission.
-#[derive(Debug)]
-pub struct PermissionView {
-    /// Prefix of its fields.
-    pub prefix: String,
-    /// The provider's name.
-    pub provider: &'static str,
-    /// What is asked, in a sentence.
-    pub sentence: String,
-    /// Limits of its own that are asked for, in words.
-    pub asked: Vec<String>,
-    /// Whether the operator has set a key for the provider.
-    pub configured: bool,
-    /// Whether it is ticked.
-    pub on: bool,
-    /// Models to tick.
-    pub models: Vec<Tick>,
-    /// Uses to tick.
-    pub capabilities: Vec<Tick>,
-    /// Limits to edit.
-    pub limits: LimitsView,
-    /// What stands at its money.
-    pub money_label: String,
-}
-
-/// A box to tick.
-#[derive(Debug)]
-pub struct Tick {
-    /// What is sent.
-    pub value: String,
-    /// What is read.
-    pub label: String,
-    /// Whether it is ticked.
-    pub on: bool,
+    /// Whether it is less than what the person chose before.
+    pub is_lowered: bool,
 }
 
 /// A life on offer.
@@ -204,11 +177,11 @@ impl ConsentView {
         held: Vec<HeldView>,
         filled: Option<Filled<'_>>,
     ) -> Self {
-        let Around { prices, config, person, usual, language } = *around;
+        let Around { prices, config, person, usual, ceiling, language } = *around;
         let posted =
             filled.map(|filled| Posted { params: filled.params, wrong: filled.error.and_then(FormError::field) });
-        let requested = pending.asked.requested();
-        let offers = requested.offers(usual);
+        let (requested, as_asked) = (pending.asked.requested(), pending.asked.as_asked());
+        let offers = requested.offers(usual, ceiling);
         let proposed = Requested::proposed(&offers);
         let chosen = match filled {
             Some(filled) => form::chosen(filled.params).unwrap_or(Plan::Custom),
@@ -224,11 +197,17 @@ impl ConsentView {
             .and_then(|form| digits(form.params.field("expires_in")))
             .or_else(|| proposed.map(|offer| offer.lifetime_seconds))
             .unwrap_or(DEFAULT_LIFETIME_SECONDS);
-        let mut limits = LimitsView::asked("", &requested.limits, requested.proposed_budget(), posted, language);
+        let mut limits = LimitsView::asked("", &requested.limits, requested.proposed_budget(), posted, language)
+            .left_of(&as_asked.limits, &requested.limits);
+        if ceiling.is_some() {
+            // It would be refused.
+            limits.money.none = None;
+        }
         if posted.is_none() {
             prefill(&mut limits, proposed.map_or(&requested.limits, |offer| &offer.money), usual, &requested.limits);
         }
         let questions = priced_questions(prices, &requested.permissions);
+        let (permissions, left_out) = asked::beside(as_asked, requested, (config, language), posted);
         let lifetimes: Vec<LifetimeView> = LIFETIMES_SECONDS
             .iter()
             .map(|&seconds| LifetimeView {
@@ -250,13 +229,10 @@ impl ConsentView {
             is_custom: chosen == Plan::Custom,
             as_shown: as_shown(&limits, &lifetimes),
             usual_as_shown: form::usual_as_shown(&offers),
-            asked_overall: in_words(&requested.limits, language),
-            permissions: requested
-                .permissions
-                .iter()
-                .enumerate()
-                .map(|(index, permission)| PermissionView::new(index, permission, (config, language), posted))
-                .collect(),
+            asked_overall: in_words(&as_asked.limits, language),
+            ceiling,
+            permissions,
+            left_out,
             limits,
             lifetimes,
             held,
@@ -376,19 +352,6 @@ impl PricedQuestions {
     }
 }
 
-/// Limits in words, one each.
-fn in_words(limits: &Limits, language: Language) -> Vec<String> {
-    let count = |text: &str, number: u64| language.with(text, &[&format::thousands(number)]);
-    let all = [
-        limits.budget_usd.map(|amount| format::per(amount, limits.budget_period, language)),
-        limits.tokens.map(|most| count(language.t("{0} tokens in all"), most.get())),
-        limits.requests.map(|most| count(language.t("{0} requests in all"), most.get())),
-        limits.requests_per_minute.map(|most| count(language.t("{0} requests per minute"), most.get().into())),
-        limits.concurrency.map(|most| count(language.t("{0} calls at a time"), most.get().into())),
-    ];
-    all.into_iter().flatten().collect()
-}
-
 impl PlanView {
     fn new(offer: &Offer, chosen: Plan, questions: Option<&PricedQuestions>, language: Language) -> Self {
         let life = format::lifetime(offer.lifetime_seconds, language);
@@ -408,6 +371,7 @@ impl PlanView {
             },
             buys: budget_usd.and_then(|budget| questions?.in_words(budget, budget_period, language)),
             chosen: offer.plan == chosen,
+            is_lowered: offer.is_lowered,
         }
     }
 }
@@ -442,42 +406,6 @@ impl DestinationView {
             Some(Destination::InstalledApp(scheme)) => Self::InstalledApp(scheme),
             // A redirect URI that was registered is one of the three.
             Some(Destination::ThisDevice) | None => Self::ThisDevice(redirect_uri.to_owned()),
-        }
-    }
-}
-
-impl PermissionView {
-    fn new(
-        index: usize,
-        permission: &Permission,
-        (config, language): (&Config, Language),
-        form: Option<Posted<'_>>,
-    ) -> Self {
-        let prefix = format!("p{index}.");
-        let ticked = |name: &str, value: &str| {
-            form.is_none_or(|form| form.params.all(&format!("{prefix}{name}")).any(|posted| posted == value))
-        };
-        let models = permission.models.iter().map(|model| Tick {
-            value: model.to_string(),
-            label: format::model(model, language),
-            on: ticked("models", model.as_str()),
-        });
-        let capabilities = permission.capabilities.iter().map(|capability| Tick {
-            value: capability.to_string(),
-            label: language.t(format::label(*capability)).to_owned(),
-            on: ticked("capabilities", capability.as_str()),
-        });
-        Self {
-            provider: permission.provider.display_name(),
-            sentence: format::sentence(permission, language),
-            money_label: language.t("It may spend at most").to_owned(),
-            asked: in_words(&permission.limits, language),
-            configured: config.providers.contains(&permission.provider),
-            on: form.is_none_or(|form| !form.params.field(&format!("{prefix}on")).is_empty()),
-            models: models.collect(),
-            capabilities: capabilities.collect(),
-            limits: LimitsView::asked(&prefix, &permission.limits, None, form, language),
-            prefix,
         }
     }
 }

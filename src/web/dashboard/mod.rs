@@ -17,14 +17,14 @@ use attention::{Attention, Notice};
 use chart::{BARS, Column, Measure, columns};
 
 use super::{
-    allowance::{self, Allowance},
+    allowance,
     format::{Round, thousands, usd},
     frame::Frame,
     language::{Language, Moment, filters},
     ports::{MonthSums, Ports, Sum},
     state::{AppState, LogDetail},
     trouble::Trouble,
-    usage::{self, Usage},
+    usage::Allowed,
     visitor::Visitor,
 };
 use crate::domain::{money::NanoUsd, month::Month, oauth::params::Params, time::Timestamp};
@@ -67,13 +67,6 @@ struct DashboardPage {
     days: Days,
     apps: Ranking,
     models: Ranking,
-}
-
-/// What the operator lets a member spend.
-struct Allowed {
-    usage: Usage,
-    /// `2.00`: the most for one grant, in USD.
-    per_grant: Option<String>,
 }
 
 /// Another month.
@@ -230,15 +223,6 @@ fn name_of(month: Month, language: Language) -> String {
             format!("{} {year}", name.unwrap_or(&""))
         }
         Language::Korean => format!("{year}년 {number}월"),
-    }
-}
-
-impl Allowed {
-    fn new(allowance: &Allowance, now: Timestamp, language: Language) -> Self {
-        Self {
-            usage: usage::of_allowance(allowance, now, language),
-            per_grant: allowance.per_grant.map(|most| most.to_string()),
-        }
     }
 }
 

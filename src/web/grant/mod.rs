@@ -32,7 +32,7 @@ use axum::{
 };
 
 pub use change::{end, pause, resume, save};
-pub use delegations::revoke_delegation;
+pub use delegations::{revoke_delegation, short};
 pub use export::{csv, json};
 pub use history::show as history;
 pub use live::show as live;
@@ -70,6 +70,7 @@ pub async fn show<P: Ports>(
     page.notice = match query.as_str() {
         "saved" => Some("Saved. It holds from the next call on."),
         "paused" => Some("Paused. Every call is refused until you resume it."),
+        "resumed" if grant.is_personal() => Some("Resumed. The token can be used again."),
         "resumed" => Some("Resumed. The app can call again."),
         "ended" if grant.is_personal() => Some("Saved. It holds from the next call on."),
         "ended" => Some(
@@ -109,7 +110,7 @@ async fn own_grant<P: Ports>(state: &AppState<P>, visitor: &Visitor, id: &str) -
     grant.filter(|grant| grant.user_id == visitor.user.id).ok_or_else(Trouble::not_found)
 }
 
-async fn read_ledger<P: Ports>(state: &AppState<P>, id: &GrantId) -> Result<Snapshot, String> {
+pub async fn read_ledger<P: Ports>(state: &AppState<P>, id: &GrantId) -> Result<Snapshot, String> {
     let answer = state.ports.read_ledgers(core::slice::from_ref(id)).await.pop();
     answer.ok_or_else(|| "no answer".to_owned())?.map_err(|error| error.0)
 }

@@ -15,6 +15,7 @@ use crate::{
         ledger::Snapshot,
         limits::Limits,
         money::Amount,
+        notice::Notice,
         oauth::client::Client,
         time::Timestamp,
     },
@@ -24,11 +25,15 @@ use crate::{
         grants::{LastUse, place_of, terms_of},
         language::{Language, Moment, filters},
         limits_form::{LimitsView, Posted},
+        notices::NoticeView,
         ports::Ports,
         state::AppState,
         usage::GrantUsage,
     },
 };
+
+/// Most notices on the page; the others are under `/notices`.
+const MAX_NOTICES: u32 = 5;
 
 #[derive(Template)]
 #[template(path = "grant.html")]
@@ -36,8 +41,6 @@ pub struct GrantPage {
     pub frame: Frame,
     pub app: String,
     pub host: String,
-    /// Whether it is a token that its owner made, and no app's.
-    pub is_token: bool,
     /// A key of a text.
     pub notice: Option<&'static str>,
     pub error: Option<String>,
@@ -51,11 +54,15 @@ pub struct GrantPage {
     pub calls: Option<CallsView>,
     /// The latest. `None`: they can't be read.
     pub changes: Option<Vec<ChangeView>>,
+    /// What its owner was told of it lately. `None`: it can't be read.
+    pub notices: Option<Vec<NoticeView>>,
 }
 
 /// What may change while somebody looks.
 pub struct Live {
     pub id: String,
+    /// Whether it is a token that its owner made, and no app's.
+    pub is_token: bool,
     pub created: Moment,
     pub expires: Moment,
     pub last_used: LastUse,
@@ -92,6 +99,7 @@ pub struct Found {
     snapshot: Option<Snapshot>,
     client: Option<Client>,
     changes: Option<Vec<ChangeView>>,
+    notices: Option<Vec<Notice>>,
 }
 
 impl Found {
@@ -107,6 +115,7 @@ pub async fn read<P: Ports>(state: &AppState<P>, grant: &Grant) -> Found {
         snapshot: read_ledger(state, &grant.id).await.ok(),
         client: state.ports.find_client(&grant.client_id).await.ok().flatten(),
         changes: history::latest(state, &grant.id).await.ok(),
+        notices: state.ports.notices_of_grant(&grant.id, MAX_NOTICES).await.ok(),
     }
 }
 
@@ -126,7 +135,6 @@ impl GrantPage {
             } else {
                 place_of(found.client.as_ref()).in_language(language)
             },
-            is_token: grant.is_personal(),
             notice: None,
             error: None,
             ceiling: terms.ceiling.filter(|_| terms.account.is_some()),
@@ -137,6 +145,7 @@ impl GrantPage {
             }),
             calls: None,
             changes: found.changes.clone(),
+            notices: found.notices.as_deref().map(|notices| NoticeView::on_page_of_grant(notices, language, now)),
             frame,
             live,
         }
@@ -154,6 +163,7 @@ impl Live {
         let used = snapshot.cloned().unwrap_or_default();
         Self {
             id: grant.id.to_string(),
+            is_token: grant.is_personal(),
             created: Moment::new(grant.created_at, now),
             expires: Moment::new(terms.expires_at, now),
             last_used: LastUse::of(snapshot, now),

@@ -68,11 +68,21 @@ pub trait Policies {
         now: Timestamp,
     ) -> impl Future<Output = Result<Write, StoreError>> + Send;
 
-    /// Members whose account's ledger has started with, or was told, an earlier revision than this; at most `limit`.
+    /// How many members there are whose account's ledger knows an earlier revision than this; it is counted up to `most`.
+    fn count_untold(&self, revision: u64, most: u32) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
+    /// Members whose account's ledger has started with, or was told, an earlier revision than this; at most `limit`, those first whom
+    /// nobody has tried to tell for the longest time.
     fn list_untold(&self, revision: u64, limit: u32) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
 
-    /// Notes that the ledgers of these accounts know this revision. Called after `Ledgers::govern_account` succeeded.
-    fn note_told(&self, users: &[UserId], revision: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Notes whom somebody tried to tell this revision now, and whose ledgers know it: for these `Ledgers::govern_account` succeeded.
+    fn note_told(
+        &self,
+        tried: &[UserId],
+        told: &[UserId],
+        revision: u64,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Tokens that people make for themselves: rows of `grants` whose client is `ClientId::personal`.

@@ -86,11 +86,7 @@ pub trait Notices {
     /// A person's notices, latest first, at most `limit`.
     fn list_notices(&self, user: &UserId, limit: u32) -> impl Future<Output = Result<Vec<Notice>, StoreError>> + Send;
 
-    /// Those that they have not read, latest first, at most `limit`.
-    fn unread_notices(&self, user: &UserId, limit: u32)
-    -> impl Future<Output = Result<Vec<Notice>, StoreError>> + Send;
-
-    /// How many those are.
+    /// How many of them they have not read.
     fn count_unread_notices(&self, user: &UserId) -> impl Future<Output = Result<u32, StoreError>> + Send;
 
     /// A grant's notices, latest first, at most `limit`.
@@ -118,13 +114,6 @@ pub trait Refusals {
         &self,
         user: &UserId,
         since: Timestamp,
-        limit: u32,
-    ) -> impl Future<Output = Result<Vec<RefusedCalls>, StoreError>> + Send;
-
-    /// The same of one grant, whenever.
-    fn refusals_of_grant(
-        &self,
-        grant: &GrantId,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<RefusedCalls>, StoreError>> + Send;
 }

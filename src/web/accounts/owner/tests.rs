@@ -8,6 +8,7 @@ use crate::{
     domain::{
         access_token::SigningKeys,
         id::UserId,
+        jose::{SignatureFails, SignatureHolds, SignatureToCheck},
         oauth::{mac::MacKey, replay::ReplayId},
         secret::{SecretHash, Session},
         webauthn::{
@@ -50,6 +51,13 @@ impl UsedIds for Store {
         }
         used.push(id.clone());
         Ok(Write::Won)
+    }
+}
+
+impl Signatures for Store {
+    async fn verify_signature(&self, _: &SignatureToCheck<'_>) -> Result<SignatureHolds, SignatureFails> {
+        self.note("verify_signature");
+        Err(SignatureFails)
     }
 }
 

@@ -94,7 +94,6 @@ pub const TABLE: super::Table = &[
     ),
     ("On one device", "한 기기에만 있음"),
     ("On several devices", "여러 기기에서 사용"),
-    ("Only operators of this broker invite people.", "이 브로커의 운영자만 초대할 수 있어요."),
     ("Operator", "운영자"),
     ("Operator: runs this broker", "운영자: 이 브로커를 운영"),
     ("Other ways to sign in", "다른 로그인 방법"),
@@ -172,7 +171,6 @@ pub const TABLE: super::Table = &[
     ("This invitation is not open", "열려 있지 않은 초대예요"),
     ("This invitation is not open any more.", "이 초대는 더는 열려 있지 않아요."),
     ("This invitation works once and ends", "이 초대는 한 번만 쓸 수 있어요. 만료:"),
-    ("This is for operators", "운영자를 위한 페이지예요"),
     (
         "This is your only passkey. Add another before you remove it.",
         "하나뿐인 패스키예요. 삭제하기 전에 다른 패스키를 추가하세요.",

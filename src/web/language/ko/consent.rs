@@ -159,6 +159,18 @@ pub const TABLE: super::Table = &[
     ("{0} calls at a time", "동시에 {0}번 호출"),
     ("For how long the money is", "금액의 기간"),
     ("asked for {0}", "앱의 요청: {0}"),
+    ("your operator allows at most {0}", "운영자가 허용하는 최대: {0}"),
+    (
+        "less than you chose before: your operator allows no more",
+        "전에 고른 것보다 적어요. 운영자가 더는 허용하지 않아요.",
+    ),
+    ("You allow", "허용하는 것"),
+    ("Left out, since your operator does not allow it: {0}.", "운영자가 허용하지 않아서 뺀 것: {0}."),
+    ("Of {0} your operator allows only what stands here.", "{0} 중에서 운영자가 허용하는 것은 여기 있는 것뿐이에요."),
+    (
+        "Nothing of it: your operator allows none of these models of {0}.",
+        "허용할 수 없어요. 운영자가 {0}의 이 모델들을 하나도 허용하지 않아요.",
+    ),
     ("No money limit", "금액 한도 없음"),
     ("This access ends after", "권한이 끝나는 때"),
     ("Remember these limits for {0}", "{0} 앱의 한도로 기억하기"),

@@ -94,6 +94,7 @@ pub const TABLE: super::Table = &[
     // What was saved.
     ("Saved. It holds from the next call on.", "저장했어요. 다음 호출부터 적용돼요."),
     ("Paused. Every call is refused until you resume it.", "일시 중지했어요. 다시 시작할 때까지 모든 호출이 거부돼요."),
+    ("Resumed. The token can be used again.", "다시 시작했어요. 토큰을 다시 쓸 수 있어요."),
     ("Resumed. The app can call again.", "다시 시작했어요. 앱이 다시 호출할 수 있어요."),
     (
         "Saved. Tokens that the app has now end when they would have anyway; the next ones follow the new end.",
@@ -109,6 +110,12 @@ pub const TABLE: super::Table = &[
     ("Paused", "일시 중지됨"),
     ("Revoked", "취소됨"),
     ("Expired", "만료됨"),
+    ("The token can be used until it ends, within its limits.", "끝날 때까지 제한 안에서 토큰을 쓸 수 있어요."),
+    ("It was ended. Every call is refused, for ever.", "끝낸 토큰이에요. 모든 호출이 영구히 거부돼요."),
+    (
+        "Whether there are notices of it can not be read at the moment.",
+        "지금은 이에 대한 알림이 있는지 확인할 수 없어요.",
+    ),
     ("The app can call until this ends, within its limits.", "끝날 때까지 제한 안에서 앱이 호출할 수 있어요."),
     ("Every call is refused until you resume it.", "다시 시작할 때까지 모든 호출이 거부돼요."),
     (

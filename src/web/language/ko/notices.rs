@@ -89,6 +89,7 @@ pub const TABLE: super::Table = &[
     ("No answer came within {0} seconds.", "{0}초 안에 응답이 없었어요."),
     ("It answered {0} and led elsewhere; nobody followed.", "{0} 응답으로 다른 곳을 가리켰지만 따라가지 않았어요."),
     ("It answered {0}.", "{0} 응답을 받았어요."),
+    ("What there was to tell could not be read.", "보낼 내용을 읽을 수 없었어요."),
     ("The webhook was turned off first.", "그 전에 웹훅이 꺼졌어요."),
     ("This address is too long.", "주소가 너무 길어요."),
     ("The address has to begin with https://.", "주소는 https:// 로 시작해야 해요."),
