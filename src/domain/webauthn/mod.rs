@@ -10,8 +10,8 @@
 //!
 //! A passkey here is discoverable and always verifies its owner, so it alone signs in: nobody types a name, and nobody can ask which names
 //! there are. ES256 and `EdDSA` are what phones, password managers and security keys make, RS256 what many a Windows Hello makes: that one
-//! the platform checks (`web::ports::Signatures`). What an authenticator is made by doesn't matter: attestation is not asked for, and where a browser passes one on all the
-//! same it is one that says nothing (§6.5.4, self attestation).
+//! the platform checks (`web::ports::Signatures`). What an authenticator is made by doesn't matter: attestation is not asked for, and where
+//! a browser passes one on all the same it is one that says nothing (§6.5.4, self attestation).
 //!
 //! The checks stand here and not in a library for two reasons. `webauthn_rp` 0.3, which knows the specification best, reads the clock in
 //! every ceremony (`Instant::now`), and in wasm that is a panic. And it was measured to add 102 KB to a compressed wasm that verifies
