@@ -320,7 +320,10 @@ mod tests {
     use super::*;
     use crate::{
         domain::{id::ClientId, permission::Provider},
-        web::ports::{AppSum, DaySum, ModelSum},
+        web::{
+            allowance::Allowance,
+            ports::{AppSum, DaySum, ModelSum},
+        },
     };
 
     /// 2026-11-24T12:00:00Z.
