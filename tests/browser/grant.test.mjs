@@ -76,7 +76,7 @@ test("limits are edited while a stream runs: the stream goes on, the form is not
   const page = await open(id);
   const running = await stream(token);
   await until(async () => /1 running/.test(await page.innerText("[data-live=figures]")), "the call in flight is shown");
-  const field = page.locator('form.card input[name="requests"]');
+  const field = page.locator('input[name="requests"]');
   await page.locator("form.card details", { has: field }).locator("summary").click();
   await field.fill("1");
   await new Promise((resolve) => setTimeout(resolve, 4500));
