@@ -1,6 +1,6 @@
 //! The four rooms, and what each may reach for. A newcomer can rely on the folder names because this test does.
 
-#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test may fail where it stands")]
+#![expect(clippy::string_slice, reason = "a test may fail where it stands")]
 
 use std::{
     fs,

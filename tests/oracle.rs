@@ -1,8 +1,6 @@
 //! What is read from a corpus of answers, and what it costs. `tests/oracle/oracle.test.mjs` compares the lines that this prints with
 //! what an independent library makes of the same answers; here the corpus itself is the test.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it stands")]
-
 use std::{fs, path::Path};
 
 use aipassport::{

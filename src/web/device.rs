@@ -84,7 +84,7 @@ pub async fn enter<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) ->
     let Some(client) = state.ports.find_client(row.client_id()).await? else {
         return Ok(wrong(&frame, &code.to_string()));
     };
-    let asked = Asked::Device { device_code: row.hash, user_code: row.user_code, request: row.request };
+    let asked = Asked::Device { device_code: row.hash, user_code: row.user_code, request: Box::new(row.request) };
     consent::show(&state, &frame, visitor, &client, asked).await
 }
 

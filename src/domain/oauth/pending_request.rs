@@ -71,7 +71,7 @@ pub enum Asked {
         /// What the person entered, to be held against what the device shows (RFC 8628 §3.3.1).
         user_code: UserCode,
         /// What it asked for.
-        request: DeviceRequest,
+        request: Box<DeviceRequest>,
     },
 }
 

@@ -4,13 +4,6 @@
 //! with the part repeated up to the family's most bytes: what takes more than linear time shows as a timeout there.
 //! `npm run fuzz` makes inputs; `tests/corpus_replay.rs` runs those that are kept in `tests/fuzz/corpus`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "what does not hold ends the run, with the input that shows it"
-)]
-
 mod gateway;
 mod jose;
 mod metadata;
