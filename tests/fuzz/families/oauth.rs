@@ -322,7 +322,8 @@ pub fn device(input: &[u8]) {
     let Ok(request) = DeviceRequest::read(&client(ClientAuth::Public), &params, ISSUER) else { return };
     assert!(!request.requested.permissions.is_empty());
     let user_code = code.unwrap_or_else(|| UserCode::from_entropy([7; 32]));
-    let asked = Asked::Device { device_code: SecretHash::from_stored("ab".repeat(32)), user_code, request };
+    let asked =
+        Asked::Device { device_code: SecretHash::from_stored("ab".repeat(32)), user_code, request: Box::new(request) };
     let stored = serde_json::to_string(&asked).unwrap();
     assert_eq!(serde_json::from_str::<Asked>(&stored).ok(), Some(asked));
 }
