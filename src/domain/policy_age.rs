@@ -44,13 +44,13 @@ impl PolicyAge {
 
     /// It was told what holds now.
     #[must_use]
-    pub const fn answered(self, now: Timestamp) -> Self {
+    pub const fn looked_up(self, now: Timestamp) -> Self {
         Self::new(now, self.max_age_seconds)
     }
 
     /// It got no answer. `None`: what it knows is too old to let anything through.
     #[must_use]
-    pub fn unanswered(self, now: Timestamp) -> Option<Self> {
+    pub fn not_looked_up(self, now: Timestamp) -> Option<Self> {
         (now < self.latest()).then(|| Self { next: now.plus_seconds(RETRY_SECONDS), ..self })
     }
 
@@ -71,7 +71,7 @@ mod tests {
         assert!(!AGE.has_to_ask(THEN.plus_seconds(299)));
         assert!(AGE.has_to_ask(THEN.plus_seconds(300)));
         let later = THEN.plus_seconds(310);
-        assert!(!AGE.answered(later).has_to_ask(later.plus_seconds(299)));
+        assert!(!AGE.looked_up(later).has_to_ask(later.plus_seconds(299)));
     }
 
     #[test]
@@ -81,19 +81,19 @@ mod tests {
         for second in 300..7200 {
             let now = THEN.plus_seconds(second);
             if age.has_to_ask(now) {
-                let Some(next) = age.unanswered(now) else { break };
+                let Some(next) = age.not_looked_up(now) else { break };
                 age = next;
             }
             last = now;
         }
         assert_eq!(last, THEN.plus_seconds(3599));
-        assert!(age.has_to_ask(THEN.plus_seconds(9000)) && age.unanswered(THEN.plus_seconds(9000)).is_none());
+        assert!(age.has_to_ask(THEN.plus_seconds(9000)) && age.not_looked_up(THEN.plus_seconds(9000)).is_none());
     }
 
     #[test]
     fn it_does_not_ask_at_each_call_where_there_is_no_answer() {
         let now = THEN.plus_seconds(300);
-        let age = AGE.unanswered(now).unwrap();
+        let age = AGE.not_looked_up(now).unwrap();
         assert!(!age.has_to_ask(now.plus_seconds(29)) && age.has_to_ask(now.plus_seconds(30)));
     }
 

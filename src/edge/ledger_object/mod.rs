@@ -322,12 +322,12 @@ impl Memory {
         let mut told = Vec::new();
         match found {
             Found::Terms(terms, removed_at) => {
-                *known = OfPolicy { age: known.age.answered(now), is_saved: false };
+                *known = OfPolicy { age: known.age.looked_up(now), is_saved: false };
                 told.push(Command::Govern(Box::new(Govern::of_account(*terms))));
                 told.extend(removed_at.map(|_| Command::Revoke));
             }
             Found::NoSuchGrant => return Err(JsValue::from_str("there is no such account")),
-            Found::Failed(error) => match known.age.unanswered(now) {
+            Found::Failed(error) => match known.age.not_looked_up(now) {
                 Some(age) => {
                     known.age = age;
                     log::failure("policy", &error);
