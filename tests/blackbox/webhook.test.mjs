@@ -290,7 +290,7 @@ test("only an operator sees it or changes it, and only from a page of the broker
 });
 
 test("what a person changes about it is in the audit log", async () => {
-  const events = (await broker.sql("SELECT event FROM audit WHERE event LIKE 'webhook%'")).map(({ event }) => event);
+  const events = (await broker.sql("SELECT event FROM audit WHERE event LIKE 'webhook%' ORDER BY audit_id")).map(({ event }) => event);
   assert.deepEqual([...new Set(events)], ["webhook_set", "webhook_secret_renewed"]);
   const subjects = await broker.sql("SELECT DISTINCT subject FROM audit WHERE event LIKE 'webhook%'");
   const { origin } = new URL(URL_OF_RECEIVER);
