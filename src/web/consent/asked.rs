@@ -37,8 +37,6 @@ pub struct PermissionView {
     pub capabilities: Vec<Tick>,
     /// Limits to edit.
     pub limits: LimitsView,
-    /// What stands at its money.
-    pub money_label: String,
 }
 
 /// What is asked and can not be granted.
@@ -122,7 +120,6 @@ impl PermissionView {
             provider: permission.provider.display_name(),
             sentence: format::sentence(asked, language),
             left_out: models_left_out(asked, permission, language),
-            money_label: language.t("It may spend at most").to_owned(),
             asked: in_words(&asked.limits, language),
             configured: config.providers.contains(&permission.provider),
             on: form.is_none_or(|form| !form.params.field(&format!("{prefix}on")).is_empty()),
