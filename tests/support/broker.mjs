@@ -13,6 +13,7 @@ import path from "node:path";
 import { Miniflare } from "miniflare";
 
 export const ROOT = path.resolve(import.meta.dirname, "../..");
+const SQL_WORKER = path.join(import.meta.dirname, "sql.worker.mjs");
 const DEFAULT_BUILD = process.env.BROKER_BUILD ?? path.join(ROOT, "build");
 
 // Miniflare doesn't say which process it started; Node does.
@@ -87,6 +88,12 @@ async function rateLimits(chosen) {
   return Object.fromEntries(shipped.filter(([name]) => chosen[name] !== null).map(([name, as]) => [name, binding(name, as)]));
 }
 
+/** A worker of one file. */
+async function script(file) {
+  const name = path.basename(file);
+  return { mainModule: name, modulesRoot: path.dirname(file), modules: { [name]: { type: "esm", contents: await readFile(file, "utf8") } } };
+}
+
 async function manifest(build, before) {
   const types = { ".js": "esm", ".mjs": "esm", ".wasm": "wasm" };
   const modules = {};
@@ -144,6 +151,7 @@ class Broker {
   /** Starts on whatever lies in the state folder. */
   async start() {
     const vars = { ISSUER: this.url, ...this.secrets, ...this.env };
+    const database = { DB: { type: "d1", id: "aipassport" } };
     const bindings = Object.entries(vars)
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => [name, { type: "text", value: String(value) }]);
@@ -167,7 +175,7 @@ class Broker {
             env: {
               ...Object.fromEntries(bindings),
               ...(await rateLimits(this.limits)),
-              DB: { type: "d1", id: "aipassport" },
+              ...database,
               LEDGER: { type: "durable-object", worker: "aipassport", exportName: "Ledger" },
               COURIER: { type: "durable-object", worker: "aipassport", exportName: "Courier" },
             },
@@ -178,6 +186,10 @@ class Broker {
           },
           // A socket of the worker's own: Miniflare's entry worker stands before the other one, and hides disconnects.
           dev: { rootPath: ROOT, unsafeDirectSockets: [{ host: "localhost", port: this.port }] },
+        },
+        {
+          config: { name: "sql", ...(await compatibility()), manifest: await script(SQL_WORKER), env: database },
+          dev: { rootPath: ROOT, unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
         },
       ],
     });
@@ -212,33 +224,26 @@ class Broker {
 
   async migrate() {
     const folder = path.join(ROOT, "migrations");
-    const database = await this.database();
     for (const name of (await readdir(folder)).filter((name) => name.endsWith(".sql")).sort()) {
       const sql = (await readFile(path.join(folder, name), "utf8")).replaceAll(/--.*$/gm, "");
-      await database.batch(
-        sql
-          // A trigger goes on in lines that are indented.
-          .split(/;[ \t]*\n(?![ \t])/)
-          .filter((text) => text.trim())
-          .map((text) => database.prepare(text)),
-      );
+      // A trigger goes on in lines that are indented.
+      await this.#batch(sql.split(/;[ \t]*\n(?![ \t])/).filter((text) => text.trim()).map((text) => [text]));
     }
   }
 
-  /** The broker's own D1, for what only time or an accident would do to it. */
-  async database() {
-    return this.#miniflare.getD1Database("DB");
+  /** Of the broker's own D1, for what only time or an accident would do to it. */
+  async sql(query, ...values) {
+    const [rows] = await this.#batch([[query, ...values]]);
+    return rows;
   }
 
-  async sql(query, ...values) {
-    return (
-      await (
-        await this.database()
-      )
-        .prepare(query)
-        .bind(...values)
-        .all()
-    ).results;
+  async #batch(statements) {
+    // Another port after each restart.
+    const url = await this.#miniflare.unsafeGetDirectURL("sql");
+    const answer = await fetch(url, { method: "POST", body: JSON.stringify(statements) });
+    const { results, error } = await answer.json();
+    if (error) throw new Error(error);
+    return results;
   }
 
   /** What the platform does when a cron of wrangler.toml is due; answers when the run is over. */
