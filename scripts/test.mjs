@@ -40,6 +40,10 @@ function counts({ text, ok }, patterns) {
   return result;
 }
 
+/** Both builds of the wasm, once. The one for the test of what a panic leaves behind has a route that panics. */
+let built;
+const builds = () => (built ??= build().then(() => build({ features: "fault-injection", out: "build-faults" })));
+
 async function native(filter) {
   const result = await runner("cargo", ["test", "--locked", "--no-fail-fast", ...filter], {});
   return counts(result, { passed: /^test result:.*? (\d+) passed/gm, failed: /^test result:.*? (\d+) failed/gm, skipped: /^test result:.*? (\d+) ignored/gm });
@@ -63,9 +67,7 @@ async function nodeTests(folder, filter, env) {
 const oracle = (filter) => nodeTests("tests/oracle", filter, {});
 
 async function blackbox(filter) {
-  await build();
-  // The same broker with a route that panics, for the test of what a panic leaves behind.
-  await build({ features: "fault-injection", out: "build-faults" });
+  await builds();
   return nodeTests("tests/blackbox", filter, {});
 }
 
@@ -110,6 +112,9 @@ await runScript(async () => {
   if (unknown.length > 0) throw new SetupError(`There is no stage ${unknown.join(", ")}; there are ${Object.keys(STAGES).join(", ")}.`);
   await ensureNpmPackages();
   await ensureNode();
+
+  // The last steps of a build keep one core busy: meanwhile the other one has the native tests. A failure is told where it is needed.
+  if (wanted.includes("native") && wanted.includes("blackbox")) builds().catch(() => {});
 
   const results = [];
   for (const name of wanted) results.push(await runStage(name, positionals));
