@@ -43,11 +43,12 @@ pub fn width(part: u64, whole: u64) -> String {
     format!("{}%", hundredths(scaled(part, whole, 10_000).max(least)))
 }
 
-/// A share in whole percent, `< 1` where it is less.
+/// A share in whole percent, to the nearest; `< 1` and `99` where it is not quite nothing and not quite all.
 #[must_use]
 pub fn share(part: u64, whole: u64) -> String {
-    match scaled(part, whole, 100) {
+    match scaled(part, whole, 200).div_ceil(2) {
         0 if part > 0 => "< 1 %".to_owned(),
+        100 if part < whole => "99 %".to_owned(),
         percent => format!("{percent} %"),
     }
 }
@@ -123,6 +124,12 @@ mod tests {
         let drawn = columns(&[2, 0, 4]);
         assert_eq!([&drawn[0].height, &drawn[1].height, &drawn[2].height], ["4.50em", "0.00em", "9.00em"]);
         assert_eq!([&drawn[0].y, &drawn[2].y], ["6.30em", ceiling().as_str()]);
+    }
+
+    #[test]
+    fn shares_add_up_but_for_what_is_nearly_nothing() {
+        assert_eq!([share(69, 78), share(9, 78), share(1, 3), share(2, 3)], ["88 %", "12 %", "33 %", "67 %"]);
+        assert_eq!([share(1, 200), share(199, 200), share(1, 201), share(5, 5)], ["1 %", "99 %", "< 1 %", "100 %"]);
     }
 
     #[test]
