@@ -143,6 +143,12 @@ function cutOff() {
   return found;
 }
 
+/** Code whose letters differ in width. */
+const otherThanMonospace = () =>
+  [...document.querySelectorAll("code, .code, .user-code")]
+    .filter((element) => !getComputedStyle(element).fontFamily.includes("monospace"))
+    .map((element) => element.outerHTML.slice(0, 80));
+
 /** Texts of three words and more without a Korean letter, but for code and names. */
 const leftInEnglish = (page) =>
   page.evaluate(() => {
@@ -174,6 +180,7 @@ async function check(t, entry, language, page, world) {
   assert.equal(await page.locator("h1").count(), 1);
   if (language === "ko" && !STILL_ENGLISH.includes(entry.template)) assert.deepEqual(await leftInEnglish(page), []);
 
+  assert.deepEqual(await page.evaluate(otherThanMonospace), []);
   for (const width of WIDTHS) {
     await page.setViewportSize({ width, height: 800 });
     assert.equal(await sidewaysScroll(page), 0, `at ${width} px`);
