@@ -57,9 +57,7 @@ async function nodeTests(folder, filter, env) {
     if (filter.length > 0) return { passed: 0, failed: 0, skipped: 0 };
     throw new SetupError(`There is no *.test.mjs in ${folder}.`);
   }
-  // Two of `npm run dev` that start at the same moment can be given the same port by the tools underneath.
-  const concurrency = folder === "tests/browser" ? 1 : 2;
-  const options = ["--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec", `--test-timeout=${FILE_TIMEOUT_MS}`];
+  const options = ["--test", "--test-concurrency=2", "--test-reporter=spec", `--test-timeout=${FILE_TIMEOUT_MS}`];
   const result = await runner(process.execPath, [...options, ...files], { WRANGLER_SEND_METRICS: "false", FORCE_COLOR: "0", ...env });
   return counts(result, { passed: /^ℹ pass (\d+)$/gm, failed: /^ℹ (?:fail|cancelled) (\d+)$/gm, skipped: /^ℹ (?:skipped|todo) (\d+)$/gm });
 }

@@ -6,10 +6,16 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { withLock } from "../../scripts/lib/lock.mjs";
 import { ROOT, freePort } from "./broker.mjs";
 
-/** Starts the stack on free ports and a fresh state; answers when it has printed its block. */
-export async function startStack() {
+/**
+ * Starts the stack on free ports and a fresh state; answers when it has printed its block. One at a time: two that start at the same
+ * moment can be given the same port by the tools underneath.
+ */
+export const startStack = () => withLock("tests-stack", start);
+
+async function start() {
   const stateDir = await mkdtemp(path.join(tmpdir(), "aipassport-dev-"));
   const [port, demoPort, standinPort] = [await freePort(), await freePort(), await freePort()];
   const env = { ...process.env, CI: "1", PORT: port, DEMO_PORT: demoPort, STANDIN_PORT: standinPort, STATE_DIR: stateDir };
