@@ -101,6 +101,8 @@ async function buildStd(prefix, folder) {
         // Without bitcode in std, `lto = true` fails with "Can't find section .llvmbc".
         RUSTFLAGS: "-Cembed-bitcode=yes",
         CARGO_TARGET_DIR: join(crate, "target"),
+        // Where what came out is looked for, whatever this machine is set to.
+        CARGO_BUILD_BUILD_DIR: join(crate, "target"),
         CARGO_TERM_PROGRESS_WHEN: "never",
       },
     },
