@@ -6,17 +6,21 @@ use axum::body::{Body, HttpBody};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use js_sys::Uint8Array;
-use tower_service::Service;
 use url::Url;
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, ResponseInit};
 use worker::{Env, FromRequest};
 
 use super::{clock, log, ports::EdgePorts, settings::Settings};
-use crate::web::{self, AppState, LogDetail};
+use crate::web::{self, AppState, LogDetail, Site};
 
 /// Longest answer: pages are made in memory and none comes near it.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+thread_local! {
+    /// Routes hold nothing of a request: one set for as long as the isolate lives.
+    static SITE: Site<EdgePorts> = Site::new();
+}
 
 /// Serves a page or an OAuth endpoint.
 ///
@@ -67,11 +71,9 @@ async fn respond(request: web_sys::Request, url: &Url, env: &Env) -> Result<Resp
             return Err(error.to_string());
         }
     };
-    let mut router = web::router(AppState { ports, now: clock::now(), config });
-    match router.call(request.map(Body::new)).await {
-        Ok(answer) => Ok(answer),
-        Err(never) => match never {},
-    }
+    let state = AppState { ports, now: clock::now(), config };
+    let site = SITE.with(Clone::clone);
+    Ok(site.answer(state, request.map(Body::new)).await)
 }
 
 async fn into_platform(answer: Response<Body>) -> Result<web_sys::Response, JsValue> {

@@ -13,7 +13,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{RawQuery, State},
+    extract::RawQuery,
     http::{HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
@@ -195,7 +195,7 @@ struct EntryView {
 /// # Errors
 /// The database can't answer, or the grant has a name that none has.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
@@ -229,7 +229,7 @@ pub async fn show<P: Ports>(
 /// # Errors
 /// As [`show`].
 pub async fn export<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, .. }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {

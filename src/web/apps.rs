@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery},
     http::{Response, StatusCode},
 };
 use url::form_urlencoded;
@@ -151,7 +151,7 @@ struct SecretPage<'a> {
 /// # Errors
 /// The database can't answer.
 pub async fn list<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
@@ -167,7 +167,7 @@ pub async fn list<P: Ports>(
 ///
 /// # Errors
 /// The database can't answer. A form that is wrong is shown again, with 400.
-pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn register<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     let kind = AppType::of(&params);
     let filled_in = |errors| FormView {
@@ -235,7 +235,7 @@ pub async fn register<P: Ports>(State(state): State<AppState<P>>, form: OwnForm)
 /// # Errors
 /// No such app of this person, or a ledger or the database can't answer: then the app is still there, to try again.
 pub async fn delete<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {

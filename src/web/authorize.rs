@@ -5,7 +5,7 @@
 
 use axum::{
     body::Body,
-    extract::{RawQuery, State},
+    extract::RawQuery,
     http::{HeaderMap, Response, StatusCode},
 };
 
@@ -49,7 +49,7 @@ struct Found {
 /// # Errors
 /// A page, until client and redirect URI are proven; from there on errors travel to the app.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     frame: Frame,
     headers: HeaderMap,
     RawQuery(query): RawQuery,

@@ -1,10 +1,6 @@
 //! `POST /language`: the pages in another language, chosen by hand.
 
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    http::Response,
-};
+use axum::{body::Body, extract::Request, http::Response};
 
 use super::{
     language::{LANGUAGE_COOKIE, Language},
@@ -24,7 +20,7 @@ const MAX_RETURN_BYTES: usize = 16 * 1024;
 ///
 /// # Errors
 /// The form isn't ours.
-pub async fn choose<P: Ports>(State(state): State<AppState<P>>, request: Request) -> Result<Response<Body>, Trouble> {
+pub async fn choose<P: Ports>(state: AppState<P>, request: Request) -> Result<Response<Body>, Trouble> {
     let params = form_of_own_origin(request, &state.config).await?;
     let there = Some(params.field("return_to")).filter(|there| is_own_path(there)).unwrap_or("/");
     let answer = see_other(there);

@@ -7,7 +7,6 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::State,
     http::{Response, StatusCode},
 };
 
@@ -103,10 +102,7 @@ fn page(frame: &Frame, status: StatusCode, action: &str, kept: &[(String, String
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn request_options<P: Ports>(
-    State(state): State<AppState<P>>,
-    form: OwnForm,
-) -> Result<Response<Body>, Trouble> {
+pub async fn request_options<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let theirs = state.ports.list_passkeys(&form.visitor.user.id).await?;
     let used_for = Use::Confirm(form.visitor.session.as_str());
     let challenge = challenge::issue(&state.config.cookie_key, used_for, state.ports.entropy16(), state.now);
@@ -118,7 +114,7 @@ pub async fn request_options<P: Ports>(
 ///
 /// # Errors
 /// A page: what should prove it doesn't, or the store can't answer.
-pub async fn confirm<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn confirm<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     let action = params.field("action");
     if !is_own_path(action) {

@@ -4,7 +4,6 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::State,
     http::{Response, StatusCode},
 };
 
@@ -49,7 +48,7 @@ impl DevelopersPage<'_> {
 }
 
 /// `GET /developers`.
-pub async fn show<P: Ports>(State(state): State<AppState<P>>, frame: Frame) -> Response<Body> {
+pub async fn show<P: Ports>(state: AppState<P>, frame: Frame) -> Response<Body> {
     let issuer = state.config.issuer.as_str();
     let providers = Provider::ALL
         .map(|provider| ProviderView {

@@ -7,7 +7,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{RawQuery, State},
+    extract::RawQuery,
     http::{Response, StatusCode, header},
 };
 
@@ -47,11 +47,7 @@ struct DonePage {
 }
 
 /// `GET /device`.
-pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
-    frame: Frame,
-    RawQuery(query): RawQuery,
-) -> Response<Body> {
+pub async fn show<P: Ports>(state: AppState<P>, frame: Frame, RawQuery(query): RawQuery) -> Response<Body> {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     if let done @ ("allowed" | "denied") = params.field("done") {
         return frame.html(StatusCode::OK, &DonePage { frame: frame.clone(), allowed: done == "allowed" });
@@ -71,7 +67,7 @@ pub async fn show<P: Ports>(
 ///
 /// # Errors
 /// A page: the form isn't ours, too many wrong codes were entered, or the store can't answer.
-pub async fn enter<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn enter<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     let typed = params.field("user_code");
     // What can't be a code is not worth a question to the store.

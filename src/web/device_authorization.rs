@@ -1,10 +1,6 @@
 //! `POST /device_authorization` (RFC 8628 §3.1): a device asks for a code.
 
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    http::Response,
-};
+use axum::{body::Body, extract::Request, http::Response};
 use serde::Serialize;
 
 use super::{
@@ -39,10 +35,7 @@ struct DeviceAuthorization {
 ///
 /// # Errors
 /// [`EndpointError`]; 429 when too many codes wait for people already.
-pub async fn serve<P: Ports>(
-    State(state): State<AppState<P>>,
-    request: Request,
-) -> Result<Response<Body>, EndpointError> {
+pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Response<Body>, EndpointError> {
     let Caller { client, params, .. } = authenticated_start(&state, request, true).await?;
     let asked = DeviceRequest::read(&client, &params, &state.config.issuer)?;
     let secret = Secret::<DeviceCode>::from_entropy(&state.ports.entropy32());

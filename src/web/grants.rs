@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{RawQuery, State},
+    extract::RawQuery,
     http::{Response, StatusCode},
 };
 use url::form_urlencoded::Serializer;
@@ -102,7 +102,7 @@ impl GrantsPage {
 /// # Errors
 /// The database can't answer. A ledger that can't is shown as such and hides nothing else.
 pub async fn list<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {

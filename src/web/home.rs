@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{RawQuery, State},
+    extract::RawQuery,
     http::{Response, StatusCode},
 };
 
@@ -21,7 +21,7 @@ struct HomePage<'a> {
 /// # Errors
 /// Somebody is signed in, and the database can't answer.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     frame: Frame,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {

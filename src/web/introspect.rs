@@ -1,10 +1,6 @@
 //! `POST /introspect` (RFC 7662): what a token of one's own is worth, and how much of each limit is left.
 
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    http::Response,
-};
+use axum::{body::Body, extract::Request, http::Response};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -34,10 +30,7 @@ use crate::domain::{
 ///
 /// # Errors
 /// [`EndpointError`]. A public client is refused: whoever finds a token could else ask what it is worth (§2.1).
-pub async fn serve<P: Ports>(
-    State(state): State<AppState<P>>,
-    request: Request,
-) -> Result<Response<Body>, EndpointError> {
+pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Response<Body>, EndpointError> {
     let Caller { client, params, .. } = authenticated_form(&state, request).await?;
     if client.auth == ClientAuth::Public {
         return Err(TokenError::PublicClient.into());

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery},
     http::{Response, StatusCode},
 };
 
@@ -59,7 +59,7 @@ struct PersonView {
 /// # Errors
 /// Not an operator, or the database can't answer. A ledger that can't is shown as such.
 pub async fn list<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
@@ -87,7 +87,7 @@ pub async fn list<P: Ports>(
 /// # Errors
 /// Not an operator, no such member, or a ledger or the database can't answer: then it is to be tried again.
 pub async fn remove<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
@@ -129,7 +129,7 @@ struct MemberPage {
 /// # Errors
 /// Not an operator, no such member, or the database can't answer.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     SignedIn { visitor, frame }: SignedIn,
 ) -> Result<Response<Body>, Trouble> {

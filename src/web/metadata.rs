@@ -1,7 +1,6 @@
 //! What clients discover: metadata of the authorization server (RFC 8414), the key set, liveness.
 
 use axum::{
-    extract::State,
     http::header,
     response::{IntoResponse, Json},
 };
@@ -21,7 +20,7 @@ pub const SCHEMA_PATH: &str = "/authorization-details.schema.json";
 const SCHEMA: &str = include_str!("../../docs/authorization-details.schema.json");
 
 /// `GET /.well-known/oauth-authorization-server` (RFC 8414 §3): everything that is supported, and nothing else.
-pub async fn authorization_server<P: Ports>(State(state): State<AppState<P>>) -> impl IntoResponse {
+pub async fn authorization_server<P: Ports>(state: AppState<P>) -> impl IntoResponse {
     let issuer = &state.config.issuer;
     let scopes: Vec<String> = Provider::ALL.into_iter().flat_map(protected_resource::scopes).collect();
     // What only a program with a secret may ask (RFC 7662 §4), and what an app in a browser may too.
@@ -80,7 +79,7 @@ pub async fn schema() -> impl IntoResponse {
 }
 
 /// `GET /jwks.json` (RFC 7517 §5): the public halves of the signing keys.
-pub async fn jwks<P: Ports>(State(state): State<AppState<P>>) -> impl IntoResponse {
+pub async fn jwks<P: Ports>(state: AppState<P>) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, CACHE)], Json(state.config.signing_keys.jwks()))
 }
 

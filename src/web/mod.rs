@@ -100,13 +100,16 @@ mod usage;
 mod visitor;
 mod webhook;
 
+use core::marker::PhantomData;
+
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Response},
-    middleware::{from_fn, from_fn_with_state},
+    http::{HeaderMap, Request, Response},
+    middleware::from_fn,
     routing::{get, post},
 };
+use tower_service::Service;
 use url::Url;
 
 pub use headers::cookie;
@@ -117,7 +120,7 @@ pub use state::{AppState, Config, LogDetail, RegistrationPolicy};
 use crate::domain::oauth::redirect_uri::is_loopback;
 
 /// What programs ask for.
-fn endpoints<P: Ports>(state: &AppState<P>) -> Router<AppState<P>> {
+fn endpoints<P: Ports>() -> Router {
     Router::new()
         .route("/token", post(token::serve::<P>).options(oauth_response::preflight))
         .route("/introspect", post(introspect::serve::<P>).options(oauth_response::preflight))
@@ -147,12 +150,42 @@ fn endpoints<P: Ports>(state: &AppState<P>) -> Router<AppState<P>> {
         )
         .route("/jwks.json", get(metadata::jwks::<P>).options(oauth_response::preflight))
         .route(metadata::SCHEMA_PATH, get(metadata::schema).options(oauth_response::preflight))
-        .layer(from_fn_with_state(state.clone(), rate_limit::for_programs::<P>))
+        .layer(from_fn(rate_limit::for_programs::<P>))
         .layer(from_fn(oauth_response::readable_from_any_origin))
 }
 
-/// Every route, for one request.
-pub fn router<P: Ports>(state: AppState<P>) -> Router {
+/// The routes, made once, and whatever is asked of them.
+#[derive(Clone, Debug)]
+pub struct Site<P> {
+    router: Router,
+    ports: PhantomData<P>,
+}
+
+impl<P: Ports> Site<P> {
+    /// Makes the routes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { router: router::<P>().with_state(()), ports: PhantomData }
+    }
+
+    /// Answers a request in its own state.
+    pub async fn answer(&self, state: AppState<P>, mut request: Request<Body>) -> Response<Body> {
+        state.attach(request.extensions_mut());
+        match self.router.clone().call(request).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl<P: Ports> Default for Site<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Every route.
+fn router<P: Ports>() -> Router {
     let pages = Router::new()
         .route("/", get(home::show::<P>))
         .route("/sign-in", get(sign_in::show::<P>).post(sign_in::sign_in::<P>))
@@ -214,21 +247,16 @@ pub fn router<P: Ports>(state: AppState<P>) -> Router {
         .route("/authorize", get(authorize::show::<P>).post(consent::decide::<P>))
         .route("/device", get(device::show::<P>).post(device::enter::<P>))
         .method_not_allowed_fallback(page::method_not_allowed)
-        .layer(from_fn_with_state(state.clone(), rate_limit::for_people::<P>))
+        .layer(from_fn(rate_limit::for_people::<P>))
         .layer(from_fn(page::in_frame))
-        .layer(from_fn_with_state(state.clone(), session::load::<P>))
+        .layer(from_fn(session::load::<P>))
         .layer(from_fn(page::private));
     let elsewhere = Router::new()
         .fallback(page::not_found)
         .layer(from_fn(page::in_frame))
-        .layer(from_fn_with_state(state.clone(), session::load::<P>))
+        .layer(from_fn(session::load::<P>))
         .layer(from_fn(page::private));
-    Router::new()
-        .merge(pages)
-        .merge(endpoints(&state))
-        .merge(elsewhere)
-        .route("/health", get(metadata::health))
-        .with_state(state)
+    Router::new().merge(pages).merge(endpoints::<P>()).merge(elsewhere).route("/health", get(metadata::health))
 }
 
 /// Another name of this machine isn't the name that cookies and forms go by: a page that is asked for as `127.0.0.1` is asked for

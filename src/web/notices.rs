@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::State,
     http::{Response, StatusCode},
 };
 
@@ -231,7 +230,7 @@ fn why(reason: Reason, model: &str, language: Language) -> String {
 /// # Errors
 /// The database can't answer.
 pub async fn list<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, frame }: SignedIn,
 ) -> Result<Response<Body>, Trouble> {
     let notices = state.ports.list_notices(&visitor.user.id, MAX_NOTICES).await?;
@@ -252,7 +251,7 @@ pub async fn list<P: Ports>(
 ///
 /// # Errors
 /// The database can't answer.
-pub async fn read<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn read<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let to = digits(form.params.field("to")).unwrap_or(0);
     let from = digits(form.params.field("from")).unwrap_or(0);
     state.ports.read_notices(&form.visitor.user.id, NoticeId(from), NoticeId(to), state.now).await?;

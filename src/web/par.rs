@@ -3,7 +3,7 @@
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{Response, StatusCode},
 };
 use serde::Serialize;
@@ -34,10 +34,7 @@ struct PushedResponse {
 ///
 /// # Errors
 /// [`EndpointError`]. What `/authorize` shows as a page or sends to the redirect URI, the app is told here (RFC 9126 §2.3).
-pub async fn serve<P: Ports>(
-    State(state): State<AppState<P>>,
-    request: Request,
-) -> Result<Response<Body>, EndpointError> {
+pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Response<Body>, EndpointError> {
     let Caller { client, params, headers } = authenticated_start(&state, request, false).await?;
     let proof = dpop::proof(&state, &headers, "/par").await?;
     let mut request = pushed_request::read(params, &client, &state.config.issuer)?;

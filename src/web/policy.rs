@@ -8,7 +8,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{RawQuery, State},
+    extract::RawQuery,
     http::{Response, StatusCode},
 };
 use futures_util::future::join_all;
@@ -51,7 +51,7 @@ struct PolicyPage {
 /// # Errors
 /// Not an operator, or the database can't answer.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
@@ -66,7 +66,7 @@ pub async fn show<P: Ports>(
 ///
 /// # Errors
 /// Not an operator, or the database can't answer. What else goes wrong stands on the page, with the form as filled in.
-pub async fn save<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn save<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     operators_only(&visitor)?;
     if !confirm::is_recent(&visitor, state.now) {
@@ -101,7 +101,7 @@ pub async fn save<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
 ///
 /// # Errors
 /// Not an operator, or the database can't answer.
-pub async fn tell_again<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn tell_again<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     operators_only(&form.visitor)?;
     tell(&state.ports, state.now).await?;
     Ok(see_other(PATH))

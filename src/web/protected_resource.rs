@@ -4,7 +4,6 @@
 //! A resource is the broker itself, or the base URL of one provider: what `resource` of RFC 8707 takes.
 
 use axum::{
-    extract::State,
     http::header,
     response::{IntoResponse, Json},
 };
@@ -62,17 +61,17 @@ fn document(issuer: &str, provider: Option<Provider>) -> Value {
 }
 
 /// `GET /.well-known/oauth-protected-resource`: the broker itself.
-pub async fn broker<P: Ports>(State(state): State<AppState<P>>) -> impl IntoResponse {
+pub async fn broker<P: Ports>(state: AppState<P>) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, CACHE)], Json(document(&state.config.issuer, None)))
 }
 
 /// `GET /.well-known/oauth-protected-resource/openai/v1`.
-pub async fn openai<P: Ports>(State(state): State<AppState<P>>) -> impl IntoResponse {
+pub async fn openai<P: Ports>(state: AppState<P>) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, CACHE)], Json(document(&state.config.issuer, Some(Provider::OpenAi))))
 }
 
 /// `GET /.well-known/oauth-protected-resource/anthropic`.
-pub async fn anthropic<P: Ports>(State(state): State<AppState<P>>) -> impl IntoResponse {
+pub async fn anthropic<P: Ports>(state: AppState<P>) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, CACHE)], Json(document(&state.config.issuer, Some(Provider::Anthropic))))
 }
 

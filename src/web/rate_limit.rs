@@ -20,7 +20,7 @@ use core::{
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, Response, StatusCode},
     middleware::Next,
     response::IntoResponse,
@@ -83,7 +83,7 @@ fn count<P: Ports>(
 }
 
 /// Before what programs ask for.
-pub async fn for_programs<P: Ports>(State(state): State<AppState<P>>, request: Request, next: Next) -> Response<Body> {
+pub async fn for_programs<P: Ports>(state: AppState<P>, request: Request, next: Next) -> Response<Body> {
     match count(&state, &request) {
         None => next.run(request).await,
         Some(allowed) => match allowed.await {
@@ -95,7 +95,7 @@ pub async fn for_programs<P: Ports>(State(state): State<AppState<P>>, request: R
 }
 
 /// Before pages, once it is known who is there.
-pub async fn for_people<P: Ports>(State(state): State<AppState<P>>, request: Request, next: Next) -> Response<Body> {
+pub async fn for_people<P: Ports>(state: AppState<P>, request: Request, next: Next) -> Response<Body> {
     match count(&state, &request) {
         None => next.run(request).await,
         Some(allowed) => match allowed.await {

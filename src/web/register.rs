@@ -6,7 +6,7 @@
 
 use axum::{
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Path, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
@@ -149,10 +149,7 @@ impl RegistrationError {
 ///
 /// # Errors
 /// [`RegistrationError`].
-pub async fn create<P: Ports>(
-    State(state): State<AppState<P>>,
-    request: Request,
-) -> Result<Response<Body>, RegistrationError> {
+pub async fn create<P: Ports>(state: AppState<P>, request: Request) -> Result<Response<Body>, RegistrationError> {
     if !state.config.registration.is_dynamic {
         return Err(RegistrationError::Off);
     }
@@ -177,7 +174,7 @@ pub async fn create<P: Ports>(
 /// # Errors
 /// [`RegistrationError`].
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, RegistrationError> {
@@ -191,7 +188,7 @@ pub async fn show<P: Ports>(
 /// # Errors
 /// [`RegistrationError`].
 pub async fn replace<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response<Body>, RegistrationError> {
@@ -222,7 +219,7 @@ pub async fn replace<P: Ports>(
 /// # Errors
 /// [`RegistrationError`].
 pub async fn delete<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, RegistrationError> {

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, Response, StatusCode, header},
     response::IntoResponse,
 };
@@ -29,10 +29,7 @@ use crate::domain::{
 ///
 /// # Errors
 /// [`EndpointError`].
-pub async fn serve<P: Ports>(
-    State(state): State<AppState<P>>,
-    request: Request,
-) -> Result<Response<Body>, EndpointError> {
+pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Response<Body>, EndpointError> {
     let Caller { client, params, headers } = authenticated_form(&state, request).await?;
     let token = params.get("token").map_err(TokenError::from)?.ok_or(TokenError::Missing("token"))?;
     if let Some(found) = find(&state, token).await? {

@@ -5,7 +5,7 @@
 
 use axum::{
     body::Body,
-    extract::{FromRequest, FromRequestParts, Request, State},
+    extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts},
     middleware::Next,
     response::IntoResponse,
@@ -17,7 +17,7 @@ use super::{
     oauth_response::is_form,
     ports::{Ports, Write},
     sign_in_prompt::{Why, ask},
-    state::{AppState, Config},
+    state::{AppState, Config, config_of},
     trouble::Trouble,
     visitor::Visitor,
 };
@@ -46,7 +46,7 @@ pub fn set_cookie(name: &str, value: &str, max_age_seconds: u64) -> Option<Heade
 }
 
 /// Finds out who is there, keeps their session alive, and hands the [`Visitor`] to the handlers as an extension.
-pub async fn load<P: Ports>(State(state): State<AppState<P>>, mut request: Request, next: Next) -> Response<Body> {
+pub async fn load<P: Ports>(state: AppState<P>, mut request: Request, next: Next) -> Response<Body> {
     let presented = cookie(request.headers(), SESSION_COOKIE);
     let Some(secret) = presented.and_then(|text| Secret::<Session>::parse(text).ok()) else {
         return next.run(request).await;
@@ -97,13 +97,14 @@ pub struct SignedIn {
     pub frame: Frame,
 }
 
-impl<P: Ports> FromRequestParts<AppState<P>> for SignedIn {
+impl<S: Sync> FromRequestParts<S> for SignedIn {
     type Rejection = Response<Body>;
-    async fn from_request_parts(parts: &mut Parts, state: &AppState<P>) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let config = config_of(&parts.extensions).map_err(IntoResponse::into_response)?;
         let frame = Frame::of(parts);
         match frame.visitor.clone() {
             Some(visitor) => Ok(Self { visitor, frame }),
-            None => Err(ask(&state.config, &frame, StatusCode::OK, Why::PageNeedsIt)),
+            None => Err(ask(&config, &frame, StatusCode::OK, Why::PageNeedsIt)),
         }
     }
 }
@@ -119,19 +120,20 @@ pub struct OwnForm {
     pub frame: Frame,
 }
 
-impl<P: Ports> FromRequest<AppState<P>> for OwnForm {
+impl<S: Sync> FromRequest<S> for OwnForm {
     type Rejection = Response<Body>;
 
-    async fn from_request(request: Request, state: &AppState<P>) -> Result<Self, Self::Rejection> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
         let (parts, body) = request.into_parts();
+        let config = config_of(&parts.extensions).map_err(IntoResponse::into_response)?;
         let frame = Frame::of(&parts);
         let request = Request::from_parts(parts, body);
-        let params = form_of_own_origin(request, &state.config).await.map_err(IntoResponse::into_response)?;
+        let params = form_of_own_origin(request, &config).await.map_err(IntoResponse::into_response)?;
         let Some(visitor) = frame.visitor.clone() else {
-            return Err(ask(&state.config, &frame, StatusCode::UNAUTHORIZED, Why::SessionEnded));
+            return Err(ask(&config, &frame, StatusCode::UNAUTHORIZED, Why::SessionEnded));
         };
-        if !csrf::is_csrf_token(&state.config.cookie_key, &visitor.session, params.field("csrf")) {
-            return Err(Trouble::forged(&state.config).with_detail("csrf token").into_response());
+        if !csrf::is_csrf_token(&config.cookie_key, &visitor.session, params.field("csrf")) {
+            return Err(Trouble::forged(&config).with_detail("csrf token").into_response());
         }
         Ok(Self { visitor, params, frame })
     }

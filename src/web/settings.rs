@@ -5,7 +5,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{RawQuery, State},
+    extract::RawQuery,
     http::{Response, StatusCode},
 };
 
@@ -127,7 +127,7 @@ impl SettingsPage {
 /// # Errors
 /// The database can't answer.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
@@ -141,7 +141,7 @@ pub async fn show<P: Ports>(
 ///
 /// # Errors
 /// The database can't answer. A name that can't be one is shown again, with 400.
-pub async fn rename<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn rename<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, mut frame } = form;
     let typed = params.field("name");
     let name = match person_name(typed) {

@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{RawQuery, Request, State},
+    extract::{RawQuery, Request},
     http::{HeaderMap, Response, StatusCode},
     response::IntoResponse,
 };
@@ -64,11 +64,7 @@ pub fn ask_for_app(config: &Config, frame: &Frame, target: &str) -> Response<Bod
 }
 
 /// `GET /sign-in`, with or without the token of a link.
-pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
-    frame: Frame,
-    RawQuery(query): RawQuery,
-) -> Response<Body> {
+pub async fn show<P: Ports>(state: AppState<P>, frame: Frame, RawQuery(query): RawQuery) -> Response<Body> {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     let token = params.field("token");
     if token.is_empty() {
@@ -85,7 +81,7 @@ pub async fn show<P: Ports>(
 /// # Errors
 /// A page: the link is damaged, expired or used, the form isn't ours, or the store can't answer.
 pub async fn sign_in<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     frame: Frame,
     headers: HeaderMap,
     request: Request,
@@ -109,7 +105,7 @@ pub async fn sign_in<P: Ports>(
 ///
 /// # Errors
 /// A page, when the store can't answer: then the session lives on.
-pub async fn sign_out<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn sign_out<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     state.ports.delete_session(&form.visitor.session).await?;
     let answer = with_cookie(see_other("/"), set_cookie(SESSION_COOKIE, "", 0));
     let entry = audit::entry(&state, &form.visitor, Event::SignedOut);

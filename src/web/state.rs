@@ -5,6 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use axum::{
+    extract::FromRequestParts,
+    http::{Extensions, StatusCode, request::Parts},
+};
+
 use crate::domain::{
     access_token::SigningKeys,
     oauth::{mac::MacKey, remote_address::Reach},
@@ -52,7 +57,8 @@ impl Config {
     }
 }
 
-/// The state of one request: `edge` builds it with the time at which the request came.
+/// The state of one request: `edge` builds it with the time at which the request came. It travels with the request and not with the
+/// routes, which are the same for all: making those takes longer than answering with most of them.
 #[derive(Clone, Debug)]
 pub struct AppState<P> {
     /// The store, the ledgers, entropy.
@@ -61,6 +67,30 @@ pub struct AppState<P> {
     pub now: Timestamp,
     /// What does not change.
     pub config: Arc<Config>,
+}
+
+impl<P: Clone + Send + Sync + 'static> AppState<P> {
+    pub(super) fn attach(self, extensions: &mut Extensions) {
+        extensions.insert(Arc::clone(&self.config));
+        extensions.insert(self);
+    }
+}
+
+impl<P: Clone + Send + Sync + 'static, S: Sync> FromRequestParts<S> for AppState<P> {
+    /// Of a request that [`Site`](super::Site) did not hand over: there is none.
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        parts.extensions.get().cloned().ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// The part of a request's state that needs no ports.
+///
+/// # Errors
+/// As of [`AppState`].
+pub(super) fn config_of(extensions: &Extensions) -> Result<Arc<Config>, StatusCode> {
+    extensions.get().cloned().ok_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// What the log should say about a response and the wire must not. An extension of the response; `edge` writes it once.

@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{RawQuery, State},
+    extract::RawQuery,
     http::{Response, StatusCode},
 };
 use url::Url;
@@ -133,7 +133,7 @@ fn wrong_address(error: InvalidAddress, language: Language) -> String {
 /// # Errors
 /// The visitor isn't an operator, or the database can't answer.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
@@ -172,7 +172,7 @@ async fn page<P: Ports>(state: &AppState<P>, frame: Frame) -> Result<WebhookPage
 ///
 /// # Errors
 /// As [`show`]. A wrong address is said on the page, with 400.
-pub async fn save<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn save<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     operators_only(&visitor)?;
     if !confirm::is_recent(&visitor, state.now) {
@@ -201,10 +201,7 @@ pub async fn save<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
 ///
 /// # Errors
 /// As [`show`]; there is no webhook.
-pub async fn renew_secret<P: Ports>(
-    State(state): State<AppState<P>>,
-    form: OwnForm,
-) -> Result<Response<Body>, Trouble> {
+pub async fn renew_secret<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     operators_only(&visitor)?;
     if !confirm::is_recent(&visitor, state.now) {
@@ -222,7 +219,7 @@ pub async fn renew_secret<P: Ports>(
 ///
 /// # Errors
 /// As [`show`].
-pub async fn test<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn test<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     operators_only(&form.visitor)?;
     if state.ports.insert_ping(MAX_WAITING, state.now).await? == Write::Lost {
         return Ok(see_other("/settings/webhook?busy"));
@@ -235,7 +232,7 @@ pub async fn test<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
 ///
 /// # Errors
 /// As [`show`].
-pub async fn turn_off<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn turn_off<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     operators_only(&form.visitor)?;
     let Some(before) = state.ports.find_webhook().await? else { return Ok(see_other("/settings/webhook?off")) };
     state.ports.delete_webhook().await?;

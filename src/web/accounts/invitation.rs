@@ -5,7 +5,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{RawQuery, Request, State},
+    extract::{RawQuery, Request},
     http::{HeaderMap, Response, StatusCode},
 };
 
@@ -70,7 +70,7 @@ fn over() -> Trouble {
 /// # Errors
 /// It isn't open, or the store can't answer.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     frame: Frame,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
@@ -94,7 +94,7 @@ pub async fn show<P: Ports>(
 /// # Errors
 /// The form isn't ours, or the store can't answer.
 pub async fn creation_options<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     frame: Frame,
     request: Request,
 ) -> Result<Response<Body>, Trouble> {
@@ -117,7 +117,7 @@ pub async fn creation_options<P: Ports>(
 /// # Errors
 /// A page: it isn't open, the passkey is not what was asked for, the form isn't ours, or the store can't answer.
 pub async fn accept<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     frame: Frame,
     headers: HeaderMap,
     request: Request,

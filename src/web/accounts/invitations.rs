@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery},
     http::{Response, StatusCode},
 };
 
@@ -108,7 +108,7 @@ async fn page<P: Ports>(state: &AppState<P>, visitor: Visitor, frame: &Frame) ->
 /// # Errors
 /// They don't run the broker, or the store can't answer.
 pub async fn list<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
@@ -123,7 +123,7 @@ pub async fn list<P: Ports>(
 ///
 /// # Errors
 /// They don't run the broker, too many are open, or the store can't answer.
-pub async fn invite<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn invite<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     operators_only(&visitor)?;
     let role = Role::from_stored(params.field("role")).unwrap_or(Role::Member);
@@ -162,7 +162,7 @@ pub async fn invite<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -
 /// # Errors
 /// They don't run the broker, or the store can't answer.
 pub async fn revoke<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, Response},
 };
 
@@ -39,7 +39,7 @@ fn this_browser(headers: &HeaderMap) -> Option<Secret<PasskeyBrowser>> {
 /// # Errors
 /// The form isn't ours.
 pub async fn options<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response<Body>, Trouble> {
@@ -58,7 +58,7 @@ pub async fn options<P: Ports>(
 /// # Errors
 /// A page: it isn't a passkey of somebody's here, the form isn't ours, or the store can't answer.
 pub async fn sign_in<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     frame: Frame,
     headers: HeaderMap,
     request: Request,

@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::Path,
     http::{Response, StatusCode},
 };
 
@@ -50,7 +50,7 @@ fn may_add<P>(state: &AppState<P>, visitor: &Visitor) -> bool {
 }
 
 /// `POST /settings/security/passkeys/add`: the page on which a passkey is made.
-pub async fn ask<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Response<Body> {
+pub async fn ask<P: Ports>(state: AppState<P>, form: OwnForm) -> Response<Body> {
     let OwnForm { visitor, params, frame } = form;
     if !may_add(&state, &visitor) {
         return confirm::ask(&frame, &format!("{SECURITY}/passkeys/add"), &params);
@@ -64,10 +64,7 @@ pub async fn ask<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> R
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn creation_options<P: Ports>(
-    State(state): State<AppState<P>>,
-    form: OwnForm,
-) -> Result<Response<Body>, Trouble> {
+pub async fn creation_options<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     if !may_add(&state, &visitor) {
         let text = "Too much time has passed. Go back to the security page and begin again.";
@@ -94,7 +91,7 @@ pub const WRONG_NAME: &str = "Give a name of at most 60 characters.";
 ///
 /// # Errors
 /// A page: it is not what was asked for, or the store can't answer.
-pub async fn add<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn add<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     // The challenge was given to somebody who had proven that it is them.
     let passkey = new_passkey(
@@ -151,7 +148,7 @@ pub fn not_made(detail: &str, (href, label): (&str, &'static str)) -> Trouble {
 /// # Errors
 /// It is not theirs, or the store can't answer.
 pub async fn rename<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
@@ -170,7 +167,7 @@ pub async fn rename<P: Ports>(
 /// # Errors
 /// It is not theirs, or the store can't answer.
 pub async fn remove<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {

@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, Response, StatusCode},
 };
 
@@ -47,7 +47,7 @@ fn page(frame: &Frame, status: StatusCode) -> Response<Body> {
 /// # Errors
 /// The form isn't ours, or the store can't answer.
 pub async fn recover<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     frame: Frame,
     headers: HeaderMap,
     request: Request,

@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::State,
     http::{Response, StatusCode},
 };
 
@@ -32,7 +31,7 @@ struct CodesPage {
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn make<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn make<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     if !confirm::is_recent(&visitor, state.now) {
         return Ok(confirm::ask(&frame, &format!("{SECURITY}/recovery-codes"), &params));

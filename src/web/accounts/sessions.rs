@@ -1,10 +1,6 @@
 //! `/settings/security/sessions`: a person ends their sessions elsewhere.
 
-use axum::{
-    body::Body,
-    extract::{Path, State},
-    http::Response,
-};
+use axum::{body::Body, extract::Path, http::Response};
 
 use super::{browser, security::SECURITY};
 use crate::{
@@ -40,7 +36,7 @@ pub fn public_id(config: &Config, session: &SecretHash<Session>) -> String {
 /// # Errors
 /// There is no such session of theirs, or the store can't answer.
 pub async fn end<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
@@ -63,7 +59,7 @@ pub async fn end<P: Ports>(
 ///
 /// # Errors
 /// The store can't answer.
-pub async fn end_others<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn end_others<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, frame, .. } = form;
     let ended = state.ports.delete_other_sessions(&visitor.user.id, &visitor.session).await?;
     let entry = audit::entry(&state, &visitor, Event::OtherSessionsEnded).detail(&ended.to_string());

@@ -21,7 +21,7 @@ mod view;
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{Response, StatusCode, header},
 };
 
@@ -172,11 +172,7 @@ async fn page<P: Ports>(
 ///
 /// # Errors
 /// A page: the form isn't ours, its time is over, or the store can't answer.
-pub async fn decide<P: Ports>(
-    State(state): State<AppState<P>>,
-    frame: Frame,
-    request: Request,
-) -> Result<Response<Body>, Trouble> {
+pub async fn decide<P: Ports>(state: AppState<P>, frame: Frame, request: Request) -> Result<Response<Body>, Trouble> {
     let params = session::form_of_own_origin(request, &state.config).await?;
     let handle = Secret::<ConsentRequest>::parse(params.field("request")).ok();
     let pending = match &handle {

@@ -362,7 +362,7 @@ mod tests {
         let page = page(&of_apps(2), "2026-11");
         let bars: Vec<_> = page.apps.bars.iter().map(|bar| (&*bar.row.name, &*bar.row.money, &*bar.width)).collect();
         assert_eq!(bars, [("App 2", "2.00 USD", "100.00%"), ("App 1", "1.00 USD", "50.00%")]);
-        assert_eq!(page.apps.bars[0].share, "66 %");
+        assert_eq!(page.apps.bars[0].share, "67 %");
     }
 
     #[test]

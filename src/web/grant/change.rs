@@ -5,7 +5,7 @@
 
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::Path,
     http::{Response, StatusCode},
 };
 
@@ -141,7 +141,7 @@ struct Changed {
 /// # Errors
 /// No such grant of this person, or the database can't answer. What else goes wrong stands on the page, with the form as filled in.
 pub async fn save<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
@@ -156,7 +156,7 @@ pub async fn save<P: Ports>(
 /// # Errors
 /// As [`save`].
 pub async fn end<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
@@ -179,7 +179,7 @@ pub async fn end<P: Ports>(
 /// # Errors
 /// As [`save`].
 pub async fn pause<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
@@ -191,7 +191,7 @@ pub async fn pause<P: Ports>(
 /// # Errors
 /// As [`save`].
 pub async fn resume<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {

@@ -1,10 +1,6 @@
 //! Narrower tokens that the app gave to others (token exchange, RFC 8693): what each may do and has used, and the way to end it.
 
-use axum::{
-    body::Body,
-    extract::{Path, State},
-    http::Response,
-};
+use axum::{body::Body, extract::Path, http::Response};
 
 use super::own_grant;
 use crate::{
@@ -80,7 +76,7 @@ impl DelegationView {
 /// # Errors
 /// No such grant of this person, or the ledger can't answer.
 pub async fn revoke_delegation<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path((id, delegation)): Path<(String, String)>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {

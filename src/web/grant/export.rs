@@ -6,7 +6,7 @@
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery},
     http::{HeaderName, HeaderValue, Response, header},
     response::IntoResponse,
 };
@@ -67,7 +67,7 @@ enum Format {
 /// # Errors
 /// No such grant of this person, a query that can't be read, or the database can't answer.
 pub async fn csv<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     SignedIn { visitor, .. }: SignedIn,
     RawQuery(query): RawQuery,
@@ -81,7 +81,7 @@ pub async fn csv<P: Ports>(
 /// # Errors
 /// As [`csv`].
 pub async fn json<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     SignedIn { visitor, .. }: SignedIn,
     RawQuery(query): RawQuery,

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery},
     http::{Response, StatusCode},
 };
 
@@ -115,7 +115,7 @@ pub async fn latest<P: Ports>(state: &AppState<P>, id: &GrantId) -> Result<Vec<C
 /// # Errors
 /// No such grant of this person, a query that can't be read, or the database can't answer.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,

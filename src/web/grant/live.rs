@@ -5,7 +5,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::Path,
     http::{HeaderMap, HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
@@ -43,7 +43,7 @@ struct LivePage<'a> {
 /// # Errors
 /// No such grant of this person, or the database can't answer.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     SignedIn { visitor, frame }: SignedIn,
     headers: HeaderMap,

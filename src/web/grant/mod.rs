@@ -27,7 +27,7 @@ mod words;
 
 use axum::{
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery},
     http::{Response, StatusCode},
 };
 
@@ -56,7 +56,7 @@ use query::Asked;
 /// # Errors
 /// No such grant of this person, a query that can't be read, or the database can't answer.
 pub async fn show<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
@@ -87,7 +87,7 @@ pub async fn show<P: Ports>(
 /// # Errors
 /// No such grant of this person, or the ledger or database can't answer.
 pub async fn revoke<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {

@@ -16,21 +16,14 @@ use crate::domain::oauth::{
     error::TokenError,
     token_request::{TokenRequest, Wanted},
 };
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    http::Response,
-};
+use axum::{body::Body, extract::Request, http::Response};
 use issue::Ask;
 
 /// `POST /token`.
 ///
 /// # Errors
 /// [`EndpointError`].
-pub async fn serve<P: Ports>(
-    State(state): State<AppState<P>>,
-    request: Request,
-) -> Result<Response<Body>, EndpointError> {
+pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Response<Body>, EndpointError> {
     let Caller { client, params, headers } = authenticated_form(&state, request).await?;
     let proof = dpop::proof(&state, &headers, "/token").await?;
     if client.requires_dpop && proof.is_none() {

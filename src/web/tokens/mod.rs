@@ -9,7 +9,7 @@ mod setup;
 use askama::Template;
 use axum::{
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery},
     http::{Response, StatusCode},
 };
 
@@ -103,7 +103,7 @@ struct MadePage<'a> {
 /// # Errors
 /// The database can't answer. A ledger that can't is shown as such and hides nothing else.
 pub async fn list<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     SignedIn { visitor, frame }: SignedIn,
     RawQuery(query): RawQuery,
 ) -> Result<Response<Body>, Trouble> {
@@ -126,7 +126,7 @@ pub async fn list<P: Ports>(
 }
 
 /// `GET /tokens/new`.
-pub async fn new<P: Ports>(State(state): State<AppState<P>>, SignedIn { frame, .. }: SignedIn) -> Response<Body> {
+pub async fn new<P: Ports>(state: AppState<P>, SignedIn { frame, .. }: SignedIn) -> Response<Body> {
     let once = base64url(&state.ports.entropy16());
     let form = FormView::new(once, None, &state.config, (state.now, frame.language));
     frame.html(StatusCode::OK, &NewPage { frame: frame.clone(), form })
@@ -136,7 +136,7 @@ pub async fn new<P: Ports>(State(state): State<AppState<P>>, SignedIn { frame, .
 ///
 /// # Errors
 /// The form was sent before, there are too many, or the database can't answer. A form that is wrong is shown again, with 400.
-pub async fn make<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> Result<Response<Body>, Trouble> {
+pub async fn make<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
     let once = form::once(&params).ok_or_else(|| Trouble::forged(&state.config).with_detail("once"))?;
     let policed = allowance::policy_for(&state, &visitor.user).await?;
@@ -178,7 +178,7 @@ pub async fn make<P: Ports>(State(state): State<AppState<P>>, form: OwnForm) -> 
 /// # Errors
 /// No such token of this person, or a ledger or the database can't answer: then it may or may not have ended.
 pub async fn revoke<P: Ports>(
-    State(state): State<AppState<P>>,
+    state: AppState<P>,
     Path(id): Path<String>,
     form: OwnForm,
 ) -> Result<Response<Body>, Trouble> {
