@@ -75,7 +75,9 @@ export async function runScript(main) {
   } catch (error) {
     // A step that failed because it was ended is nothing to tell.
     if (ending) return;
-    say(error instanceof SetupError ? `\n${error.message}` : `\n${error.stack}`);
+    // `parseArgs` names the argument that isn't one.
+    const isKnown = error instanceof SetupError || error.code?.startsWith("ERR_PARSE_ARGS");
+    say(`\n${isKnown ? error.message : error.stack}`);
     process.exit(1);
   }
 }
