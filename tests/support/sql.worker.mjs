@@ -1,5 +1,5 @@
 // A worker of the tests beside the broker's, in the same workerd and over the same D1. Asked over a socket of its own, which takes a
-// twentieth of what Miniflare's stand-ins for bindings take in the test's process.
+// sixth of what Miniflare's stand-ins for bindings take in the test's process.
 
 export default {
   /** `[[query, ...values], …]` in one transaction, as JSON: `{ results: [[row, …], …] }`, or `{ error }` in D1's words. */
