@@ -6,7 +6,6 @@
 //! | [`data_plane`] | the life of a call |
 //! | [`control_plane`] | pages and OAuth endpoints, over to axum |
 //! | [`ledger_object`] | the Durable Object around the ledger |
-//! | [`ports`], [`d1`], [`ledgers`] | what the control plane needs, over the platform |
 //! | [`documents`] | what apps keep at addresses of their own |
 //! | [`courier`] | delivers webhooks |
 //! | [`housekeeping`] | the hourly clean-up of the database |
