@@ -151,10 +151,10 @@ class Broker {
   /** Starts on whatever lies in the state folder. */
   async start() {
     const vars = { ISSUER: this.url, ...this.secrets, ...this.env };
-    const database = { DB: { type: "d1", id: "aipassport" } };
     const bindings = Object.entries(vars)
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => [name, { type: "text", value: String(value) }]);
+    const database = { DB: { type: "d1", id: "aipassport" } };
     this.#miniflare = new Miniflare({
       host: "127.0.0.1",
       port: 0,
