@@ -1,8 +1,9 @@
 // What a call costs: held at the most that it can cost, booked at what the provider says it used, refused where it doesn't fit.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { after, test } from "node:test";
-import { DETAILS, assertAnthropicError, assertOpenAiError, call, chat, chatBody, messages } from "../support/flow.mjs";
+import { DETAILS, assertAnthropicError, assertOpenAiError, call, chat, chatBody, messages, openCall } from "../support/flow.mjs";
 import { sse, startScripted } from "../support/scripted.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
@@ -279,27 +280,32 @@ test("an answer that says no usage, or an absurd one, is booked at the bound", a
   }
 });
 
-/** Reads a little of a stream, then leaves. */
-async function leave(token, path, body, pieces) {
-  const leaving = new AbortController();
-  const response = await fetch(new URL(path, broker.url), {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify(body),
-    signal: leaving.signal,
+const CHAT_PATH = "/openai/v1/chat/completions";
+/** The usage at the end is asked for by the broker alone, or by the client: two ways for a stream to pass. */
+const STREAM_OPTIONS = [{}, { stream_options: { include_usage: true } }];
+
+/** Reads a stream until it has said this, then goes: its connection breaks, or is closed. */
+async function leave(token, path, body, { after: last, how }) {
+  const request = openCall(broker, token, path, body);
+  const [response] = await once(request, "response");
+  response.on("error", () => {});
+  let text = "";
+  await new Promise((said) => {
+    response.setEncoding("utf8").on("data", (piece) => {
+      text += piece;
+      if (text.includes(last)) said();
+    });
   });
-  const reader = response.body.getReader();
-  for (let i = 0; i < pieces; i += 1) await reader.read();
-  leaving.abort();
-  await reader.closed.catch(() => {});
+  if (how === "breaks") request.socket.resetAndDestroy();
+  else request.destroy();
 }
 
-test("a client that leaves in the middle ends the call upstream, and the most that it can have cost is booked", async () => {
+test("a client whose connection breaks ends the call upstream at once, and the most that it can have cost is booked", async () => {
   const { access_token: token, grant_id: id } = await grant(openai({ budget_usd: "5.00" }));
   provider.stream(sse(TEXT.map(delta)), () => new Promise(() => {}));
-  for (const options of [{}, { stream_options: { include_usage: true } }]) {
+  for (const options of STREAM_OPTIONS) {
     const before = provider.aborted;
-    await leave(token, "/openai/v1/chat/completions", chatBody("hello", { ...own, stream: true, ...options }), 2);
+    await leave(token, CHAT_PATH, chatBody("hello", { ...own, stream: true, ...options }), { after: TEXT.at(-1), how: "breaks" });
     await until(() => provider.aborted > before, "the provider is hung up on", { seconds: 3 });
   }
   const rows = await bookings(id, 2);
@@ -309,10 +315,31 @@ test("a client that leaves in the middle ends the call upstream, and the most th
   }
 });
 
+// workerd knows a closed connection only when it writes to it. In between the provider is silent.
+test("a client that closes its connection ends the call upstream with the provider's next words", async () => {
+  const { access_token: token, grant_id: id } = await grant(openai({ budget_usd: "5.00" }));
+  for (const options of STREAM_OPTIONS) {
+    const left = Promise.withResolvers();
+    provider.stream(sse(TEXT.map(delta)), async (response) => {
+      await left.promise;
+      while (!response.destroyed) {
+        response.write(sse([delta("more")])[0]);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    });
+    const before = provider.aborted;
+    await leave(token, CHAT_PATH, chatBody("hello", { ...own, stream: true, ...options }), { after: TEXT.at(-1), how: "is closed" });
+    left.resolve();
+    await until(() => provider.aborted > before, "the provider is hung up on", { seconds: 3 });
+  }
+  assert.deepEqual((await bookings(id, 2)).map(({ basis }) => basis), ["bound", "bound"]);
+});
+
 test("where a stream has said what was read, a client that leaves pays for that and for all that could be written", async () => {
   const { access_token: token, grant_id: id } = await grant(anthropic({ budget_usd: "5.00" }));
   provider.stream([event(ANTHROPIC_START), event({ type: "ping" })], () => new Promise(() => {}));
-  await leave(token, "/anthropic/v1/messages", { model: "claude-haiku-4-5", max_tokens: 100, stream: true, messages: [{ role: "user", content: "hello" }] }, 1);
+  const body = { model: "claude-haiku-4-5", max_tokens: 100, stream: true, messages: [{ role: "user", content: "hello" }] };
+  await leave(token, "/anthropic/v1/messages", body, { after: "ping", how: "breaks" });
   const [row] = await bookings(id, 1);
   assert.deepEqual([row.basis, row.nano_usd, row.input_tokens], ["bound", 40 * 1000 + 100 * 5000, 40]);
 });

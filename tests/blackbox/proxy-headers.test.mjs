@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { createPrivateKey, sign } from "node:crypto";
-import http from "node:http";
 import { test } from "node:test";
 import { base64url, newSigningKey } from "../support/broker.mjs";
 import {
@@ -12,6 +11,7 @@ import {
   claims,
   messages,
   messagesBody,
+  openCall,
 } from "../support/flow.mjs";
 import { startWorld, until, useUp } from "../support/world.mjs";
 
@@ -512,21 +512,7 @@ test("the model that is dispatched is the one that is checked, wherever it stand
 
 // Streams.
 
-/** A call over a connection of its own, that can be cut. */
-function open(path, body) {
-  const { hostname, port } = new URL(broker.url);
-  const request = http.request({
-    hostname,
-    port,
-    path,
-    method: "POST",
-    agent: false,
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-  });
-  request.on("error", () => {});
-  request.end(JSON.stringify(body));
-  return request;
-}
+const open = (path, body) => openCall(broker, token, path, body);
 
 test("a stream arrives chunk by chunk, not at its end", async () => {
   const request = open(CHAT, chatBody("standin:chunks=20 standin:slow=100", { stream: true }));
@@ -547,7 +533,15 @@ test("a client that goes away stops the stream upstream", async () => {
   assert.equal(it.finished, false);
 });
 
-// workerd tells nobody about a client that leaves before its answer begins, so the timeout has to end such a call.
+test("a client whose connection breaks before its answer begins ends the call upstream", async () => {
+  const before = standin.requests.length;
+  const request = open(CHAT, chatBody("standin:hang"));
+  const it = await until(() => standin.requests.length > before && latest(), "the call arrives");
+  request.socket.resetAndDestroy();
+  await until(() => it.aborted, "the upstream connection is closed", { seconds: 1 });
+});
+
+// workerd tells nobody about a client that closes its connection before there is something to write to it: the timeout ends such a call.
 test("a client that goes away before its answer begins leaves nothing running upstream", async () => {
   const before = standin.requests.length;
   const request = open(CHAT, chatBody("standin:hang"));

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash, createHmac, randomBytes } from "node:crypto";
+import http from "node:http";
 import { base64url } from "./broker.mjs";
 import { Page } from "./html.mjs";
 
@@ -262,6 +263,15 @@ export async function call(broker, token, path, { method = "POST", body, headers
   const text = await response.text();
   const json = text.startsWith("{") || text.startsWith("[") ? JSON.parse(text) : null;
   return { status: response.status, headers: response.headers, text, body: json, code: response.headers.get("aipassport-error") };
+}
+
+/** A call over a connection of its own, that can be cut; it is `node:http`'s request. */
+export function openCall(broker, token, path, body) {
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  const request = http.request(new URL(path, broker.url), { method: "POST", agent: false, headers });
+  request.on("error", () => {});
+  request.end(JSON.stringify(body));
+  return request;
 }
 
 export const chatBody = (content = "hello", more = {}) => ({
