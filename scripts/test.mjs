@@ -5,6 +5,7 @@
 //   npm test -- --only blackbox oauth       only the files (or, of the native ones, the tests) with `oauth` in their name
 
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "./build.mjs";
@@ -16,6 +17,8 @@ import { ensureRustClient } from "./lib/rust-client.mjs";
 import { runScript, say, SetupError, start } from "./lib/steps.mjs";
 
 const FILE_TIMEOUT_MS = 10 * 60_000;
+/** Half of the time a file waits: for a broker that starts, for an alarm, for a clock. */
+const FILES_AT_A_TIME = 2 * availableParallelism();
 
 /** Runs a test runner with its output passed on; resolves to that output and whether it succeeded. */
 async function runner(command, args, env) {
@@ -57,7 +60,7 @@ async function nodeTests(folder, filter, env) {
     if (filter.length > 0) return { passed: 0, failed: 0, skipped: 0 };
     throw new SetupError(`There is no *.test.mjs in ${folder}.`);
   }
-  const options = ["--test", "--test-concurrency=2", "--test-reporter=spec", `--test-timeout=${FILE_TIMEOUT_MS}`];
+  const options = ["--test", `--test-concurrency=${FILES_AT_A_TIME}`, "--test-reporter=spec", `--test-timeout=${FILE_TIMEOUT_MS}`];
   const result = await runner(process.execPath, [...options, ...files], { WRANGLER_SEND_METRICS: "false", FORCE_COLOR: "0", ...env });
   return counts(result, { passed: /^ℹ pass (\d+)$/gm, failed: /^ℹ (?:fail|cancelled) (\d+)$/gm, skipped: /^ℹ (?:skipped|todo) (\d+)$/gm });
 }
