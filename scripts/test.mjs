@@ -17,8 +17,8 @@ import { ensureRustClient } from "./lib/rust-client.mjs";
 import { runScript, say, SetupError, start } from "./lib/steps.mjs";
 
 const FILE_TIMEOUT_MS = 10 * 60_000;
-/** Half of the time a file waits: for a broker that starts, for an alarm, for a clock. */
-const FILES_AT_A_TIME = 2 * availableParallelism();
+/** Half of the time a file waits: for a broker that starts, for an alarm, for a clock. Each has a broker of its own in memory. */
+const FILES_AT_A_TIME = Math.min(2 * availableParallelism(), 8);
 
 /** Runs a test runner with its output passed on; resolves to that output and whether it succeeded. */
 async function runner(command, args, env) {
