@@ -56,7 +56,7 @@ export async function ensureChromium() {
   return withLock("chromium", async () => {
     if (findChromium()) return findChromium();
     await apt("apt-get update", ["update"]);
-    // Half of the pages are in Korean: without its letters they are boxes, in the pictures and where widths are measured.
+    // Every page is there in Korean too: without its letters it has boxes, in the pictures and where widths are measured.
     const packages = ["chromium", "fonts-liberation", "fonts-nanum"];
     await apt("Chromium (apt-get install)", ["install", "-y", "--no-install-recommends", ...packages]);
     return findChromium();

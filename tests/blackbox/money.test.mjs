@@ -290,12 +290,8 @@ async function leave(token, path, body, { after: last, how }) {
   const [response] = await once(request, "response");
   response.on("error", () => {});
   let text = "";
-  await new Promise((said) => {
-    response.setEncoding("utf8").on("data", (piece) => {
-      text += piece;
-      if (text.includes(last)) said();
-    });
-  });
+  response.setEncoding("utf8").on("data", (piece) => (text += piece));
+  await until(() => text.includes(last), `"${last}" in the stream`);
   if (how === "breaks") request.socket.resetAndDestroy();
   else request.destroy();
 }
@@ -333,6 +329,18 @@ test("a client that closes its connection ends the call upstream with the provid
     await until(() => provider.aborted > before, "the provider is hung up on", { seconds: 3 });
   }
   assert.deepEqual((await bookings(id, 2)).map(({ basis }) => basis), ["bound", "bound"]);
+});
+
+test("a client whose connection breaks before its answer begins ends the call upstream, and the most that it can have cost is booked", async () => {
+  const { access_token: token, grant_id: id } = await grant(openai({ budget_usd: "5.00" }));
+  const [calls, aborted] = [provider.requests.length, provider.aborted];
+  provider.answer = () => new Promise(() => {});
+  const request = openCall(broker, token, CHAT_PATH, chatBody("hello", own));
+  await until(() => provider.requests.length > calls, "the call arrives");
+  request.socket.resetAndDestroy();
+  await until(() => provider.aborted > aborted, "the provider is hung up on", { seconds: 3 });
+  const [row] = await bookings(id, 1);
+  assert.deepEqual([row.basis, row.status], ["bound", 0]);
 });
 
 test("where a stream has said what was read, a client that leaves pays for that and for all that could be written", async () => {
