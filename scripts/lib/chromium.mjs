@@ -3,7 +3,7 @@
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { apt, isDebianRoot } from "./debian-rust.mjs";
+import { apt, isDebianRoot } from "./debian.mjs";
 import { withLock } from "./lock.mjs";
 import { SetupError } from "./steps.mjs";
 

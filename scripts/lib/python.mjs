@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { apt, isDebianRoot } from "./debian-rust.mjs";
+import { apt, isDebianRoot } from "./debian.mjs";
 import { withLock } from "./lock.mjs";
 import { inCache, inRoot, readText } from "./paths.mjs";
 import { output, SetupError, step } from "./steps.mjs";

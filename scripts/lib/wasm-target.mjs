@@ -2,8 +2,9 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { arch } from "node:os";
+import { debianPrefixes, debianRustEnv, makeDebianRust } from "../../.ci/debian-rust.mjs";
+import { isDebianRoot } from "./debian.mjs";
 import { inRoot } from "./paths.mjs";
-import { debianPrefixes, debianRustEnv, isDebianRoot, makeDebianRust } from "./debian-rust.mjs";
 import { output, say, SetupError, step } from "./steps.mjs";
 
 export const TARGET = "wasm32-unknown-unknown";

@@ -1,28 +1,17 @@
-// Debian's way to wasm32-unknown-unknown, for machines where rustup is not there or can fetch nothing: Debian's newest
-// rustc, unpacked (not installed: it would take over the name `rustc`) into the cache, and a standard library built
-// from the sources that belong to it.
+// Debian's way to wasm32-unknown-unknown, for machines where rustup is not there or can fetch nothing, as those that check changes may
+// be: Debian's newest rustc, unpacked (not installed: it would take over the name `rustc`) into the cache, and a standard library built
+// from the sources that belong to it. `npm run setup` comes here where nothing else has the target (scripts/lib/wasm-target.mjs).
 
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cacheDir, inCache, withTemporaryFolder } from "./paths.mjs";
-import { withLock } from "./lock.mjs";
-import { output, say, SetupError, step } from "./steps.mjs";
+import { apt } from "../scripts/lib/debian.mjs";
+import { withLock } from "../scripts/lib/lock.mjs";
+import { cacheDir, inCache, withTemporaryFolder } from "../scripts/lib/paths.mjs";
+import { output, say, SetupError, step } from "../scripts/lib/steps.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
 const MULTIARCH = { x64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" }[process.arch];
 const PREFIX = "rust-debian-";
-const APT = ["-o", "DPkg::Lock::Timeout=300", "-o", "APT::Sandbox::User=root"];
-const aptEnv = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-
-export const isDebianRoot = async () =>
-  existsSync("/etc/debian_version") && process.getuid?.() === 0 && (await output("apt-get", ["--version"])) !== null;
-
-export const apt = (label, args, options = {}) =>
-  step(label, "apt-get", [...APT, ...args], {
-    env: aptEnv,
-    hint: "Check that apt works here (`apt-get update`), then run the same command again.",
-    ...options,
-  });
 
 /** Prefixes that were made before, oldest version first. */
 export const debianPrefixes = () =>
