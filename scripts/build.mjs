@@ -1,22 +1,36 @@
 // The wasm build, and nothing when nothing changed: `npm run build`, wrangler's own build command, and the tests use it.
 //
-//   node scripts/build.mjs [--features fault-injection] [--out build-faults] [--max-kb 500]
+//   node scripts/build.mjs [--profile development] [--max-kb 1200]
+//
+// `release` (into build/) is what is deployed, tested and measured. `development` (into build-dev/) is what `npm run dev` serves: the
+// same sources, compiled in seconds, larger and slower. AIPASSPORT_PROFILE says which, where no argument does.
+//
+// What worker-build would do is three programs after each other, here by name: cargo, wasm-bindgen, and esbuild for its glue. Its shim
+// isn't needed, since `src/edge/entry.mjs` is the Worker's first script, and compiling it took a newcomer two minutes.
 
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { parseArgs } from "node:util";
 import { ensureNpmPackages } from "./lib/node.mjs";
-import { inRoot, readText, root, treeId } from "./lib/paths.mjs";
+import { bin, inRoot, readText, root, treeId } from "./lib/paths.mjs";
 import { withLock } from "./lib/lock.mjs";
 import { isMain, runScript, say, SetupError, step } from "./lib/steps.mjs";
-import { ensureWasmToolchain } from "./lib/toolchain.mjs";
+import { ensureWasmToolchain, TARGET } from "./lib/toolchain.mjs";
 
-/** What cargo and worker-build say about their progress; in the log, but not between a person and the compiler's errors. */
-const PROGRESS =
-  /^\s*(Compiling|Checking|Downloading|Downloaded|Updating|Locking|Adding|Blocking|Fresh|Finished|\[INFO\]|info: )|^(Error: Compiling your crate|Caused by:|\s+failed to execute `cargo build`|\s+full command: )/;
+/** By name of the profile in Cargo.toml: the folder of the work tree that it is built into, and whether the build is made small. */
+const PROFILES = {
+  release: { out: "build", isSmall: true },
+  development: { out: "build-dev", isSmall: false },
+};
+
+/** What cargo says about its progress; in the log, but not between a person and the compiler's errors. */
+const PROGRESS = /^\s*(Compiling|Checking|Downloading|Downloaded|Updating|Locking|Adding|Blocking|Fresh|Finished|info: )/;
+
+/** What rustc and wasm-bindgen emit for this target, and workerd runs. Not `--all-features`: it could write what workerd doesn't know yet. */
+const WASM_FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling"];
 
 function* filesUnder(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -26,17 +40,17 @@ function* filesUnder(folder) {
   }
 }
 
-/** Our own scripts, each beside the Rust that it belongs to, and their names in the build: one folder, where they find each other. */
+/** Our own scripts, each beside the Rust that it belongs to, by their names in the build: one folder, where they find each other. */
 function* scripts() {
   for (const path of filesUnder(inRoot("src", "edge"))) {
     const name = basename(path);
-    if (name.endsWith(".mjs")) yield [path, name === "entry.mjs" ? "index.js" : name];
+    if (name.endsWith(".mjs")) yield [name === "entry.mjs" ? "index.js" : name, path];
   }
 }
 
 /** A hash of everything a build is made from. Contents, not times: a checkout or a saved file alone builds nothing. */
-function inputs(features) {
-  const hash = createHash("sha256").update(`${features}\n${readText(fileURLToPath(import.meta.url))}`);
+function inputs(profile) {
+  const hash = createHash("sha256").update(`${profile}\n${readText(fileURLToPath(import.meta.url))}`);
   const files = ["Cargo.toml", "Cargo.lock", "askama.toml", "package-lock.json"].map((name) => inRoot(name));
   for (const path of [...files.filter(existsSync), ...filesUnder(inRoot("src"))]) {
     hash.update(`${relative(root, path)}\n`).update(readFileSync(path));
@@ -44,52 +58,93 @@ function inputs(features) {
   return hash.digest("hex");
 }
 
-/** Builds into `out`, a folder of the work tree, when something changed. Returns whether it built. */
-export async function build({ features = process.env.AIPASSPORT_FEATURES ?? "", out = "build" } = {}) {
+/** Compiles the crate and answers with the path of its wasm. */
+async function compile(profile, env) {
+  await step("wasm build", "cargo", ["build", "--lib", "--profile", profile, "--target", TARGET], {
+    cwd: root,
+    env: {
+      ...env,
+      RUST_BACKTRACE: "0",
+      CARGO_TERM_PROGRESS_WHEN: "never",
+      // Futures of wasm-bindgen's own `js_sys`, as `worker` wants them; its macro reads this while it expands.
+      WASM_BINDGEN_USE_JS_SYS: "1",
+    },
+    log: `build-${treeId}`,
+    noise: PROGRESS,
+  });
+  return join(env.CARGO_TARGET_DIR, TARGET, profile, "aipassport.wasm");
+}
+
+/** Makes the scripts that the wasm is called through: `broker.js` beside `broker_bg.wasm`, in a folder of its own. */
+async function bindgen(wasm, folder, { wasmBindgen, isSmall }) {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  // The handler makes an instance anew after a trap; see src/edge/instance.mjs.
+  const options = ["--target", "module", "--no-typescript", "--out-name", "broker", "--force-enable-abort-handler"];
+  await step("wasm-bindgen", wasmBindgen, [wasm, "--out-dir", folder, ...options], { cwd: root });
+  const glue = join(folder, "broker.js");
+  // Nobody imports the source phase of a module yet: workerd, wrangler and esbuild take it as an ordinary import.
+  writeFileSync(glue, readText(glue).replaceAll("import source ", "import "));
+  const bundle = ["--bundle", "--format=esm", "--external:./broker_bg.wasm", "--external:cloudflare:*", "--log-level=warning"];
+  const esbuild = [glue, ...bundle, ...(isSmall ? ["--minify"] : []), `--outfile=${glue}`, "--allow-overwrite"];
+  await step("esbuild", bin("esbuild"), esbuild, { cwd: root });
+}
+
+/** A fifth of the file would be names of functions; a panic says its file and line without them. */
+async function shrink(wasm) {
+  const features = WASM_FEATURES.map((feature) => `--enable-${feature}`);
+  await step("wasm-opt", bin("wasm-opt"), ["-Oz", "--strip-debug", ...features, wasm, "-o", wasm], { cwd: root });
+}
+
+/** Copies what differs: wrangler serves anew for each file that is written. */
+function put(from, to) {
+  if (!existsSync(to) || !readFileSync(from).equals(readFileSync(to))) copyFileSync(from, to);
+}
+
+/** Builds what changed. Returns whether anything had. */
+export async function build({ profile = chosenProfile() } = {}) {
+  if (!Object.hasOwn(PROFILES, profile)) throw new SetupError(`There is no profile ${profile}; there are ${Object.keys(PROFILES).join(" and ")}.`);
+  const { out, isSmall } = PROFILES[profile];
   await ensureNpmPackages();
   const stamp = inRoot(out, ".inputs");
-  const isFresh = () => existsSync(stamp) && readText(stamp) === inputs(features);
+  const isFresh = () => existsSync(stamp) && readText(stamp) === inputs(profile);
   if (isFresh()) return false;
-  const { workerBuild, env } = await ensureWasmToolchain();
+  const { wasmBindgen, env } = await ensureWasmToolchain();
   return withLock(`build-${treeId}`, async () => {
     if (isFresh()) return false;
-    const wanted = inputs(features);
+    const wanted = inputs(profile);
     rmSync(stamp, { force: true });
-    // With features it is a test's and doesn't ship: what makes it small, half of the time, is left out.
-    const options = features ? ["--no-opt", "--out-dir", out, ".", "--features", features] : ["--out-dir", out, "."];
-    await step(`wasm build${features ? ` (${features})` : ""}`, workerBuild, ["--release", ...options], {
-      cwd: root,
-      env: { ...env, RUST_BACKTRACE: "0", CARGO_TERM_PROGRESS_WHEN: "never" },
-      log: `build-${treeId}`,
-      noise: PROGRESS,
-    });
-    if (!features) {
-      // A fifth of the file is names of functions, which worker-build always keeps; a panic says its file and line without them.
-      const wasm = inRoot(out, "index_bg.wasm");
-      await step("take the names out of the wasm", env.WASM_OPT_BIN, ["--strip-debug", wasm, "-o", wasm], { cwd: root });
-    }
-    // What worker-build wrote stands behind our own first script.
-    renameSync(inRoot(out, "index.js"), inRoot(out, "broker.js"));
-    for (const [path, name] of scripts()) copyFileSync(path, inRoot(out, name));
+    const made = join(env.CARGO_TARGET_DIR, `glue-${profile}`);
+    await bindgen(await compile(profile, env), made, { wasmBindgen, isSmall });
+    if (isSmall) await shrink(join(made, "broker_bg.wasm"));
+    mkdirSync(inRoot(out), { recursive: true });
+    const files = new Map([...["broker_bg.wasm", "broker.js"].map((name) => [name, join(made, name)]), ...scripts()]);
+    for (const [name, path] of files) put(path, inRoot(out, name));
+    // What an earlier build had, and this one has not, would be served and uploaded with it.
+    for (const name of readdirSync(inRoot(out))) if (!files.has(name)) rmSync(inRoot(out, name), { recursive: true });
     writeFileSync(stamp, wanted);
     return true;
   });
 }
 
+/** Which profile a program builds that isn't told, and the folder of the work tree that it is built into. */
+export const chosenProfile = () => process.env.AIPASSPORT_PROFILE || "release";
+export const outOf = (profile) => PROFILES[profile].out;
+
 /** The size that counts at Cloudflare: everything uploaded, compressed. */
-export const compressedBytes = (out = "build") =>
-  [...[...scripts()].map(([, name]) => name), "broker.js", "index_bg.wasm"].reduce(
-    (sum, name) => sum + gzipSync(readFileSync(inRoot(out, name)), { level: 9 }).length,
-    0,
-  );
+export const compressedBytes = (out = PROFILES.release.out) =>
+  readdirSync(inRoot(out))
+    .filter((name) => !name.startsWith("."))
+    .reduce((sum, name) => sum + gzipSync(readFileSync(inRoot(out, name)), { level: 9 }).length, 0);
 
 if (isMain(import.meta.url)) {
   await runScript(async () => {
     const text = { type: "string" };
-    const { values } = parseArgs({ options: { features: text, out: text, "max-kb": text } });
+    const { values } = parseArgs({ options: { profile: text, "max-kb": text } });
     const built = await build(values);
-    const size = Math.ceil(compressedBytes(values.out) / 1024);
-    say(`${built ? `Built ${values.out ?? "build"}/` : "Nothing changed"}, ${size} KB compressed.`);
+    const out = outOf(values.profile ?? chosenProfile());
+    const size = Math.ceil(compressedBytes(out) / 1024);
+    say(`${built ? `Built ${out}/` : "Nothing changed"}, ${size} KB compressed.`);
     const limit = Number(values["max-kb"] ?? Infinity);
     if (!(size <= limit)) throw new SetupError(`The build has ${size} KB compressed, and the limit is ${limit} KB.`);
   });

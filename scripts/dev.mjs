@@ -6,7 +6,7 @@ import { createWriteStream, existsSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { build } from "./build.mjs";
+import { build, outOf } from "./build.mjs";
 import { ensureNode, ensureNpmPackages } from "./lib/node.mjs";
 import { prepareDatabase } from "./lib/local-database.mjs";
 import { holdState } from "./lib/lock.mjs";
@@ -17,6 +17,9 @@ import { wrangler, wranglerOptions } from "./lib/wrangler.mjs";
 import { wranglerFilter } from "./lib/wrangler-output.mjs";
 
 const READY_WITHIN_MS = 60_000;
+
+/** What is served is compiled in seconds, and anew at each save; AIPASSPORT_PROFILE=release serves what is deployed. */
+const profile = process.env.AIPASSPORT_PROFILE || "development";
 
 function port(name, otherwise) {
   const value = process.env[name] ? Number(process.env[name]) : otherwise;
@@ -158,7 +161,7 @@ await runScript(async () => {
   const firstRun = !existsSync(inRoot(".dev.vars"));
   const vars = completeVars(inRoot(".dev.vars"));
   if (firstRun) say("  made .dev.vars with this machine's secrets (git ignores it)");
-  await build();
+  await build({ profile });
   const release = holdState(stateDir);
   await prepareDatabase(stateDir, demoUrl);
 
@@ -175,7 +178,9 @@ await runScript(async () => {
     const demoEnv = { DEMO_PORT: String(ports.DEMO_PORT), BROKER_URL: brokerUrl };
     parts.start("demo app", process.execPath, [inRoot("examples/demo/server.mjs")], node(demoEnv), quiet);
     const options = ["--port", String(ports.PORT), "--persist-to", stateDir, "--var", `ISSUER:${brokerUrl}`, ...plan.options];
-    parts.start("broker", wrangler, ["dev", "--show-interactive-dev-session=false", ...options], wranglerOptions, wranglerFilter());
+    // wrangler's build command, at each save, is told by the environment what to build.
+    const served = { ...wranglerOptions, env: { ...wranglerOptions.env, AIPASSPORT_PROFILE: profile } };
+    parts.start("broker", wrangler, ["dev", `${outOf(profile)}/index.js`, "--show-interactive-dev-session=false", ...options], served, wranglerFilter());
 
     const ready = Promise.all([
       parts.answers("broker", `${brokerUrl}/health`),

@@ -6,8 +6,6 @@ import { inCache, lockedCrateVersion, withTemporaryFolder } from "./paths.mjs";
 import { withLock } from "./lock.mjs";
 import { step } from "./steps.mjs";
 
-/** worker-build makes the glue that `worker` expects: the two move together. */
-const workerBuild = () => ({ crate: "worker-build", program: "worker-build", version: lockedCrateVersion("worker") });
 /** The command line tool must be of the very version of the library in the wasm. */
 const wasmBindgen = () => ({
   crate: "wasm-bindgen-cli",
@@ -45,6 +43,5 @@ async function ensureCargoTool({ crate, program, version }) {
   });
 }
 
-export const ensureWorkerBuild = () => ensureCargoTool(workerBuild());
 export const ensureWasmBindgen = () => ensureCargoTool(wasmBindgen());
 export const ensureCargoFuzz = () => ensureCargoTool(cargoFuzz());

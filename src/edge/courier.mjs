@@ -2,7 +2,7 @@
 
 import { DurableObject, env } from "cloudflare:workers";
 import { CourierCore } from "./broker.js";
-import { orDead } from "./instance.mjs";
+import { inEachInstance, orDead } from "./instance.mjs";
 
 /** After being woken; what comes within it goes together. */
 const SOON_MS = 200;
@@ -10,7 +10,7 @@ const SOON_MS = 200;
 const AGAIN_MS = 60_000;
 
 export class Courier extends DurableObject {
-  #core = new CourierCore(this.env);
+  #core = inEachInstance(() => new CourierCore(this.env));
   #isWoken = false;
 
   /** Something is to be delivered. */
@@ -27,7 +27,7 @@ export class Courier extends DurableObject {
     await this.ctx.storage.setAlarm(Date.now() + AGAIN_MS);
     let next;
     try {
-      next = await orDead(this.#core.deliver());
+      next = await orDead(this.#core().deliver());
     } catch (error) {
       console.error(JSON.stringify({ failure: "courier", detail: String(error?.message ?? error).slice(0, 200) }));
       return;

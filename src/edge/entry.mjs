@@ -2,11 +2,10 @@
 // whose instance died is answered here; its hold is on disk, or within what is set aside there, and is booked by the ledger's alarm.
 // Bodies that already stream pass inside the platform and go on.
 
-import Broker from "./broker.js";
 import { callUpstream, facts, respond } from "./calls.mjs";
 import { postWebhook, wakeCourier } from "./courier.mjs";
 import { fetchDocument } from "./documents.mjs";
-import { orDead } from "./instance.mjs";
+import { living, orDead } from "./instance.mjs";
 import { command, commandSoon } from "./ledgers.mjs";
 import { verifySignature } from "./signatures.mjs";
 import { metered, passing, withoutUsage } from "./streams.mjs";
@@ -22,11 +21,11 @@ const failed = () => new Response("the broker failed\n", { status: 500, headers:
 
 export default {
   fetch(request, env, context) {
-    const answer = orDead(new Broker(context, env).fetch(request)).catch(failed);
+    const answer = orDead(living().fetch(request, env, context)).catch(failed);
     // Also when the client goes away: no hold is left to its deadline that could have been settled.
     context.waitUntil(answer);
     return answer;
   },
   // The platform waits for it, and writes into its own log that it failed.
-  scheduled: (event, env, context) => orDead(new Broker(context, env).scheduled(event)),
+  scheduled: (event, env, context) => orDead(living().scheduled(event, env, context)),
 };

@@ -33,7 +33,7 @@ pub mod signatures;
 use std::rc::Rc;
 
 use url::Url;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{Context, Env, event};
 
 use crate::domain::oauth::redirect_uri::is_loopback;
@@ -49,6 +49,14 @@ fn start() {
         // It can't fail where `entry.mjs` runs, and there is nobody left to tell.
         let _ = js::instance_died();
     }));
+}
+
+/// Panics. No script of the Worker calls this export, and no request reaches it: a script that stands before the Worker in a test does,
+/// to see what a panic leaves behind.
+#[wasm_bindgen(js_name = panicOnPurpose)]
+#[expect(clippy::panic, reason = "this is what it is for")]
+pub fn panic_on_purpose() {
+    panic!("a panic on purpose");
 }
 
 /// Whether anybody on the way can read along. Nothing is on the way to the own machine.
@@ -77,8 +85,6 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker:
     let answer = async {
         let facts = data_plane::Facts::of(&request);
         let url = Url::parse(&facts.url).map_err(|error| JsValue::from_str(&error.to_string()))?;
-        #[cfg(feature = "fault-injection")]
-        assert_ne!(url.path(), "/__fault/panic", "a panic on purpose");
         if is_in_clear(&url) {
             return use_https(&request, url);
         }

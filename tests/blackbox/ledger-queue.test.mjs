@@ -66,9 +66,12 @@ test("after a failure each of a message tries by itself", async () => {
   await others[1];
 });
 
-test("one that never comes back keeps nobody waiting for long, and those that come later not at all", async () => {
+test("one that never comes back keeps nobody waiting for long, and those that come later not at all", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const [, ...others] = soon("e", 1, 2, 3);
-  await new Promise((done) => setTimeout(done, 2300));
+  t.mock.timers.tick(2000);
+  t.mock.timers.reset();
+  await settled();
   assert.deepEqual(arrived("e").map(({ commands }) => commands), [[1], [2], [3]]);
   const [later] = soon("e", 4);
   assert.deepEqual(arrived("e").at(-1).commands, [4]);

@@ -5,9 +5,9 @@ import { test } from "node:test";
 import { DETAILS, chat } from "../support/flow.mjs";
 import { startWorld, until, useUp } from "../support/world.mjs";
 
-const { broker, browser, app } = await startWorld();
+const { broker, browser, app } = await startWorld({ inside: true });
 const DAY = 24 * 3600;
-const now = () => Math.floor(Date.now() / 1000);
+const now = () => Math.floor(broker.now() / 1000);
 
 const limited = (requests, more = {}) => ({ details: [{ ...DETAILS[0], limits: { requests } }], ...more });
 const rows = (id) => broker.sql("SELECT * FROM notices WHERE grant_id = ? ORDER BY notice_id", id);
@@ -27,7 +27,7 @@ test("half, four fifths and all of a cap are said once each, some seconds after 
   for (let call = 0; call < 20; call += 1) assert.equal((await chat(broker, token)).code, "requests_exhausted");
   const [half] = await rows(id);
   assert.deepEqual([half.kind, half.cap, half.permission, half.allowed, half.used], ["limit", "requests", 0, 10, 5]);
-  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await broker.advance(60);
   assert.deepEqual(await thresholds(id), [50, 80, 100]);
 });
 

@@ -13,8 +13,8 @@ import { REDIRECT_URI, authorizationRequest, challengeOf, chat, postForm } from 
 import { seedMuch } from "../support/much.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
-const { broker, browser: operator, app } = await startWorld({ before: path.join(import.meta.dirname, "../support/recorder.worker.mjs") });
-const recorded = async () => (await fetch(`${broker.url}/recorded-statements`)).json();
+const { broker, browser: operator, app } = await startWorld({ inside: true });
+const recorded = () => broker.fromInside("statements");
 
 /* Somebody with a bit of everything. */
 

@@ -5,8 +5,8 @@ import { test } from "node:test";
 import { DETAILS, chat } from "../support/flow.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
-const HOLD_TTL_SECONDS = 4;
-const { broker, browser, app, standin } = await startWorld({ env: { HOLD_TTL_SECONDS: String(HOLD_TTL_SECONDS) } });
+const HOLD_TTL_SECONDS = 900;
+const { broker, browser, app, standin } = await startWorld({ inside: true, env: { HOLD_TTL_SECONDS: String(HOLD_TTL_SECONDS) } });
 const grant = () => browser.grant(app, { details: [{ ...DETAILS[0], limits: { requests: 400 } }] });
 const arrivals = (marker) => standin.requests.filter(({ body }) => JSON.stringify(body).includes(marker)).length;
 /** What the grant's page says is left of the requests. */
@@ -15,7 +15,6 @@ async function left(id) {
   const [, count] = /of 400.*?(\d+) left/.exec(page.text) ?? assert.fail(page.text);
   return Number(count);
 }
-const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 test("after SIGKILL no call is forgotten, and at most eight that weren't made are counted", async () => {
   const { access_token: token, grant_id: id } = await grant();
@@ -26,7 +25,7 @@ test("after SIGKILL no call is forgotten, and at most eight that weren't made ar
   await Promise.all(running);
   const atOnce = await left(id);
   assert.ok(atOnce <= 400 - 15 && atOnce >= 400 - 15 - 8, String(atOnce));
-  await wait((HOLD_TTL_SECONDS + 2) * 1000);
+  await broker.advance(HOLD_TTL_SECONDS + 2, { ledgers: [id] });
   const after = await left(id);
   assert.ok(after <= 400 - 15 && after >= 400 - 15 - 8, String(after));
   const rows = await until(async () => {
@@ -39,9 +38,9 @@ test("after SIGKILL no call is forgotten, and at most eight that weren't made ar
 test("a ledger that is idle has nothing set aside: stopping the broker then loses nothing", async () => {
   const { access_token: token, grant_id: id } = await grant();
   for (let i = 0; i < 10; i += 1) assert.equal((await chat(broker, token, "marker-idle")).status, 200);
-  await wait(5000);
+  await broker.advance(5);
   await broker.kill();
   assert.equal(await left(id), 390);
-  await wait((HOLD_TTL_SECONDS + 1) * 1000);
+  await broker.advance(HOLD_TTL_SECONDS + 1, { ledgers: [id] });
   assert.equal(await left(id), 390);
 });

@@ -12,9 +12,9 @@ import { ROOT, startBroker } from "../support/broker.mjs";
 import { Browser, DETAILS, chat } from "../support/flow.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
-const { broker, browser, app } = await startWorld();
+const { broker, browser, app } = await startWorld({ inside: true });
 const PAGE = "/settings/webhook";
-const now = () => Math.floor(Date.now() / 1000);
+const now = () => Math.floor(broker.now() / 1000);
 
 /** What came, and how it is answered: a status, or a function. */
 const received = [];
@@ -168,7 +168,7 @@ test("what was answered with 500 comes again under its id, after a minute at the
   assert.ok(Math.abs(waiting.next_attempt_at - (now() + 60)) <= 3);
   assert.match((await browser.get(PAGE)).page.text, /1 try, again in .* It answered 500\./);
   await broker.runScheduled();
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await broker.advance(50);
   assert.equal(received.length, 1, "not before its time");
   answers = 204;
   await hurry();
@@ -187,7 +187,7 @@ test("after seven tries it is given up and shown", async () => {
     await until(async () => (await last()).attempts === tries, `try ${tries}`);
     await hurry();
   }
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await broker.advance(120);
   const row = await last();
   assert.deepEqual([row.attempts, row.next_attempt_at, row.delivered_at, received.length], [7, null, null, 7]);
   assert.match((await browser.get(PAGE)).page.text, /given up after 7 tries · It answered 503\./);
@@ -309,7 +309,7 @@ test("turned off, nothing is sent any more, nor what waited", async () => {
   await hurry();
   const { grant_id: id } = await browser.grant(app);
   await browser.revoke(id);
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await broker.advance(60);
   assert.deepEqual(received, []);
   const row = await last();
   assert.deepEqual([row.next_attempt_at, row.error], [null, "turned_off"]);

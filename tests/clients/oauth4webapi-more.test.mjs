@@ -3,12 +3,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import * as oauth from "oauth4webapi";
 import { REDIRECT_URI, chatBody } from "../support/flow.mjs";
 import { DETAILS, SCOPE, allow, decideForDevice, startClients } from "./person.mjs";
 
-const { broker, browser, app, confidential } = await startClients();
+const { broker, browser, app, confidential } = await startClients({ inside: true });
 const http = { [oauth.allowInsecureRequests]: true };
 const issuer = new URL(broker.url);
 const server = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm: "oauth2", ...http }));
@@ -154,7 +153,7 @@ test("RFC 8628 §3: a device hears pending, then gets tokens that work", async (
   };
   await assert.rejects(poll, { error: "authorization_pending" });
   await decideForDevice(browser, device.verification_uri_complete, "allow");
-  await sleep(device.interval * 1000);
+  await broker.advance(device.interval);
   assert.equal((await call((await poll()).access_token)).status, 200);
 });
 
@@ -169,7 +168,7 @@ test("RFC 8628 §3.5: a device whose person says no hears access_denied, and one
   await assert.rejects(poll, { error: "authorization_pending" });
   await assert.rejects(poll, { error: "slow_down" });
   await decideForDevice(browser, device.verification_uri_complete, "deny");
-  await sleep(2 * device.interval * 1000);
+  await broker.advance(2 * device.interval);
   await assert.rejects(poll, { error: "access_denied" });
 });
 

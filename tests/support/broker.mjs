@@ -14,6 +14,7 @@ import { Miniflare } from "miniflare";
 
 export const ROOT = path.resolve(import.meta.dirname, "../..");
 const SQL_WORKER = path.join(import.meta.dirname, "sql.worker.mjs");
+const INSIDE = path.join(import.meta.dirname, "inside.worker.mjs");
 const DEFAULT_BUILD = process.env.BROKER_BUILD ?? path.join(ROOT, "build");
 
 // Miniflare doesn't say which process it started; Node does.
@@ -117,9 +118,10 @@ async function manifest(build, before) {
  * @param {boolean} [options.migrate] whether D1 gets its tables
  * @param {string} [options.build] folder of the built worker
  * @param {string} [options.before] a script that stands before the built worker, and imports it as `./index.js`
+ * @param {boolean} [options.inside] whether that is `inside.worker.mjs`, by which a test moves the clock ({@link Broker#advance}) and more
  * @param {Record<string, number | null>} [options.limits] requests a minute, by the binding that limits them; `null` takes it away
  */
-export async function startBroker({ secrets = newSecrets(), env = {}, migrate = true, build = DEFAULT_BUILD, before, limits = {} } = {}) {
+export async function startBroker({ secrets = newSecrets(), env = {}, migrate = true, build = DEFAULT_BUILD, inside = false, before = inside ? INSIDE : undefined, limits = {} } = {}) {
   const broker = new Broker(secrets, env, build, before, limits);
   broker.stateDir = await mkdtemp(path.join(tmpdir(), "aipassport-test-"));
   broker.port = await freePort();
@@ -134,6 +136,8 @@ class Broker {
   #miniflare;
   #process;
   #restarted = Promise.withResolvers();
+  /** How far its clock is ahead of ours. */
+  #aheadMs = 0;
 
   constructor(secrets, env, build, before, limits) {
     Object.assign(this, { secrets, env, build, before, limits });
@@ -195,6 +199,7 @@ class Broker {
     });
     await this.#miniflare.ready;
     this.#process = started.at(-1);
+    await this.#setClock();
   }
 
   /** Ends workerd and keeps its state. */
@@ -215,6 +220,35 @@ class Broker {
     this.#restarted = Promise.withResolvers();
     process.kill(this.pid, "SIGKILL");
     await this.#restarted.promise;
+    await this.#setClock();
+  }
+
+  /** A process that starts doesn't know that its clock is ahead. */
+  async #setClock() {
+    if (this.#aheadMs > 0) await this.fromInside("clock", { aheadMs: this.#aheadMs });
+  }
+
+  /**
+   * Lets time pass for the broker without waiting for it, and rings the alarms that are due then: of all its objects that have been used
+   * since it started, and of these ledgers. Takes `inside: true`. Answers how many rang.
+   */
+  async advance(seconds, { ledgers = [] } = {}) {
+    this.#aheadMs += seconds * 1000;
+    await this.#setClock();
+    const { rings } = await this.fromInside("alarms", { ledgers });
+    return rings;
+  }
+
+  /** Now, by the broker's clock, in milliseconds. */
+  now() {
+    return Date.now() + this.#aheadMs;
+  }
+
+  /** Asks the script that stands before the broker; see `inside.worker.mjs`. */
+  async fromInside(what, body = {}) {
+    const answer = await fetch(`${this.url}/inside/${what}`, { method: "POST", body: JSON.stringify(body) });
+    assert.equal(answer.status, 200, `the broker was started with \`inside: true\`: ${await answer.clone().text()}`);
+    return answer.json();
   }
 
   async close() {

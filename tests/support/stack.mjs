@@ -10,7 +10,7 @@ import { withLock } from "../../scripts/lib/lock.mjs";
 import { ROOT, freePort } from "./broker.mjs";
 
 /**
- * Starts the stack on free ports and a fresh state; answers when it has printed its block. One at a time: two that start at the same
+ * Starts the stack on free ports and a fresh state, with the build that the tests have made; answers when it has printed its block. One at a time: two that start at the same
  * moment can be given the same port by the tools underneath.
  */
 export const startStack = () => withLock("tests-stack", start);
@@ -18,7 +18,7 @@ export const startStack = () => withLock("tests-stack", start);
 async function start() {
   const stateDir = await mkdtemp(path.join(tmpdir(), "aipassport-dev-"));
   const [port, demoPort, standinPort] = [await freePort(), await freePort(), await freePort()];
-  const env = { ...process.env, CI: "1", PORT: port, DEMO_PORT: demoPort, STANDIN_PORT: standinPort, STATE_DIR: stateDir };
+  const env = { ...process.env, CI: "1", PORT: port, DEMO_PORT: demoPort, STANDIN_PORT: standinPort, STATE_DIR: stateDir, AIPASSPORT_PROFILE: "release" };
   const child = spawn(process.execPath, ["scripts/dev.mjs"], { cwd: ROOT, env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const ready = new Promise((resolve, reject) => {

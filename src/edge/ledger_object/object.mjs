@@ -6,7 +6,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { LedgerCore } from "./broker.js";
-import { orDead } from "./instance.mjs";
+import { inEachInstance, orDead } from "./instance.mjs";
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -27,7 +27,7 @@ const IS_THERE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'e
 const ANY = "SELECT 1 FROM events UNION ALL SELECT 1 FROM notices LIMIT 1";
 
 export class Ledger extends DurableObject {
-  #core = new LedgerCore(this.env);
+  #core = inEachInstance(() => new LedgerCore(this.env));
   #storage = this.ctx.storage;
   #sql = this.ctx.storage.sql;
   #hasTables = false;
@@ -35,7 +35,7 @@ export class Ledger extends DurableObject {
   /** Carries out commands, a JSON list of them, all in one transaction. Answers with their replies, another such list. */
   command(grant, commands) {
     try {
-      const answer = this.#core.command(commands);
+      const answer = this.#core().command(commands);
       return answer === undefined ? this.#begin(grant, commands) : this.#carryOut(answer);
     } catch (error) {
       throw this.#doubt("ledger", error);
@@ -45,7 +45,7 @@ export class Ledger extends DurableObject {
   async alarm() {
     try {
       this.#load();
-      const answer = this.#core.wake();
+      const answer = this.#core().wake();
       if (answer === undefined) return;
       // Sets the alarm first, so that the object wakes up again whatever becomes of the rest.
       await this.#carryOut(answer);
@@ -59,25 +59,25 @@ export class Ledger extends DurableObject {
   async #begin(grant, commands) {
     try {
       this.#load(grant);
-      const answer = this.#core.command(commands) ?? this.#core.lookAt(grant, commands);
+      const answer = this.#core().command(commands) ?? this.#core().lookAt(grant, commands);
       if (answer !== undefined) return await this.#carryOut(answer);
-      const found = await orDead(this.#core.lookUp(grant));
+      const found = await orDead(this.#core().lookUp(grant));
       // Another command may have loaded it meanwhile.
       this.#load(grant);
-      return await this.#carryOut(this.#core.begin(grant, commands, found));
+      return await this.#carryOut(this.#core().begin(grant, commands, found));
     } catch (error) {
       throw this.#doubt("ledger", error);
     }
   }
 
   #load(grant) {
-    if (this.#core.isLoaded()) return;
+    if (this.#core().isLoaded()) return;
     // One that nothing is stored of stays so while it is only looked at: nobody waits for a disk.
     const isUnused = this.#sql.exec(IS_THERE).raw().next().done === true;
     if (isUnused) return;
     this.#makeTables();
     const rows = [...this.#sql.exec("SELECT key, value FROM entries").raw()];
-    this.#core.load(JSON.stringify(rows), this.#hasEvents(), grant);
+    this.#core().load(JSON.stringify(rows), this.#hasEvents(), grant);
   }
 
   #makeTables() {
@@ -128,20 +128,20 @@ export class Ledger extends DurableObject {
 
   /** Tells D1 what is due. */
   async #flush() {
-    const most = this.#core.due();
+    const most = this.#core().due();
     if (most === 0) return;
     this.#makeTables();
     const values = [...this.#sql.exec(OLDEST, most).raw()].map(([value]) => value);
     const events = `[${values.join()}]`;
     const notices = [...this.#sql.exec(NOTICES, most).raw()];
-    const isTold = await orDead(this.#core.tell(events, `[${notices.map(([, value]) => value).join()}]`));
+    const isTold = await orDead(this.#core().tell(events, `[${notices.map(([, value]) => value).join()}]`));
     if (isTold) {
       this.#sql.exec(TOLD, events);
       if (notices.length > 0) this.#sql.exec(NOTED, JSON.stringify(notices.map(([key]) => key)));
-      const refusals = this.#core.refusals();
+      const refusals = this.#core().refusals();
       if (refusals !== undefined) this.#sql.exec(SAVE, "refusals", refusals);
     }
-    const alarm = this.#core.told(isTold, this.#hasEvents());
+    const alarm = this.#core().told(isTold, this.#hasEvents());
     if (alarm !== undefined) await this.#storage.setAlarm(alarm);
   }
 
@@ -152,7 +152,7 @@ export class Ledger extends DurableObject {
   /** What is in memory may be ahead of what is stored. Gives what to throw, which repeats nothing. */
   #doubt(what, error) {
     if (error?.isDoubt) return error;
-    this.#core.doubt(what, String(error?.message ?? error));
+    this.#core().doubt(what, String(error?.message ?? error));
     this.#hasTables = false;
     return Object.assign(new Error("the ledger can not answer"), { isDoubt: true });
   }
