@@ -4,9 +4,9 @@
 //   npm test -- --only native,blackbox      some of the five
 //   npm test -- --only blackbox oauth       only the files (or, of the native ones, the tests) with `oauth` in their name
 
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "./build.mjs";
 import { ensureChromium } from "./lib/chromium.mjs";
@@ -82,11 +82,7 @@ async function clients(filter) {
 
 async function browser(filter) {
   await build();
-  const artifacts = inRoot("test-artifacts");
-  mkdirSync(artifacts, { recursive: true });
-  const result = await nodeTests("tests/browser", filter, { CHROMIUM: await ensureChromium(), AIPASSPORT_ARTIFACTS: artifacts });
-  say(`Screenshots: ${relative(process.cwd(), artifacts)}/`);
-  return result;
+  return nodeTests("tests/browser", filter, { CHROMIUM: await ensureChromium() });
 }
 
 const STAGES = { native, oracle, blackbox, clients, browser };

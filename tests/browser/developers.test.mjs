@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { launch, listen, picture, sidewaysScroll } from "../support/chromium.mjs";
+import { launch, listen, sidewaysScroll } from "../support/chromium.mjs";
 import { startStack } from "../support/stack.mjs";
 
 const stack = await startStack();
@@ -15,10 +15,8 @@ const complaints = listen(page);
 
 test("the start page leads there", async () => {
   await page.goto(stack.brokerUrl);
-  await picture(page, "d1-home");
   await page.getByRole("link", { name: "How to connect an app" }).click();
   await page.waitForURL(`${stack.brokerUrl}/developers`);
-  await picture(page, "d2-developers");
 });
 
 test("on a phone the page does not move sideways; its code does, and by keyboard too", async () => {

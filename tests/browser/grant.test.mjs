@@ -6,7 +6,7 @@ import path from "node:path";
 import { after, test } from "node:test";
 import { ROOT } from "../support/broker.mjs";
 import { book, bookMany } from "../support/calls.mjs";
-import { launch, listen, picture } from "../support/chromium.mjs";
+import { launch, listen } from "../support/chromium.mjs";
 import { chat, chatBody, signInLink } from "../support/flow.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
@@ -103,7 +103,6 @@ test("revoked while a stream runs: the page says so by itself in another tab, an
   assert.match(await watching.innerText("[data-live-said]"), /ended it/, "said to who can't see it");
   assert.equal(await watching.locator("[data-live=state] button").count(), 0);
   await running.end;
-  await picture(watching, "grant-revoked");
   await watching.close();
   await page.close();
 });
@@ -126,7 +125,6 @@ test("calls are filtered and paged through, and downloaded as they are filtered"
   const { grant_id: id } = await browser.grant(app);
   await bookMany(broker, id, 130, { model: "'model-' || (i % 2)" });
   const page = await open(id);
-  await picture(page, "grant-calls");
   await page.getByLabel("Model").selectOption("model-1");
   await page.getByRole("button", { name: "Show" }).click();
   await page.getByText("65 calls").waitFor();
@@ -217,7 +215,6 @@ test("nothing on the pages of a grant is wider than a phone, in both languages",
         [...document.querySelectorAll("main *")].filter((part) => part.getBoundingClientRect().right > innerWidth).map((part) => part.outerHTML.slice(0, 80)),
       );
       assert.deepEqual(beyond, [], `${locale} ${what}`);
-      await picture(page, `grant${what.replace("/", "-")}-${locale}`);
     }
     await narrow.close();
   }

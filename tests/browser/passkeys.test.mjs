@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { launch, listen, picture, sidewaysScroll } from "../support/chromium.mjs";
+import { launch, listen, sidewaysScroll } from "../support/chromium.mjs";
 import { startStack } from "../support/stack.mjs";
 
 const stack = await startStack();
@@ -39,21 +39,17 @@ test("after the one-time link a passkey is added", async () => {
   await press(page, "Sign in");
   await page.waitForURL(`${stack.brokerUrl}/grants`);
   await page.goto(SECURITY);
-  await picture(page, "p1-security-without-passkey");
   await press(page, "Add a passkey");
   await page.getByRole("heading", { name: "Add a passkey" }).waitFor();
-  await picture(page, "p2-add-passkey");
   await page.getByLabel("Name").fill("My laptop");
   await press(page, "Make the passkey");
   await page.waitForURL(`${SECURITY}?done=added`);
   await page.getByRole("heading", { name: "My laptop" }).waitFor();
-  await picture(page, "p3-security");
 });
 
 test("the passkey signs in, without a name", async () => {
   await signOut(page);
   await page.goto(`${stack.brokerUrl}/sign-in`);
-  await picture(page, "p4-sign-in");
   await press(page, "Sign in with a passkey");
   await page.waitForURL(`${stack.brokerUrl}/grants`);
 });
@@ -90,7 +86,6 @@ test("recovery codes are shown once; one lets its owner in from another browser"
   await page.getByRole("heading", { name: "Your recovery codes" }).waitFor();
   codes = await page.locator("li code").allInnerTexts();
   assert.equal(codes.length, 10);
-  await picture(page, "p5-recovery-codes");
   const other = await somebody();
   await other.page.goto(`${stack.brokerUrl}/sign-in`);
   await other.page.getByRole("link", { name: "Use a recovery code" }).click();
@@ -99,11 +94,9 @@ test("recovery codes are shown once; one lets its owner in from another browser"
   await press(other.page, "Sign in");
   await wrong;
   await other.page.getByRole("alert").waitFor();
-  await picture(other.page, "p6-recover");
   await other.page.getByLabel("Recovery code").fill(codes[0]);
   await press(other.page, "Sign in");
   await other.page.waitForURL(`${SECURITY}?done=recovered`);
-  await picture(other.page, "p7-recovered");
   await press(other.page, "Add another passkey");
   await press(other.page, "Make the passkey");
   await other.page.waitForURL(`${SECURITY}?done=added`);
@@ -115,14 +108,11 @@ test("somebody who is invited makes a passkey and is in", async () => {
   await page.getByLabel("Name").fill("Min");
   await press(page, "Make an invitation");
   const link = await page.locator("code.secret").innerText();
-  await picture(page, "p8-invitations");
   const min = await somebody();
   await min.page.goto(link);
-  await picture(min.page, "p9-invitation");
   await min.page.getByLabel("Your name").fill("Min Lee");
   await press(min.page, "Make a passkey and join");
   await min.page.waitForURL(`${SECURITY}?done=welcome`);
-  await picture(min.page, "p10-welcome");
   assert.match(await min.page.innerText("header"), /Min Lee/);
   await min.context.close();
 });
@@ -135,7 +125,6 @@ test("when nobody answers the browser, the page says so and can be tried again",
   await press(stranger.page, "Sign in with a passkey");
   await stranger.page.getByText("Nothing happened").waitFor();
   assert.equal(await stranger.page.getByRole("button", { name: "Sign in with a passkey" }).isEnabled(), true);
-  await picture(stranger.page, "p11-sign-in-cancelled");
   await stranger.context.close();
 });
 
@@ -160,7 +149,6 @@ test("what is risky asks once more, and then goes on by itself with what was fil
     [csrf],
   );
   await page.getByRole("heading", { name: "Confirm that it is you" }).waitFor();
-  await picture(page, "p12-confirm");
   await press(page, "Confirm with a passkey");
   await page.locator("code.secret").waitFor();
   assert.match(await page.innerText("main"), /Chief/);
@@ -174,7 +162,6 @@ test("in Korean, on a phone, nothing moves sideways", async () => {
   for (const [path, name] of [["/settings/security", "p13-ko-security"], ["/members/invitations", "p14-ko-invitations"], ["/recover", "p15-ko-recover"]]) {
     await phone.goto(`${stack.brokerUrl}${path}`);
     assert.equal(await sidewaysScroll(phone), 0, path);
-    await picture(phone, name);
   }
   assert.equal(await phone.locator("html").getAttribute("lang"), "ko");
   await korean.close();

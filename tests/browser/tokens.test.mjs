@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { launch, listen, picture, sidewaysScroll } from "../support/chromium.mjs";
+import { launch, listen, sidewaysScroll } from "../support/chromium.mjs";
 import { startStack } from "../support/stack.mjs";
 
 const stack = await startStack();
@@ -35,12 +35,9 @@ test("a token is made in one form and copied by a button", async () => {
   await page.getByRole("button", { name: /sign in/i }).click();
   await page.waitForURL(/\/grants$/);
   await page.goto(`${stack.brokerUrl}/tokens`);
-  await picture(page, "t1-no-token");
   await make(page, "my notebook");
-  await picture(page, "t2-form");
   await page.getByRole("button", { name: "Make the token" }).click();
   await page.getByRole("heading", { name: "my notebook is ready" }).waitFor();
-  await picture(page, "t3-made");
   await page.getByRole("button", { name: "Copy" }).first().click();
   await page.getByRole("button", { name: "Copied" }).waitFor();
   const copied = await page.evaluate(() => navigator.clipboard.readText());
@@ -60,12 +57,10 @@ test("on a phone no page moves sideways", async () => {
 
 test("it is revoked on the list, and its next call is refused", async () => {
   await page.goto(`${stack.brokerUrl}/tokens`);
-  await picture(page, "t4-list");
   await page.getByRole("button", { name: /^Revoke/ }).click();
   await page.getByRole("status").waitFor();
   assert.equal((await call(token)).status, 401);
   await page.goto(`${stack.brokerUrl}/activity`);
-  await picture(page, "t5-activity");
   assert.match(await page.innerText("main"), /The access of my notebook was revoked/);
 });
 
@@ -84,7 +79,6 @@ test("in Korean", async () => {
   const other = await korean.newPage();
   for (const [path, name] of Object.entries({ "/tokens": "t6-list-ko", "/tokens/new": "t7-form-ko", "/activity": "t8-activity-ko" })) {
     await other.goto(stack.brokerUrl + path);
-    await picture(other, name);
   }
   await korean.close();
 });
