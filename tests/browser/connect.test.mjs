@@ -1,10 +1,12 @@
 // The whole story in a browser, on what `npm run dev` starts: sign in, connect an app, chat, watch, take it back.
 
 import assert from "node:assert/strict";
+import { readFile, readdir } from "node:fs/promises";
 import http from "node:http";
 import { once } from "node:events";
+import path from "node:path";
 import { after, test } from "node:test";
-import { freePort } from "../support/broker.mjs";
+import { ROOT, freePort } from "../support/broker.mjs";
 import { launch, listen, sidewaysScroll } from "../support/chromium.mjs";
 import { startStack } from "../support/stack.mjs";
 import { until } from "../support/world.mjs";
@@ -35,9 +37,8 @@ test("the same link does not sign in again", async () => {
   const other = await chromium.newContext();
   const stranger = await other.newPage();
   await stranger.goto(stack.signInLink);
-  const button = stranger.getByRole("button", { name: /sign in/i });
-  if (await button.count()) await button.click();
-  await stranger.waitForLoadState();
+  await stranger.getByRole("button", { name: /sign in/i }).click();
+  await stranger.getByRole("heading", { name: "This link does not sign in" }).waitFor();
   assert.match(await stranger.innerText("main, body"), /already|used|expired|no longer/i);
   assert.equal(
     (await other.cookies()).some(({ name }) => name === "__Host-aip-session"),
@@ -164,7 +165,7 @@ test("revoked: the next message in the demo app fails, and says why", async () =
     .getByRole("button", { name: /revoke/i })
     .first()
     .click();
-  await taking.waitForLoadState();
+  await taking.waitForURL(/revoked/);
   await taking.close();
 
   const before = (await standinRequests()).length;
@@ -193,8 +194,20 @@ test("the page for apps works: registering one shows it", async () => {
   await page.locator('input[name="home_page"]').fill("https://made.example/");
   await page.locator('textarea[name="redirect_uris"]').fill("https://made.example/callback");
   await page.getByRole("button", { name: /register|add|create/i }).click();
-  await page.waitForLoadState();
-  assert.match(await page.innerText("body"), /Made in a browser/);
+  await page.getByText("Made in a browser").first().waitFor();
+});
+
+test("the platform serves style sheet, scripts and icon as they are, and says what they are", async () => {
+  const types = { ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml" };
+  const files = (await readdir(path.join(ROOT, "public"))).filter((name) => name !== "_headers");
+  for (const name of files) {
+    const answer = await fetch(`${stack.brokerUrl}/${name}`);
+    assert.equal(answer.status, 200, name);
+    assert.equal(answer.headers.get("content-type").split(";")[0], types[path.extname(name)], name);
+    assert.equal(answer.headers.get("x-content-type-options"), "nosniff", name);
+    assert.equal(answer.headers.get("cache-control"), "public, max-age=300, must-revalidate", name);
+    assert.equal(await answer.text(), await readFile(path.join(ROOT, "public", name), "utf8"), name);
+  }
 });
 
 test("an error page says what to do", async () => {
@@ -291,7 +304,7 @@ test("another site can't frame the consent page", async () => {
 test("signing out ends the session", async () => {
   await page.goto(`${stack.brokerUrl}/grants`);
   await page.getByRole("button", { name: /sign out/i }).click();
-  await page.waitForLoadState();
+  await page.waitForURL(`${stack.brokerUrl}/`);
   await page.goto(`${stack.brokerUrl}/grants`);
   assert.doesNotMatch(await page.innerText("body"), /Demo chat/);
 });

@@ -2,20 +2,21 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { launch, listen, sidewaysScroll } from "../support/chromium.mjs";
-import { startStack } from "../support/stack.mjs";
+import { launch, listen, serveAssets, sidewaysScroll } from "../support/chromium.mjs";
+import { signInLink } from "../support/flow.mjs";
+import { startWorld } from "../support/world.mjs";
 
-const stack = await startStack();
-after(() => stack.stop());
+const { broker } = await startWorld();
 const chromium = await launch();
 after(() => chromium.close());
 const complaints = [];
-const SECURITY = `${stack.brokerUrl}/settings/security`;
+const SECURITY = `${broker.url}/settings/security`;
 
 /** A browser of its own, with a device that knows its owner. */
 async function somebody() {
   const context = await chromium.newContext({ viewport: { width: 1200, height: 800 } });
   context.setDefaultTimeout(15_000);
+  await serveAssets(context);
   const page = await context.newPage();
   listen(page, complaints);
   const devtools = await context.newCDPSession(page);
@@ -35,9 +36,9 @@ const operator = await somebody();
 const { page } = operator;
 
 test("after the one-time link a passkey is added", async () => {
-  await page.goto(stack.signInLink);
+  await page.goto(signInLink(broker));
   await press(page, "Sign in");
-  await page.waitForURL(`${stack.brokerUrl}/grants`);
+  await page.waitForURL(`${broker.url}/grants`);
   await page.goto(SECURITY);
   await press(page, "Add a passkey");
   await page.getByRole("heading", { name: "Add a passkey" }).waitFor();
@@ -49,9 +50,9 @@ test("after the one-time link a passkey is added", async () => {
 
 test("the passkey signs in, without a name", async () => {
   await signOut(page);
-  await page.goto(`${stack.brokerUrl}/sign-in`);
+  await page.goto(`${broker.url}/sign-in`);
   await press(page, "Sign in with a passkey");
-  await page.waitForURL(`${stack.brokerUrl}/grants`);
+  await page.waitForURL(`${broker.url}/grants`);
 });
 
 test("the same device makes no second passkey, and says why", async () => {
@@ -74,9 +75,9 @@ test("another device makes one; the first can then be removed, and signs nobody 
   await page.waitForURL(`${SECURITY}?done=removed`);
   assert.equal(await page.getByRole("heading", { name: "My laptop" }).count(), 0);
   await signOut(page);
-  await page.goto(`${stack.brokerUrl}/sign-in`);
+  await page.goto(`${broker.url}/sign-in`);
   await press(page, "Sign in with a passkey");
-  await page.waitForURL(`${stack.brokerUrl}/grants`);
+  await page.waitForURL(`${broker.url}/grants`);
 });
 
 let codes;
@@ -87,7 +88,7 @@ test("recovery codes are shown once; one lets its owner in from another browser"
   codes = await page.locator("li code").allInnerTexts();
   assert.equal(codes.length, 10);
   const other = await somebody();
-  await other.page.goto(`${stack.brokerUrl}/sign-in`);
+  await other.page.goto(`${broker.url}/sign-in`);
   await other.page.getByRole("link", { name: "Use a recovery code" }).click();
   await other.page.getByLabel("Recovery code").fill("BCDF-GHJK-LMNP-QRST");
   const wrong = other.page.waitForResponse((answer) => answer.status() === 400);
@@ -104,7 +105,7 @@ test("recovery codes are shown once; one lets its owner in from another browser"
 });
 
 test("somebody who is invited makes a passkey and is in", async () => {
-  await page.goto(`${stack.brokerUrl}/members/invitations`);
+  await page.goto(`${broker.url}/members/invitations`);
   await page.getByLabel("Name").fill("Min");
   await press(page, "Make an invitation");
   const link = await page.locator("code.secret").innerText();
@@ -119,7 +120,7 @@ test("somebody who is invited makes a passkey and is in", async () => {
 
 test("when nobody answers the browser, the page says so and can be tried again", async () => {
   const stranger = await somebody();
-  await stranger.page.goto(`${stack.brokerUrl}/sign-in`);
+  await stranger.page.goto(`${broker.url}/sign-in`);
   await stranger.devtools.send("WebAuthn.removeVirtualAuthenticator", { authenticatorId: stranger.authenticatorId });
   await stranger.device("internal");
   await press(stranger.page, "Sign in with a passkey");
@@ -129,7 +130,7 @@ test("when nobody answers the browser, the page says so and can be tried again",
 });
 
 test("what is risky asks once more, and then goes on by itself with what was filled in", async () => {
-  await page.goto(`${stack.brokerUrl}/members/invitations`);
+  await page.goto(`${broker.url}/members/invitations`);
   // The page that asks is also the answer to a proof that was none, with all that was filled in.
   const csrf = await page.locator('form[action="/members/invitations"] input[name="csrf"]').inputValue();
   await page.evaluate(
@@ -157,10 +158,11 @@ test("what is risky asks once more, and then goes on by itself with what was fil
 
 test("in Korean, on a phone, nothing moves sideways", async () => {
   const korean = await chromium.newContext({ viewport: { width: 360, height: 740 }, locale: "ko-KR", storageState: await operator.context.storageState() });
+  await serveAssets(korean);
   const phone = await korean.newPage();
   listen(phone, complaints);
-  for (const [path, name] of [["/settings/security", "p13-ko-security"], ["/members/invitations", "p14-ko-invitations"], ["/recover", "p15-ko-recover"]]) {
-    await phone.goto(`${stack.brokerUrl}${path}`);
+  for (const path of ["/settings/security", "/members/invitations", "/recover"]) {
+    await phone.goto(`${broker.url}${path}`);
     assert.equal(await sidewaysScroll(phone), 0, path);
   }
   assert.equal(await phone.locator("html").getAttribute("lang"), "ko");
