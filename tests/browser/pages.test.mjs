@@ -55,8 +55,8 @@ async function timed(what, work) {
 
 /** Goes there under the page's own policy, and notes what that took and what the browser said about it. */
 async function open(entry, page, world) {
-  // What the page before still asks for, until the next one arrives, is not the next one's.
-  await page.goto("about:blank");
+  // What a script of the page before still asks for, until the next one arrives, is not the next one's.
+  if (await page.evaluate(() => document.scripts.length > 0)) await page.goto("about:blank");
   const seen = { requests: [], complaints: [] };
   const onRequest = (request) => {
     if (request.isNavigationRequest()) seen.requests = [];

@@ -7,6 +7,7 @@ import { ROOT } from "./broker.mjs";
 
 const KNOWN = [
   process.env.CHROMIUM,
+  "/usr/bin/chromium-headless-shell",
   "/usr/bin/chromium",
   "/usr/bin/chromium-browser",
   "/usr/bin/google-chrome",
