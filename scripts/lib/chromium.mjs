@@ -7,7 +7,7 @@ import { apt, isDebianRoot } from "./debian-rust.mjs";
 import { withLock } from "./lock.mjs";
 import { SetupError } from "./steps.mjs";
 
-/** First the one without windows: the same engine, and a whole browser around it takes half as long again for the tests. */
+/** First the one without windows: the same engine, and with a whole browser around it the tests take half as long again. */
 const NAMES = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge"];
 const MAC_APPS = ["Google Chrome", "Chromium", "Microsoft Edge", "Google Chrome for Testing"];
 

@@ -12,6 +12,14 @@ const WIDTHS = [1280, 360];
 const THEMES = ["light", "dark"];
 const VIEWS = LANGUAGES.flatMap((language) => WIDTHS.flatMap((width) => THEMES.map((theme) => `${language}-${width}-${theme}`)));
 
+function row(name) {
+  const links = VIEWS.map((view) => {
+    const file = `${name}-${view}.png`;
+    return `<a href="${file}"><img loading="lazy" src="${file}" alt="${view}" title="${view}"></a>`;
+  });
+  return `<h2>${name}</h2>\n<div>${links.join("")}</div>`;
+}
+
 /** A page that shows the pictures of each page beside each other. */
 const overview = (names) => `<!doctype html>
 <meta charset="utf-8">
@@ -21,7 +29,7 @@ const overview = (names) => `<!doctype html>
   div { display: flex; gap: 8px; overflow-x: auto; align-items: flex-start }
   img { max-height: 600px }
 </style>
-${names.map((name) => `<h2>${name}</h2>\n<div>${VIEWS.map((view) => `<a href="${name}-${view}.png"><img loading="lazy" src="${name}-${view}.png" alt="${view}" title="${view}"></a>`).join("")}</div>`).join("\n")}
+${names.map(row).join("\n")}
 `;
 
 /** Takes them of every page with one of `parts` in its name; without any, of all pages. */
