@@ -1,6 +1,9 @@
 // `npm run pictures`: the pictures of the README, docs/images/*.png. Nothing on them is written into a database: people sign in, apps are
 // registered and connected, and call, through the built broker and a stand-in for the providers, as the tests do it. Days pass because the
 // broker's clock is set back and comes nearer with every start (lib/clock.c; on Linux: elsewhere all is of today).
+//
+//   npm run pictures -- --all                      every page instead, into test-artifacts/pages/ (lib/page-pictures.mjs)
+//   npm run pictures -- --pages consent,grant      only pages with one of these in their name
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -8,8 +11,11 @@ import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { parseArgs } from "node:util";
 import { build } from "./build.mjs";
+import { ensureChromium } from "./lib/chromium.mjs";
 import { ensureNode, ensureNpmPackages } from "./lib/node.mjs";
+import { takePages } from "./lib/page-pictures.mjs";
 import { inRoot } from "./lib/paths.mjs";
 import { runScript, say } from "./lib/steps.mjs";
 
@@ -68,9 +74,12 @@ const APPS = [
 ];
 
 await runScript(async () => {
+  const { values } = parseArgs({ options: { all: { type: "boolean" }, pages: { type: "string" } } });
   await ensureNpmPackages();
   await ensureNode();
+  process.env.CHROMIUM = await ensureChromium();
   await build();
+  if (values.all || values.pages) return takePages(values.pages?.split(","));
   const { Authenticator, addPasskey } = await import("../tests/support/authenticator.mjs");
   const { newSecrets, startBroker } = await import("../tests/support/broker.mjs");
   const { launch } = await import("../tests/support/chromium.mjs");

@@ -1,10 +1,8 @@
 // The consent page in Chromium: with the keyboard alone, without scripts, on a phone, in both languages, and when it came too late.
 
 import assert from "node:assert/strict";
-import path from "node:path";
 import { after, test } from "node:test";
-import { ROOT } from "../support/broker.mjs";
-import { launch, listen, picture } from "../support/chromium.mjs";
+import { launch, listen, serveAssets } from "../support/chromium.mjs";
 import { DETAILS, authorizationRequest, signInLink } from "../support/flow.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
@@ -15,10 +13,7 @@ const context = await chromium.newContext({ viewport: { width: 1280, height: 900
 context.setDefaultTimeout(15_000);
 // The app answers nothing: where the browser is sent is enough.
 await context.route("https://app.example/**", (route) => route.fulfill({ status: 200, contentType: "text/html", body: "<title>app</title>app" }));
-// The platform serves these before the worker is asked.
-await context.route(/\/(style\.css|icon\.svg)$/, (route) => {
-  return route.fulfill({ path: path.join(ROOT, "public", new URL(route.request().url()).pathname) });
-});
+await serveAssets(context);
 const page = await context.newPage();
 const complaints = listen(page);
 let leftFor;
@@ -42,7 +37,6 @@ test("without a script: signed in, the page proposes a week, and one press allow
   await page.goto(signInLink(broker));
   await page.getByRole("button", { name: /sign in/i }).click();
   await open();
-  await picture(page, "consent-1");
   assert.equal(await page.locator('input[name="budget_usd"]').isVisible(), false, "one's own limits are put away");
   await page.getByRole("button", { name: "Allow" }).click();
   assert.ok((await sent()).get("code"));
@@ -53,7 +47,6 @@ test("without a script: one's own limits open where they are chosen, and hold", 
   await open();
   await page.getByLabel("Your own limits").check();
   await page.locator('input[name="budget_usd"]').fill("2.50");
-  await picture(page, "consent-2-own");
   await page.getByRole("button", { name: "Allow" }).click();
   assert.ok((await sent()).get("code"));
   assert.deepEqual(await lastLimits(), { budget_usd: "2.50" });
@@ -64,8 +57,7 @@ test("Enter in a field decides nothing", async () => {
   await page.getByLabel("Your own limits").check();
   await page.locator('input[name="budget_usd"]').fill("1.25");
   await page.locator('input[name="budget_usd"]').press("Enter");
-  await page.waitForLoadState();
-  assert.equal(page.url(), `${broker.url}/authorize`);
+  await page.waitForURL(`${broker.url}/authorize`);
   assert.equal(await page.locator('input[name="budget_usd"]').inputValue(), "1.25");
 });
 
@@ -97,7 +89,6 @@ test("another language keeps what was filled in", async () => {
   await page.getByRole("button", { name: "허용" }).waitFor();
   assert.equal(await page.locator('input[name="budget_usd"]').inputValue(), "3.75");
   assert.equal(await page.locator("html").getAttribute("lang"), "ko");
-  await picture(page, "consent-3-korean");
   await page.getByRole("button", { name: "English" }).click();
   await page.getByRole("button", { name: "Allow" }).waitFor();
 });
@@ -107,7 +98,6 @@ test("a page that was open too long comes back and is answered", async () => {
   await broker.sql("UPDATE authorization_requests SET expires_at = 1 WHERE decided_at IS NULL");
   await page.getByRole("button", { name: "Allow" }).click();
   await page.getByText(/open for more than ten minutes/).waitFor();
-  await picture(page, "consent-4-late");
   await page.getByRole("button", { name: "Allow" }).click();
   assert.ok((await sent()).get("code"));
 });

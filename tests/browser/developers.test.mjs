@@ -1,24 +1,22 @@
-// The page for developers, as `npm run dev` serves it.
+// The page for developers: found from the start page, and its code on a phone.
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { launch, listen, picture, sidewaysScroll } from "../support/chromium.mjs";
-import { startStack } from "../support/stack.mjs";
+import { launch, listen, serveAssets, sidewaysScroll } from "../support/chromium.mjs";
+import { startWorld } from "../support/world.mjs";
 
-const stack = await startStack();
-after(() => stack.stop());
+const { broker } = await startWorld();
 const chromium = await launch();
 after(() => chromium.close());
 const context = await chromium.newContext({ viewport: { width: 1200, height: 800 } });
+await serveAssets(context);
 const page = await context.newPage();
 const complaints = listen(page);
 
 test("the start page leads there", async () => {
-  await page.goto(stack.brokerUrl);
-  await picture(page, "d1-home");
+  await page.goto(broker.url);
   await page.getByRole("link", { name: "How to connect an app" }).click();
-  await page.waitForURL(`${stack.brokerUrl}/developers`);
-  await picture(page, "d2-developers");
+  await page.waitForURL(`${broker.url}/developers`);
 });
 
 test("on a phone the page does not move sideways; its code does, and by keyboard too", async () => {

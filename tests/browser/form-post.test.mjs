@@ -3,10 +3,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http from "node:http";
-import path from "node:path";
 import { after, test } from "node:test";
-import { ROOT } from "../support/broker.mjs";
-import { launch, listen, picture, sidewaysScroll } from "../support/chromium.mjs";
+import { launch, listen, serveAssets, sidewaysScroll } from "../support/chromium.mjs";
 import { authorizationRequest, signInLink } from "../support/flow.mjs";
 import { startWorld } from "../support/world.mjs";
 
@@ -38,10 +36,7 @@ async function signedIn(options) {
   const context = await chromium.newContext({ viewport: { width: 1200, height: 800 }, ...options });
   context.setDefaultTimeout(15_000);
   after(() => context.close());
-  // The platform serves these before the worker is asked.
-  await context.route(/\/(style\.css|icon\.svg|submit\.js)$/, (route) => {
-    return route.fulfill({ path: path.join(ROOT, "public", new URL(route.request().url()).pathname) });
-  });
+  await serveAssets(context);
   const page = await context.newPage();
   const complaints = listen(page);
   await page.goto(signInLink(broker));
@@ -102,11 +97,9 @@ test("both pages fit a phone", async () => {
   const redirectUri = `http://127.0.0.1:9/cb`;
   const change = { redirect_uri: redirectUri, response_mode: "form_post", prompt: "none" };
   await page.goto(authorizationRequest(broker, app, { change }).url.href);
-  await picture(page, "form-post");
   await page.setViewportSize({ width: 390, height: 844 });
   assert.equal(await sidewaysScroll(page), 0);
   await page.goto(authorizationRequest(broker, app, { change: { redirect_uri: redirectUri, prompt: "login" } }).url.href);
-  await picture(page, "sign-in-again");
   await page.setViewportSize({ width: 390, height: 844 });
   assert.equal(await sidewaysScroll(page), 0);
 });

@@ -2,15 +2,16 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import path from "node:path";
 import { after, test } from "node:test";
-import { ROOT } from "../support/broker.mjs";
 import { book, bookMany } from "../support/calls.mjs";
-import { launch, listen, picture } from "../support/chromium.mjs";
+import { launch, listen, serveAssets } from "../support/chromium.mjs";
 import { chat, chatBody, signInLink } from "../support/flow.mjs";
+import { sse, startScripted } from "../support/scripted.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
-const { broker, browser, app } = await startWorld();
+const provider = await startScripted();
+after(() => provider.close());
+const { broker, browser, app } = await startWorld({ env: { OPENAI_BASE_URL: provider.url } });
 const chromium = await launch();
 after(() => chromium.close());
 
@@ -18,10 +19,7 @@ after(() => chromium.close());
 async function signedIn(options = {}) {
   const context = await chromium.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   context.setDefaultTimeout(15_000);
-  // The platform serves these before the worker is asked.
-  await context.route(/\/(style\.css|icon\.svg|live\.js)$/, (route) => {
-    return route.fulfill({ path: path.join(ROOT, "public", new URL(route.request().url()).pathname) });
-  });
+  await serveAssets(context);
   const page = await context.newPage();
   await page.goto(signInLink(broker));
   await page.locator("main button").first().click();
@@ -32,23 +30,50 @@ async function signedIn(options = {}) {
 
 const context = await signedIn();
 const complaints = [];
-/** The page of a grant, opened. */
+/** The page of a grant, opened. Its own time can be moved: `hurry`. */
 async function open(id, query = "", where = context) {
   const page = await where.newPage();
   listen(page, complaints);
+  await page.clock.install();
   await page.goto(`${broker.url}/grants/${id}${query}`);
   return page;
 }
 
-/** A call whose answer comes slowly: its text so far, and how it ended. */
+/** Lets the time of a page pass, in which it asks what is new, until a condition holds. */
+const hurry = (page, condition, what) =>
+  until(async () => {
+    await page.clock.fastForward(2000);
+    return condition();
+  }, what);
+
+const usage = { prompt_tokens: 20, completion_tokens: 10, total_tokens: 30 };
+const chunk = (delta, finish_reason, more = {}) => ({
+  id: "chatcmpl-1",
+  object: "chat.completion.chunk",
+  created: 1,
+  model: "gpt-5-mini",
+  choices: [{ index: 0, delta, finish_reason }],
+  ...more,
+});
+const message = { role: "assistant", content: "hi", refusal: null };
+const completion = { ...chunk(), object: "chat.completion", choices: [{ index: 0, message, finish_reason: "stop" }], usage };
+provider.json(completion);
+
+/** A call whose answer has begun, and ends when it is told to: its text so far, and whether it is over. */
 async function stream(token) {
+  const told = Promise.withResolvers();
+  provider.stream(sse([chunk({ role: "assistant", content: "Slowly" }, null)]), async (response) => {
+    await told.promise;
+    response.end(sse([chunk({}, "stop"), chunk({}, null, { choices: [], usage }), "[DONE]"]).join(""));
+  });
   const response = await fetch(`${broker.url}/openai/v1/chat/completions`, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify(chatBody("standin:chunks=160 standin:slow=100", { stream: true })),
+    body: JSON.stringify(chatBody("hello", { stream: true })),
   });
+  provider.json(completion);
   const running = { status: response.status, text: "", isOver: false };
-  running.end = (async () => {
+  const over = (async () => {
     const decoder = new TextDecoder();
     try {
       for await (const chunk of response.body ?? []) running.text += decoder.decode(chunk, { stream: true });
@@ -57,6 +82,10 @@ async function stream(token) {
     }
     running.isOver = true;
   })();
+  running.end = () => {
+    told.resolve();
+    return over;
+  };
   return running;
 }
 
@@ -65,8 +94,8 @@ test("a call appears by itself, and the figures count it", async () => {
   const page = await open(id);
   assert.match(await page.innerText("[data-live=calls]"), /No call yet/);
   await chat(broker, token);
-  await page.getByText("answered 200").waitFor();
-  await until(async () => /\b1\b/.test(await page.innerText("[data-live=figures] .permission")), "the figures count it");
+  await hurry(page, () => page.getByText("answered 200").isVisible(), "the call is listed");
+  await hurry(page, async () => /\b1\b/.test(await page.innerText("[data-live=figures] .permission")), "the figures count it");
   assert.equal(await page.locator("[data-live=calls] li").count(), 1);
   await page.close();
 });
@@ -75,16 +104,17 @@ test("limits are edited while a stream runs: the stream goes on, the form is not
   const { access_token: token, grant_id: id } = await browser.grant(app);
   const page = await open(id);
   const running = await stream(token);
-  await until(async () => /1 running/.test(await page.innerText("[data-live=figures]")), "the call in flight is shown");
+  await hurry(page, async () => /1 running/.test(await page.innerText("[data-live=figures]")), "the call in flight is shown");
   const field = page.locator('input[name="requests"]');
   await page.locator("form.card details", { has: field }).locator("summary").click();
   await field.fill("1");
-  await new Promise((resolve) => setTimeout(resolve, 4500));
+  await book(broker, id, 1000);
+  await hurry(page, () => page.locator("[data-live=calls] li").isVisible(), "the page keeps up meanwhile");
   assert.equal(await field.inputValue(), "1", "what is being filled in stays");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved. It holds from the next call on.").waitFor();
   assert.equal(running.isOver, false);
-  await running.end;
+  await running.end();
   assert.match(running.text, /\[DONE\]/);
   assert.notEqual((await chat(broker, token)).status, 200);
   await page.close();
@@ -99,11 +129,10 @@ test("revoked while a stream runs: the page says so by itself in another tab, an
   await page.getByRole("button", { name: "Revoke" }).click();
   await page.waitForURL(/revoked/);
   assert.equal((await chat(broker, token)).status, 401);
-  await watching.locator("[data-live=state] h2", { hasText: "Revoked" }).waitFor();
+  await hurry(watching, () => watching.locator("[data-live=state] h2", { hasText: "Revoked" }).isVisible(), "the other tab says so");
   assert.match(await watching.innerText("[data-live-said]"), /ended it/, "said to who can't see it");
   assert.equal(await watching.locator("[data-live=state] button").count(), 0);
-  await running.end;
-  await picture(watching, "grant-revoked");
+  await running.end();
   await watching.close();
   await page.close();
 });
@@ -126,7 +155,6 @@ test("calls are filtered and paged through, and downloaded as they are filtered"
   const { grant_id: id } = await browser.grant(app);
   await bookMany(broker, id, 130, { model: "'model-' || (i % 2)" });
   const page = await open(id);
-  await picture(page, "grant-calls");
   await page.getByLabel("Model").selectOption("model-1");
   await page.getByRole("button", { name: "Show" }).click();
   await page.getByText("65 calls").waitFor();
@@ -149,7 +177,7 @@ test("an open detail stays open and the focus stays where it is while the page k
   const pause = page.getByRole("button", { name: "Pause" });
   await pause.focus();
   await book(broker, id, 1);
-  await page.locator("[data-live=calls] li").waitFor();
+  await hurry(page, () => page.locator("[data-live=calls] li").isVisible(), "the page keeps up");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "Pause");
   assert.equal(await page.locator("form.card details[open]").count(), 1);
   await page.close();
@@ -158,21 +186,25 @@ test("an open detail stays open and the focus stays where it is while the page k
 test("hidden, it asks nothing; shown again, it asks at once", async () => {
   const { grant_id: id } = await browser.grant(app);
   const page = await open(id);
-  let asked = 0;
-  page.on("request", (request) => (asked += request.url().endsWith("/live") ? 1 : 0));
+  const asked = [];
+  page.on("request", (request) => request.url().endsWith("/live") && asked.push(request));
   const hide = (hidden) =>
     page.evaluate((hidden) => {
       Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
       document.dispatchEvent(new Event("visibilitychange"));
     }, hidden);
-  await until(() => asked > 0, "it asks");
+  // From here on its time stands still but where a test moves it.
+  await page.clock.pauseAt(Date.now() + 60_000);
+  await until(() => asked.length > 0, "it asks");
   await hide(true);
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  const before = asked;
-  await new Promise((resolve) => setTimeout(resolve, 5000));
-  assert.equal(asked, before);
+  await asked.at(-1).response();
+  const before = asked.length;
+  await page.clock.runFor(5 * 60_000);
+  // Whatever it asked for before this would have been seen before this.
+  await page.evaluate(() => fetch("/health"));
+  assert.equal(asked.length, before);
   await hide(false);
-  await until(() => asked > before, "it asks again", { seconds: 1.5 });
+  await until(() => asked.length > before, "it asks again");
   await page.close();
 });
 
@@ -217,7 +249,6 @@ test("nothing on the pages of a grant is wider than a phone, in both languages",
         [...document.querySelectorAll("main *")].filter((part) => part.getBoundingClientRect().right > innerWidth).map((part) => part.outerHTML.slice(0, 80)),
       );
       assert.deepEqual(beyond, [], `${locale} ${what}`);
-      await picture(page, `grant${what.replace("/", "-")}-${locale}`);
     }
     await narrow.close();
   }

@@ -1,5 +1,21 @@
 // What holds on every page, for everybody, in every language: it can be used by keyboard, with a screen reader, in the dark and on a
-// phone; it is small, and the browser has nothing to complain about. The pages are listed in tests/support/pages.mjs.
+// phone; it is small, and the browser has nothing to complain about. The pages are listed in tests/support/pages.mjs; for pictures of
+// them there is `npm run pictures`.
+//
+// Each is opened once in each language. What is looked at in which width (1280 or 360 pixels), theme and language is what can come out
+// differently there:
+//
+//                                                          widths   themes   languages
+//   status, policy, requests, weight, complaints, heading  any      any      both        one load serves all widths and themes
+//   the language it says, words left in English            any      any      both
+//   code in a type of one width                            any      any      both        a language has a type of its own
+//   nothing cut off or beyond the edge, folded and opened  both     any      both        words are as long as their language
+//   axe: contrast, links told by colour                    both     both     English     a language has no colours
+//   axe: room for fingers, regions that scroll             both     any      both
+//   axe: everything else                                   any      any      both        wide in English, on a phone in Korean
+//   Tab                                                    wide     any      both
+//
+// "Any" and "English" rest on the style sheet, whose own test is below: a theme is colours, a language is type.
 
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
@@ -7,15 +23,15 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { after, describe, test } from "node:test";
 import { ROOT } from "../support/broker.mjs";
-import { ARTIFACTS, sidewaysScroll } from "../support/chromium.mjs";
-import { PAGES, STILL_ENGLISH, addressOf, startChromium, startPages, startTabs } from "../support/pages.mjs";
+import { PAGES, STILL_ENGLISH, startChromium, startPages, startTabs, visit } from "../support/pages.mjs";
 
 /** Of the page, its style sheet and its script, as they are before the platform compresses them. */
 const MAX_BYTES = 60_000;
 const MAX_REQUESTS = 3;
-const WIDTHS = [1280, 360];
-const THEMES = ["light", "dark"];
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+/** Those of them that ask about colours, and those that ask how much room something has. */
+const COLOURS = ["color-contrast", "link-in-text-block"];
+const ROOM = ["target-size", "scrollable-region-focusable"];
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const chromium = await startChromium();
@@ -39,8 +55,8 @@ async function timed(what, work) {
 
 /** Goes there under the page's own policy, and notes what that took and what the browser said about it. */
 async function open(entry, page, world) {
-  // What the page before still asks for, until the next one arrives, is not the next one's.
-  await page.goto("about:blank");
+  // What a script of the page before still asks for, until the next one arrives, is not the next one's.
+  if (await page.evaluate(() => document.scripts.length > 0)) await page.goto("about:blank");
   const seen = { requests: [], complaints: [] };
   const onRequest = (request) => {
     if (request.isNavigationRequest()) seen.requests = [];
@@ -49,18 +65,9 @@ async function open(entry, page, world) {
   const onConsole = (message) => seen.complaints.push(message.text());
   const onError = (error) => seen.complaints.push(String(error));
   page.on("request", onRequest).on("console", onConsole).on("pageerror", onError);
-  let response = await page.goto(await addressOf(entry, world), { waitUntil: "load" });
-  for (const step of [entry.then ?? []].flat()) {
-    seen.complaints = [];
-    const arrived = page.waitForResponse((answer) => answer.request().isNavigationRequest() && answer.status() !== 303);
-    const loaded = page.waitForEvent("load");
-    await step(page, world);
-    response = await arrived;
-    await loaded;
-  }
+  const response = await visit(entry, page, world, () => (seen.complaints = []));
   page.off("request", onRequest).off("console", onConsole).off("pageerror", onError);
   const expected = entry.status ?? 200;
-  assert.equal(response.status(), expected, page.url());
   // The browser reports a page that is an error, and that is the point of it.
   const complaints = seen.complaints.filter((text) => expected < 400 || !text.includes(`status of ${expected}`));
   const isPicture = (request) => /\.(svg|png)$/.test(request.url());
@@ -71,14 +78,29 @@ async function open(entry, page, world) {
   return { response, bytes, requests: requests.map((request) => request.url()), pictures: [...pictures], complaints };
 }
 
-/** What axe-core finds. It is handed to the page by the debugger, which no policy of a page binds. */
-async function findings(page) {
-  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe);
-  return page.evaluate(async (values) => {
-    const options = { runOnly: { type: "tag", values }, resultTypes: ["violations"], preload: false };
+/** A line to the debugger of a tab, which no policy of a page binds. */
+const debuggers = new WeakMap();
+async function devtools(page) {
+  if (!debuggers.has(page)) debuggers.set(page, await page.context().newCDPSession(page));
+  return debuggers.get(page);
+}
+
+/** What axe-core finds: by all its rules, by some, or by all but some. */
+async function findings(page, { only, without = [] } = {}) {
+  const runOnly = only ? { type: "rule", values: only } : { type: "tag", values: RULES };
+  const rules = Object.fromEntries(without.map((rule) => [rule, { enabled: false }]));
+  return page.evaluate(async (options) => {
     const { violations } = await globalThis.axe.run(document, options);
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, any }) => `${html} ${any[0]?.message ?? ""}`).join("; ")}`);
-  }, RULES);
+  }, { runOnly, rules, resultTypes: ["violations"], preload: false });
+}
+
+/** Presses Tab so often at a stretch: to wait for each would take longer than all of them. */
+async function pressTab(page, times) {
+  const line = await devtools(page);
+  const strokes = Array.from({ length: times }, () => ["rawKeyDown", "keyUp"]).flat();
+  const key = { key: "Tab", code: "Tab", windowsVirtualKeyCode: 9 };
+  await Promise.all(strokes.map((type) => line.send("Input.dispatchKeyEvent", { type, ...key })));
 }
 
 /** What Tab reaches, in which order, and whether each can be seen. */
@@ -90,38 +112,47 @@ async function walk(page) {
     // Of radio buttons only the one that is chosen.
     const isChosen = (element) =>
       element.type !== "radio" || element.checked || !element.form.querySelector(`[name="${element.name}"]:checked`);
-    globalThis.stops = [...document.querySelectorAll(all)].filter((element) => isReachable(element) && isChosen(element));
-    globalThis.stops[0]?.focus();
-    const text = (element) => element.textContent.trim().slice(0, 30) || element.name || element.id;
-    return globalThis.stops.map((element) => `${element.tagName.toLowerCase()} ${text(element)}`);
-  });
-  const focused = () =>
-    page.evaluate(() => {
+    const stops = [...document.querySelectorAll(all)].filter((element) => isReachable(element) && isChosen(element));
+    globalThis.walked = [];
+    globalThis.look = () => {
       const element = document.activeElement;
       const { outlineStyle, outlineWidth } = getComputedStyle(element);
       const { left, right, top, bottom, width } = element.getBoundingClientRect();
       const isInView = width > 0 && right > 0 && bottom > 0 && left < innerWidth && top < innerHeight;
       const isOutlined = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
-      return { index: globalThis.stops.indexOf(element), isOnPage: element !== document.body, isSeen: isInView && isOutlined };
-    });
+      globalThis.walked.push({ index: stops.indexOf(element), isOnPage: element !== document.body, isSeen: isInView && isOutlined });
+    };
+    // Before the key does anything: where the one before it led.
+    addEventListener("keydown", globalThis.look, { capture: true });
+    stops[0]?.focus();
+    const text = (element) => element.textContent.trim().slice(0, 30) || element.name || element.id;
+    return stops.map((element) => `${element.tagName.toLowerCase()} ${text(element)}`);
+  });
   const [reached, unseen] = [[], []];
-  for (let presses = 0; presses < wanted.length * 2 + 10; presses += 1) {
-    const { index, isOnPage, isSeen } = await focused();
-    if (!isOnPage || (index >= 0 && index < (reached.at(-1) ?? 0))) break;
-    // A region that scrolls is a stop of its own; a field of several parts is one for each.
-    if (index >= 0 && reached.at(-1) !== index) {
-      reached.push(index);
-      if (!isSeen) unseen.push(wanted[index]);
+  const follow = (walked) => {
+    for (const { index, isOnPage, isSeen } of walked) {
+      if (!isOnPage || (index >= 0 && index < (reached.at(-1) ?? 0))) return true;
+      // A region that scrolls is a stop of its own; a field of several parts is one for each.
+      if (index >= 0 && reached.at(-1) !== index) {
+        reached.push(index);
+        if (!isSeen) unseen.push(wanted[index]);
+      }
+      if (index === wanted.length - 1) return true;
     }
-    if (index === wanted.length - 1) break;
-    await page.keyboard.press("Tab");
+    return false;
+  };
+  for (let presses = wanted.length - 1; presses <= wanted.length * 2 + 10; presses += 10) {
+    await pressTab(page, reached.length === 0 ? wanted.length - 1 : 10);
+    const isOver = follow(await page.evaluate(() => (globalThis.look(), globalThis.walked.splice(0))));
+    if (isOver) break;
   }
   return { wanted, reached: reached.map((index) => wanted[index]), unseen };
 }
 
-/** Controls whose words are wider than they are, and whatever ends outside the window. */
-function cutOff() {
-  const found = [];
+/** How far the page moves sideways, controls whose words are wider than they are, and whatever ends outside the window. */
+function beyondItsRoom() {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  const found = scrollWidth > clientWidth ? [`it moves sideways by ${scrollWidth - clientWidth} px`] : [];
   const isShown = (element) => element.checkVisibility({ visibilityProperty: true }) && !element.closest(".hidden, .skip");
   const say = (element, why) => found.push(`${element.outerHTML.slice(0, 80)} ${why}`);
   const canvas = document.createElement("canvas").getContext("2d");
@@ -183,27 +214,33 @@ async function check(t, entry, language, page, world) {
   if (language === "ko" && !STILL_ENGLISH.includes(entry.template)) assert.deepEqual(await leftInEnglish(page), []);
 
   assert.deepEqual(await page.evaluate(otherThanMonospace), []);
-  for (const width of WIDTHS) {
-    await page.setViewportSize({ width, height: 800 });
-    assert.equal(await sidewaysScroll(page), 0, `at ${width} px`);
-    assert.deepEqual(await page.evaluate(cutOff), [], `cut off at ${width} px`);
-    for (const colorScheme of THEMES) {
-      await page.emulateMedia({ colorScheme });
-      const file = `${entry.name}-${language}-${width}-${colorScheme}.png`;
-      await timed("pictures", () => page.screenshot({ path: path.join(ARTIFACTS, "pages", file), fullPage: true }));
-    }
-  }
+  const fits = async (what) => assert.deepEqual(await page.evaluate(beyondItsRoom), [], what);
+  const wide = () => page.setViewportSize({ width: 1280, height: 800 });
+  const phone = () => page.setViewportSize({ width: 360, height: 800 });
+  await fits("wide");
+  await phone();
+  await fits("on a phone");
   // What is folded away has to be right as well.
   await page.evaluate(() => document.querySelectorAll("details").forEach((details) => Object.assign(details, { name: "", open: true })));
-  for (const width of [...WIDTHS].reverse()) {
-    await page.setViewportSize({ width, height: 800 });
-    assert.equal(await sidewaysScroll(page), 0, `opened, at ${width} px`);
-    assert.deepEqual(await page.evaluate(cutOff), [], `cut off at ${width} px, opened`);
-    for (const colorScheme of THEMES) {
-      await page.emulateMedia({ colorScheme });
-      assert.deepEqual(await timed("axe", () => findings(page)), [], `${colorScheme}, ${width} px`);
+  await fits("opened, on a phone");
+  await timed("axe", async () => {
+    await (await devtools(page)).send("Runtime.evaluate", { expression: axe });
+    const passes = async (what, rules) => assert.deepEqual(await findings(page, rules), [], what);
+    if (language === "en") {
+      await passes("on a phone", { only: [...COLOURS, ...ROOM] });
+      await page.emulateMedia({ colorScheme: "dark" });
+      await passes("on a phone, dark", { only: COLOURS });
+      await wide();
+      await passes("wide, dark", { only: COLOURS });
+      await page.emulateMedia({ colorScheme: "light" });
+      await passes("wide");
+    } else {
+      await passes("on a phone", { without: COLOURS });
+      await wide();
+      await passes("wide", { only: ROOM });
     }
-  }
+  });
+  await fits("opened, wide");
 
   // What changes by itself stands still while somebody walks.
   await page.route(/\/live$/, (route) => route.fulfill({ status: 304 }));
@@ -225,6 +262,24 @@ describe("every page", { concurrency: 2 }, () => {
       }
     });
   }
+});
+
+test("the dark is other colours, and a language another type, and no more", async () => {
+  const page = await startTabs(chromium, worlds.en, "en")("stranger");
+  await page.goto(`${worlds.en.broker.url}/developers`);
+  const { dark, spoken } = await page.evaluate(() => {
+    const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
+    const inDark = rules.filter((rule) => rule.media?.mediaText.includes("prefers-color-scheme")).flatMap((rule) => [...rule.cssRules]);
+    const all = rules.flatMap((rule) => (rule.media ? [...rule.cssRules] : rule));
+    const isColour = (rule, name) => name.startsWith("--") && CSS.supports("color", rule.style.getPropertyValue(name));
+    return {
+      dark: inDark.flatMap((rule) => [...rule.style].map((name) => isColour(rule, name) || `${rule.selectorText} ${name}`)),
+      spoken: all.filter((rule) => /\[lang|:lang/.test(rule.selectorText)).flatMap((rule) => [...rule.style]),
+    };
+  });
+  assert.ok(dark.length > 0);
+  assert.deepEqual(dark.filter((found) => found !== true), []);
+  assert.deepEqual(spoken, ["font-family", "word-break"]);
 });
 
 test("the skip link leads past the navigation", async () => {

@@ -2,20 +2,21 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { launch, listen, picture, sidewaysScroll } from "../support/chromium.mjs";
-import { startStack } from "../support/stack.mjs";
+import { launch, listen, serveAssets, sidewaysScroll } from "../support/chromium.mjs";
+import { signInLink } from "../support/flow.mjs";
+import { startWorld } from "../support/world.mjs";
 
-const stack = await startStack();
-after(() => stack.stop());
+const { broker } = await startWorld();
 const chromium = await launch();
 after(() => chromium.close());
 const complaints = [];
-const SECURITY = `${stack.brokerUrl}/settings/security`;
+const SECURITY = `${broker.url}/settings/security`;
 
 /** A browser of its own, with a device that knows its owner. */
 async function somebody() {
   const context = await chromium.newContext({ viewport: { width: 1200, height: 800 } });
   context.setDefaultTimeout(15_000);
+  await serveAssets(context);
   const page = await context.newPage();
   listen(page, complaints);
   const devtools = await context.newCDPSession(page);
@@ -35,27 +36,23 @@ const operator = await somebody();
 const { page } = operator;
 
 test("after the one-time link a passkey is added", async () => {
-  await page.goto(stack.signInLink);
+  await page.goto(signInLink(broker));
   await press(page, "Sign in");
-  await page.waitForURL(`${stack.brokerUrl}/grants`);
+  await page.waitForURL(`${broker.url}/grants`);
   await page.goto(SECURITY);
-  await picture(page, "p1-security-without-passkey");
   await press(page, "Add a passkey");
   await page.getByRole("heading", { name: "Add a passkey" }).waitFor();
-  await picture(page, "p2-add-passkey");
   await page.getByLabel("Name").fill("My laptop");
   await press(page, "Make the passkey");
   await page.waitForURL(`${SECURITY}?done=added`);
   await page.getByRole("heading", { name: "My laptop" }).waitFor();
-  await picture(page, "p3-security");
 });
 
 test("the passkey signs in, without a name", async () => {
   await signOut(page);
-  await page.goto(`${stack.brokerUrl}/sign-in`);
-  await picture(page, "p4-sign-in");
+  await page.goto(`${broker.url}/sign-in`);
   await press(page, "Sign in with a passkey");
-  await page.waitForURL(`${stack.brokerUrl}/grants`);
+  await page.waitForURL(`${broker.url}/grants`);
 });
 
 test("the same device makes no second passkey, and says why", async () => {
@@ -78,9 +75,9 @@ test("another device makes one; the first can then be removed, and signs nobody 
   await page.waitForURL(`${SECURITY}?done=removed`);
   assert.equal(await page.getByRole("heading", { name: "My laptop" }).count(), 0);
   await signOut(page);
-  await page.goto(`${stack.brokerUrl}/sign-in`);
+  await page.goto(`${broker.url}/sign-in`);
   await press(page, "Sign in with a passkey");
-  await page.waitForURL(`${stack.brokerUrl}/grants`);
+  await page.waitForURL(`${broker.url}/grants`);
 });
 
 let codes;
@@ -90,20 +87,17 @@ test("recovery codes are shown once; one lets its owner in from another browser"
   await page.getByRole("heading", { name: "Your recovery codes" }).waitFor();
   codes = await page.locator("li code").allInnerTexts();
   assert.equal(codes.length, 10);
-  await picture(page, "p5-recovery-codes");
   const other = await somebody();
-  await other.page.goto(`${stack.brokerUrl}/sign-in`);
+  await other.page.goto(`${broker.url}/sign-in`);
   await other.page.getByRole("link", { name: "Use a recovery code" }).click();
   await other.page.getByLabel("Recovery code").fill("BCDF-GHJK-LMNP-QRST");
   const wrong = other.page.waitForResponse((answer) => answer.status() === 400);
   await press(other.page, "Sign in");
   await wrong;
   await other.page.getByRole("alert").waitFor();
-  await picture(other.page, "p6-recover");
   await other.page.getByLabel("Recovery code").fill(codes[0]);
   await press(other.page, "Sign in");
   await other.page.waitForURL(`${SECURITY}?done=recovered`);
-  await picture(other.page, "p7-recovered");
   await press(other.page, "Add another passkey");
   await press(other.page, "Make the passkey");
   await other.page.waitForURL(`${SECURITY}?done=added`);
@@ -111,36 +105,32 @@ test("recovery codes are shown once; one lets its owner in from another browser"
 });
 
 test("somebody who is invited makes a passkey and is in", async () => {
-  await page.goto(`${stack.brokerUrl}/members/invitations`);
+  await page.goto(`${broker.url}/members/invitations`);
   await page.getByLabel("Name").fill("Min");
   await press(page, "Make an invitation");
   const link = await page.locator("code.secret").innerText();
-  await picture(page, "p8-invitations");
   const min = await somebody();
   await min.page.goto(link);
-  await picture(min.page, "p9-invitation");
   await min.page.getByLabel("Your name").fill("Min Lee");
   await press(min.page, "Make a passkey and join");
   await min.page.waitForURL(`${SECURITY}?done=welcome`);
-  await picture(min.page, "p10-welcome");
   assert.match(await min.page.innerText("header"), /Min Lee/);
   await min.context.close();
 });
 
 test("when nobody answers the browser, the page says so and can be tried again", async () => {
   const stranger = await somebody();
-  await stranger.page.goto(`${stack.brokerUrl}/sign-in`);
+  await stranger.page.goto(`${broker.url}/sign-in`);
   await stranger.devtools.send("WebAuthn.removeVirtualAuthenticator", { authenticatorId: stranger.authenticatorId });
   await stranger.device("internal");
   await press(stranger.page, "Sign in with a passkey");
   await stranger.page.getByText("Nothing happened").waitFor();
   assert.equal(await stranger.page.getByRole("button", { name: "Sign in with a passkey" }).isEnabled(), true);
-  await picture(stranger.page, "p11-sign-in-cancelled");
   await stranger.context.close();
 });
 
 test("what is risky asks once more, and then goes on by itself with what was filled in", async () => {
-  await page.goto(`${stack.brokerUrl}/members/invitations`);
+  await page.goto(`${broker.url}/members/invitations`);
   // The page that asks is also the answer to a proof that was none, with all that was filled in.
   const csrf = await page.locator('form[action="/members/invitations"] input[name="csrf"]').inputValue();
   await page.evaluate(
@@ -160,7 +150,6 @@ test("what is risky asks once more, and then goes on by itself with what was fil
     [csrf],
   );
   await page.getByRole("heading", { name: "Confirm that it is you" }).waitFor();
-  await picture(page, "p12-confirm");
   await press(page, "Confirm with a passkey");
   await page.locator("code.secret").waitFor();
   assert.match(await page.innerText("main"), /Chief/);
@@ -169,12 +158,12 @@ test("what is risky asks once more, and then goes on by itself with what was fil
 
 test("in Korean, on a phone, nothing moves sideways", async () => {
   const korean = await chromium.newContext({ viewport: { width: 360, height: 740 }, locale: "ko-KR", storageState: await operator.context.storageState() });
+  await serveAssets(korean);
   const phone = await korean.newPage();
   listen(phone, complaints);
-  for (const [path, name] of [["/settings/security", "p13-ko-security"], ["/members/invitations", "p14-ko-invitations"], ["/recover", "p15-ko-recover"]]) {
-    await phone.goto(`${stack.brokerUrl}${path}`);
+  for (const path of ["/settings/security", "/members/invitations", "/recover"]) {
+    await phone.goto(`${broker.url}${path}`);
     assert.equal(await sidewaysScroll(phone), 0, path);
-    await picture(phone, name);
   }
   assert.equal(await phone.locator("html").getAttribute("lang"), "ko");
   await korean.close();

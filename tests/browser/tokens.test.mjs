@@ -2,28 +2,22 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { launch, listen, picture, sidewaysScroll } from "../support/chromium.mjs";
-import { startStack } from "../support/stack.mjs";
+import { launch, listen, serveAssets, sidewaysScroll } from "../support/chromium.mjs";
+import { chat, signInLink } from "../support/flow.mjs";
+import { startWorld } from "../support/world.mjs";
 
-const stack = await startStack();
-after(() => stack.stop());
+const { broker } = await startWorld();
 const chromium = await launch();
 after(() => chromium.close());
 const context = await chromium.newContext({ viewport: { width: 1280, height: 800 } });
 context.setDefaultTimeout(15_000);
-await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: stack.brokerUrl });
+await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: broker.url });
+await serveAssets(context);
 const page = await context.newPage();
 const complaints = listen(page);
 
-const call = (token) =>
-  fetch(`${stack.brokerUrl}/openai/v1/chat/completions`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify({ model: "gpt-5-mini", messages: [{ role: "user", content: "hello" }] }),
-  });
-
 async function make(where, name) {
-  await where.goto(`${stack.brokerUrl}/tokens`);
+  await where.goto(`${broker.url}/tokens`);
   await where.getByRole("link", { name: "Make a token" }).click();
   await where.getByLabel("Name").fill(name);
   return where;
@@ -31,62 +25,48 @@ async function make(where, name) {
 
 let token;
 test("a token is made in one form and copied by a button", async () => {
-  await page.goto(stack.signInLink);
+  await page.goto(signInLink(broker));
   await page.getByRole("button", { name: /sign in/i }).click();
   await page.waitForURL(/\/grants$/);
-  await page.goto(`${stack.brokerUrl}/tokens`);
-  await picture(page, "t1-no-token");
+  await page.goto(`${broker.url}/tokens`);
   await make(page, "my notebook");
-  await picture(page, "t2-form");
   await page.getByRole("button", { name: "Make the token" }).click();
   await page.getByRole("heading", { name: "my notebook is ready" }).waitFor();
-  await picture(page, "t3-made");
   await page.getByRole("button", { name: "Copy" }).first().click();
   await page.getByRole("button", { name: "Copied" }).waitFor();
   const copied = await page.evaluate(() => navigator.clipboard.readText());
   [, token] = /AIPASSPORT_TOKEN='([^']+)'/.exec(copied);
-  assert.equal((await call(token)).status, 200);
+  assert.equal((await chat(broker, token)).status, 200);
 });
 
 test("on a phone no page moves sideways", async () => {
   await page.setViewportSize({ width: 360, height: 800 });
   assert.equal(await sidewaysScroll(page), 0, "the page of the token");
   for (const path of ["/tokens", "/tokens/new", "/activity"]) {
-    await page.goto(stack.brokerUrl + path);
+    await page.goto(broker.url + path);
     assert.equal(await sidewaysScroll(page), 0, path);
   }
   await page.setViewportSize({ width: 1280, height: 800 });
 });
 
 test("it is revoked on the list, and its next call is refused", async () => {
-  await page.goto(`${stack.brokerUrl}/tokens`);
-  await picture(page, "t4-list");
+  await page.goto(`${broker.url}/tokens`);
   await page.getByRole("button", { name: /^Revoke/ }).click();
   await page.getByRole("status").waitFor();
-  assert.equal((await call(token)).status, 401);
-  await page.goto(`${stack.brokerUrl}/activity`);
-  await picture(page, "t5-activity");
+  assert.equal((await chat(broker, token)).status, 401);
+  await page.goto(`${broker.url}/activity`);
   assert.match(await page.innerText("main"), /The access of my notebook was revoked/);
 });
 
 test("without scripts it all works but the button", async () => {
   const plain = await chromium.newContext({ javaScriptEnabled: false, storageState: await context.storageState() });
+  await serveAssets(plain);
   const other = await make(await plain.newPage(), "no scripts");
   await other.getByRole("button", { name: "Make the token" }).click();
   assert.equal(await other.getByRole("button", { name: "Copy" }).count(), 0);
   const [, made] = /AIPASSPORT_TOKEN='([^']+)'/.exec(await other.locator("pre").first().innerText());
-  assert.equal((await call(made)).status, 200);
+  assert.equal((await chat(broker, made)).status, 200);
   await plain.close();
-});
-
-test("in Korean", async () => {
-  const korean = await chromium.newContext({ locale: "ko-KR", storageState: await context.storageState() });
-  const other = await korean.newPage();
-  for (const [path, name] of Object.entries({ "/tokens": "t6-list-ko", "/tokens/new": "t7-form-ko", "/activity": "t8-activity-ko" })) {
-    await other.goto(stack.brokerUrl + path);
-    await picture(other, name);
-  }
-  await korean.close();
 });
 
 test("the browser has nothing to complain about", () => assert.deepEqual(complaints, []));

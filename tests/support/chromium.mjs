@@ -1,13 +1,13 @@
 // Chromium, and an ear on everything that it complains about.
 
 import { accessSync, constants } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { chromium } from "playwright-core";
 import { ROOT } from "./broker.mjs";
 
 const KNOWN = [
   process.env.CHROMIUM,
+  "/usr/bin/chromium-headless-shell",
   "/usr/bin/chromium",
   "/usr/bin/chromium-browser",
   "/usr/bin/google-chrome",
@@ -24,12 +24,9 @@ function isProgram(file) {
   }
 }
 
-export const ARTIFACTS = process.env.AIPASSPORT_ARTIFACTS ?? path.join(ROOT, "target", "screenshots");
-
 export async function launch() {
   const executablePath = KNOWN.filter(Boolean).find(isProgram);
   if (!executablePath) throw new Error("no Chromium found; set CHROMIUM to its program");
-  await mkdir(ARTIFACTS, { recursive: true });
   // Containers forbid the sandbox its namespaces, and the pages are our own.
   return chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
 }
@@ -43,18 +40,12 @@ export function listen(page, complaints = []) {
   return complaints;
 }
 
-/** One page in light and dark, wide and on a phone. Fails nothing; the pictures are for people. */
-export async function picture(page, name) {
-  const before = page.viewportSize();
-  for (const [size, viewport] of Object.entries({ wide: { width: 1200, height: 800 }, phone: { width: 390, height: 844 } })) {
-    await page.setViewportSize(viewport);
-    for (const colorScheme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme });
-      await page.screenshot({ path: path.join(ARTIFACTS, `${name}-${size}-${colorScheme}.png`), fullPage: true });
-    }
-  }
-  await page.emulateMedia({ colorScheme: null });
-  await page.setViewportSize(before);
+/** Style sheet, scripts and icons for every page of a browser: the platform serves them before the worker is asked. */
+export async function serveAssets(context) {
+  const assets = path.join(ROOT, "public");
+  await context.route(/^[^?]*\/[\w.-]+\.(css|svg|js|png)$/, (route) => {
+    return route.fulfill({ path: path.join(assets, path.basename(new URL(route.request().url()).pathname)) });
+  });
 }
 
 /** How far a page can be scrolled sideways, in pixels. */

@@ -7,7 +7,7 @@ import path from "node:path";
 import { after } from "node:test";
 import { SECURITY, anHourLater, invite, join, signInWithPasskey } from "./authenticator.mjs";
 import { ROOT, newSecrets, startBroker } from "./broker.mjs";
-import { launch } from "./chromium.mjs";
+import { launch, serveAssets } from "./chromium.mjs";
 import { Browser, authorizationRequest, call, chat, messages, postForm, signInLink } from "./flow.mjs";
 import { startWorld, useUp } from "./world.mjs";
 
@@ -284,9 +284,9 @@ const ASKED = [
 ];
 
 /** A broker with apps, grants in every state and what they used; one that is not well; and who is at the browser. */
-export async function startPages() {
+export async function startPages({ atEnd = after } = {}) {
   const secrets = newSecrets();
-  const { broker, browser: returned } = await startWorld({ secrets });
+  const { broker, browser: returned } = await startWorld({ secrets, atEnd });
   const { browser: returnedMember, authenticator } = await join(returned, { name: "Min Lee" });
   await join(returned, { name: "Chief", role: "operator" });
   // Who came back after an hour is asked whether it is still them before what is risky; who signs in now is not.
@@ -312,7 +312,7 @@ export async function startPages() {
 
   // Without tables, and with one start a minute.
   const sick = await startBroker({ secrets, migrate: false, limits: { LIMIT_STARTS: 1 } });
-  after(() => sick.close());
+  atEnd(() => sick.close());
   const ask = ({ app: who = app, ...options } = {}) => authorizationRequest(broker, who, { details: ASKED, ...options }).url.href;
 
   const deviceUrl = async () => {
@@ -324,11 +324,26 @@ export async function startPages() {
 }
 
 /** Where an entry of `PAGES` is. */
-export async function addressOf(entry, world) {
+async function addressOf(entry, world) {
   await entry.prepare?.(world);
   const there = typeof entry.at === "function" ? await entry.at(world) : entry.at;
   const url = new URL(there, world.broker.url);
   return entry.on ? new URL(url.pathname + url.search, world[entry.on].url).href : url.href;
+}
+
+/** Goes there in a tab and does what leads to the page; the answer that it is. `onStep` is told when all before is over. */
+export async function visit(entry, page, world, onStep = () => {}) {
+  let response = await page.goto(await addressOf(entry, world), { waitUntil: "load" });
+  for (const step of [entry.then ?? []].flat()) {
+    onStep();
+    const arrived = page.waitForResponse((answer) => answer.request().isNavigationRequest() && answer.status() !== 303);
+    const loaded = page.waitForEvent("load");
+    await step(page, world);
+    response = await arrived;
+    await loaded;
+  }
+  assert.equal(response.status(), entry.status ?? 200, page.url());
+  return response;
 }
 
 /** Chromium, to be closed when the file is done. */
@@ -345,11 +360,7 @@ export function startTabs(chromium, { people, authenticator }, language) {
     if (tabs.has(who)) return tabs.get(who);
     const context = await chromium.newContext({ locale: language, viewport: { width: 1280, height: 800 } });
     context.setDefaultTimeout(15_000);
-    // The platform serves these before the worker is asked.
-    const assets = path.join(ROOT, "public");
-    await context.route(/^[^?]*\/[\w.-]+\.(css|svg|js|png)$/, (route) => {
-      return route.fulfill({ path: path.join(assets, path.basename(new URL(route.request().url()).pathname)) });
-    });
+    await serveAssets(context);
     // The form of an answer would be sent on at once.
     await context.route("**/submit.js", (route) => route.fulfill({ contentType: "text/javascript", body: "" }));
     // `localhost` counts as secure, but only an https address may be named for a secure cookie.

@@ -7,24 +7,24 @@ import { newSecrets, startBroker } from "./broker.mjs";
 import { Browser, chat } from "./flow.mjs";
 
 /**
- * Starts it all and ends it when the file is done.
+ * Starts it all and ends it when the file is done; `atEnd` is told how, where this is no test.
  *
- * @param {Parameters<typeof startBroker>[0] & { standin?: object }} [options]
+ * @param {Parameters<typeof startBroker>[0] & { standin?: object, atEnd?: (end: () => unknown) => void }} [options]
  */
-export async function startWorld({ env = {}, secrets = newSecrets(), standin: standinOptions = {}, ...options } = {}) {
+export async function startWorld({ env = {}, secrets = newSecrets(), standin: standinOptions = {}, atEnd = after, ...options } = {}) {
   const standin = await startStandin({
     port: 0,
     openaiKey: secrets.OPENAI_API_KEY,
     anthropicKey: secrets.ANTHROPIC_API_KEY,
     ...standinOptions,
   });
-  after(() => standin.close());
+  atEnd(() => standin.close());
   const broker = await startBroker({
     secrets,
     env: { OPENAI_BASE_URL: standin.url, ANTHROPIC_BASE_URL: standin.url, UPSTREAM_TIMEOUT_SECONDS: "20", ...env },
     ...options,
   });
-  after(() => broker.close());
+  atEnd(() => broker.close());
   const browser = new Browser(broker);
   const world = { broker, standin, browser };
   if (options.migrate !== false) {
