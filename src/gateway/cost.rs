@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
+    betas,
     prices::{Answer, Ask, AskedTier, CacheTime, Price, PriceBook, Region, ServerTool, ToolKind},
     survey::{Survey, Weights},
     usage::{AnswerKind, Reading, Tier, Usage, Used},
@@ -37,13 +38,6 @@ pub struct Meterage {
 /// What the provider writes to the model about a tool that it knows by its `type`. Known of: 245 tokens (bash), 700 (text editor),
 /// 735 and 499 more (computer).
 const DESCRIPTION_TOKENS: u64 = 2_048;
-
-/// Names in `anthropic-beta` that let a model read or write more than its price says.
-const WIDENING_BETAS: [&str; 3] = ["context-", "output-", "compact-"];
-
-fn widening_beta(betas: Option<&str>) -> Option<&str> {
-    betas?.split(',').map(str::trim).find(|beta| WIDENING_BETAS.iter().any(|prefix| beta.starts_with(prefix)))
-}
 
 /// What a provider names a tool, and what kind that is.
 fn tool_kind(name: &str) -> ToolKind {
@@ -135,7 +129,7 @@ impl Meterage {
         if self.answer == AnswerKind::Free {
             return Worst::Free;
         }
-        if let Some(beta) = widening_beta(betas) {
+        if let Some(beta) = betas.and_then(betas::widening) {
             let beta: String = beta.chars().take(60).collect();
             return Worst::Unknown(format!("with the beta {beta} the model reads or writes more than its price says"));
         }

@@ -228,6 +228,7 @@ const RULES: Rules = Rules {
     files: &[],
     weights: &[("service_tier", Weight::Tier)],
     deep_weights: &[],
+    closed: &[],
     weightless: &["input", "dimensions", "encoding_format", "user"],
     media_keys: &["image_url", "input_audio", "file", "file_url", "file_data", "file_uri"],
     text_types: &[

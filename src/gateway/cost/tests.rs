@@ -93,12 +93,42 @@ fn what_nobody_can_bound_is_unknown() {
     }
 }
 
+fn with_betas(betas: &str) -> Plan {
+    let body = json!({"model": "claude-haiku-4-5", "max_tokens": 5, "messages": []});
+    plan(Provider::Anthropic, "/v1/messages", &body, Some(betas))
+}
+
 #[test]
 fn a_beta_that_widens_what_a_model_reads_or_writes_is_unknown() {
-    let body = json!({"model": "claude-haiku-4-5", "max_tokens": 5, "messages": []});
-    let with = |betas| plan(Provider::Anthropic, "/v1/messages", &body, Some(betas));
-    assert!(unknown(&with("files-api-2025-04-14, context-1m-2025-08-07")).contains("context-1m"));
-    assert!(matches!(with("interleaved-thinking-2025-05-14").claim.worst, Worst::Bound(_)));
+    for betas in ["context-1m-2025-08-07", "context-management-2025-06-27,Output-128K-2025-02-19"] {
+        assert!(unknown(&with_betas(betas)).starts_with("with the beta "), "{betas}");
+    }
+}
+
+#[test]
+fn the_betas_of_a_coding_agent_change_no_bound() {
+    let betas = "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,per-turn-control-2026-07-01,\
+        mid-conversation-tool-changes-2026-07-01,thinking-token-count-2026-05-13,advanced-tool-use-2025-11-20,effort-2025-11-24";
+    assert_eq!(bound(&with_betas(betas)), bound(&with_betas("")));
+}
+
+#[test]
+fn an_edit_of_the_context_that_nobody_knows_is_unknown() {
+    let edit = |edits: serde_json::Value| messages(json!({"context_management": edits}));
+    for edits in [
+        json!({"edits": [{"type": "summarize_20270101"}]}),
+        json!({"edits": [{"type": "clear_thinking_20251015"}, {"type": "Compact_20260112"}]}),
+        json!({"edits": [{"type": "clear_tool_uses_20250919", "then": {"type": "message"}}]}),
+        json!([{"type": "compaction"}]),
+    ] {
+        assert!(unknown(&edit(edits.clone())).contains("context_management"), "{edits}");
+    }
+    let known = json!({"edits": [
+        {"type": "clear_thinking_20251015", "keep": {"type": "thinking_turns", "value": 1}},
+        {"type": "clear_tool_uses_20250919", "trigger": {"type": "input_tokens", "value": 30_000},
+            "keep": {"type": "tool_uses", "value": 3}, "exclude_tools": ["memory"]},
+    ]});
+    assert!(bound(&edit(known)).input_tokens < 3_000);
 }
 
 #[test]
