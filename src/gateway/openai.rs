@@ -95,11 +95,14 @@ const CHAT: Kind = Kind::Call(Call {
 const RESPONSES: Kind = Kind::Call(Call {
     capability: Capability::Chat,
     rules: &Rules {
-        // The checks are named by ids of this very conversation.
+        // The checks are named by ids of this very conversation. Codex labels its calls, and messages in them, with ids of its own; no
+        // model reads those.
         opaque: &[
             "parameters",
             "schema",
             "metadata",
+            "client_metadata",
+            "internal_chat_message_metadata_passthrough",
             "annotations",
             "pending_safety_checks",
             "acknowledged_safety_checks",
@@ -113,6 +116,7 @@ const RESPONSES: Kind = Kind::Call(Call {
         ],
         // Not `context_management`: compaction reads everything once more.
         weightless: &[
+            "client_metadata",
             "include",
             "input",
             "instructions",

@@ -132,6 +132,21 @@ fn an_edit_of_the_context_that_nobody_knows_is_unknown() {
 }
 
 #[test]
+fn labels_of_the_callers_own_cost_nothing_and_may_say_anything() {
+    let own = json!({"session_id": "s", "thread_id": "t", "model": "x", "tools": [{"type": "web_search"}], "type": "image", "id": "i"});
+    let chat = chat(json!({"metadata": own, "user": "u", "safety_identifier": "s", "prompt_cache_key": "k"}));
+    let body = json!({"model": "gpt-5-mini", "max_output_tokens": 10, "client_metadata": own, "metadata": own, "user": "u",
+        "safety_identifier": "s", "prompt_cache_key": "k",
+        "input": [{"type": "message", "role": "user", "content": "hi", "internal_chat_message_metadata_passthrough": {"turn_id": "t"}}]});
+    let responses = plan(Provider::OpenAi, "/v1/responses", &body, None);
+    let messages = messages(json!({"metadata": own}));
+    for plan in [chat, responses, messages] {
+        assert!(bound(&plan).input_tokens < 3_000, "{:?}", plan.claim);
+        assert_eq!(plan.meterage.models.len(), 1);
+    }
+}
+
+#[test]
 fn models_that_may_take_over_add_up() {
     let one = bound(&messages(json!({})));
     let both = bound(&messages(json!({"fallbacks": [{"model": "claude-opus-5"}]})));
