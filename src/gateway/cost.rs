@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{
     betas,
     prices::{Answer, Ask, AskedTier, CacheTime, Price, PriceBook, Region, ServerTool, ToolKind},
-    survey::{Survey, Weights},
+    survey::{MAX_SERVER_TOOLS, Survey, Weights},
     usage::{AnswerKind, Reading, Tier, Usage, Used},
 };
 use crate::domain::{
@@ -143,6 +143,9 @@ impl Meterage {
         let ask = ask(self, found, capabilities, body_bytes);
         self.runs_tools = !ask.server_tools.is_empty();
         self.tier = ask.tier;
+        if found.weights.too_many_tools {
+            return Worst::TooManyTools(MAX_SERVER_TOOLS as u64);
+        }
         let mut sum: Option<Bound> = None;
         for model in &self.models {
             let Some(price) = prices.find(self.provider, model) else {

@@ -129,6 +129,7 @@ impl Failure {
             Self::Refused(Refusal::BeyondCeiling(_)) => FailureCode::BudgetExhausted,
             Self::Refused(Refusal::Paused) => FailureCode::GrantPaused,
             Self::Refused(Refusal::PriceUnknown(_)) => FailureCode::PriceUnknown,
+            Self::Refused(Refusal::TooManyTools(_)) => FailureCode::TooManyTools,
             Self::Refused(Refusal::DoesNotFit(shortage)) => match shortage.of {
                 Resource::Budget(_) => FailureCode::BudgetExhausted,
                 Resource::Tokens => FailureCode::TokensExhausted,
@@ -207,6 +208,9 @@ impl Failure {
             Self::Refused(Refusal::PriceUnknown(reason)) => {
                 format!("this grant has a cap of money or tokens, and what this call can cost is not known: {reason}")
             }
+            Self::Refused(Refusal::TooManyTools(most)) => {
+                format!("this grant has a cap of money or tokens, and {}", too_many_tools(*most))
+            }
             Self::Refused(Refusal::DoesNotFit(shortage)) => does_not_fit(shortage),
             Self::Refused(Refusal::RoomHeld(shortage)) => format!(
                 "what is left of the {} {} is held by calls in flight; try again when they have ended",
@@ -271,6 +275,7 @@ impl Failure {
                 | Refusal::ProofReplayed
                 | Refusal::ProofTooOld { .. }
                 | Refusal::PriceUnknown(_)
+                | Refusal::TooManyTools(_)
                 | Refusal::DoesNotFit(_)
                 | Refusal::ProviderNotGranted
                 | Refusal::ModelNotGranted(_)
@@ -378,6 +383,11 @@ const fn quantity(shortage: &Shortage, amount: u64) -> Quantity {
         Resource::Budget(_) => Quantity::Usd(NanoUsd(amount)),
         Resource::Tokens => Quantity::Count(amount),
     }
+}
+
+/// Why so many tools are too many, as the end of a sentence.
+pub(super) fn too_many_tools(most: u64) -> String {
+    format!("more than {most} tools of this call run at the provider; send at most {most} of those")
 }
 
 /// `5.00 USD a day`, `1000 tokens`.

@@ -304,9 +304,10 @@ fn model_brings_tool(model: &str) -> bool {
 fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
     let code = failure.code();
     let kind = match code {
-        FailureCode::InvalidRequest | FailureCode::BodyTooLarge | FailureCode::FieldNotAllowed => {
-            "invalid_request_error"
-        }
+        FailureCode::InvalidRequest
+        | FailureCode::BodyTooLarge
+        | FailureCode::FieldNotAllowed
+        | FailureCode::TooManyTools => "invalid_request_error",
         FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",
         FailureCode::RequestsExhausted
         | FailureCode::BudgetExhausted

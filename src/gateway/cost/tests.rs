@@ -147,6 +147,23 @@ fn labels_of_the_callers_own_cost_nothing_and_may_say_anything() {
 }
 
 #[test]
+fn as_many_tools_of_the_provider_as_are_looked_at_are_bounded_and_one_more_is_not() {
+    let searches = |count| vec![json!({"type": "web_search_20250305", "name": "s", "max_uses": 0}); count];
+    assert!(bound(&messages(json!({"tools": searches(128)}))).nano_usd().0 > 0);
+    let mut tools = searches(128);
+    tools.push(json!({"type": "code_execution_20250825", "name": "c"}));
+    assert_eq!(messages(json!({"tools": tools})).claim.worst, Worst::TooManyTools(128));
+}
+
+#[test]
+fn of_the_callers_own_tools_any_number_is_bounded() {
+    let tools = vec![json!({"type": "function", "function": {"name": "f", "parameters": {}}}); 1_000];
+    assert!(bound(&chat(json!({"tools": tools}))).input_tokens > 0);
+    let tools = vec![json!({"name": "own", "input_schema": {}}); 1_000];
+    assert!(bound(&messages(json!({"tools": tools}))).input_tokens > 0);
+}
+
+#[test]
 fn models_that_may_take_over_add_up() {
     let one = bound(&messages(json!({})));
     let both = bound(&messages(json!({"fallbacks": [{"model": "claude-opus-5"}]})));

@@ -51,6 +51,8 @@ pub enum FailureCode {
     AccountBudgetHeld,
     /// 400.
     InvalidRequest,
+    /// 400: the SDKs show its message as it is, and try once. It is the call that has to change, not the token.
+    TooManyTools,
     /// 413.
     BodyTooLarge,
     /// 502.
@@ -94,6 +96,7 @@ impl FailureCode {
             Self::TokensHeld => "tokens_held",
             Self::AccountBudgetHeld => "account_budget_held",
             Self::InvalidRequest => "invalid_request",
+            Self::TooManyTools => "too_many_tools",
             Self::BodyTooLarge => "body_too_large",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::ProviderKeyRejected => "provider_key_rejected",
@@ -107,7 +110,7 @@ impl FailureCode {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::InvalidRequest => 400,
+            Self::InvalidRequest | Self::TooManyTools => 400,
             Self::InvalidToken | Self::InvalidDpopProof | Self::UseDpopNonce => 401,
             Self::RequestsExhausted | Self::BudgetExhausted | Self::TokensExhausted | Self::AccountBudgetExhausted => {
                 402

@@ -22,7 +22,7 @@ pub(super) use form::survey_form;
 use rules::Closed;
 pub(super) use rules::{Rules, STORED_ELSEWHERE, ToolNeeds, Weight};
 use value::{Key, MAX_MODEL_BYTES, Said, Value};
-pub(super) use weights::Weights;
+pub(super) use weights::{MAX_SERVER_TOOLS, Weights};
 
 use crate::domain::permission::Capability;
 

@@ -299,3 +299,13 @@ fn behind_a_key_that_is_closed_a_type_that_nobody_knows_is_seen_at_any_depth() {
     );
     assert_eq!(weights(r#"{"edits":[],"edits":[{"type":"sum_up"}]}"#).unknown.as_deref(), Some("sum_up in edits"));
 }
+
+#[test]
+fn of_the_tools_at_the_provider_so_many_are_looked_at_and_one_more_is_told() {
+    let tools =
+        |count: usize| weights(&format!(r#"{{"tools":[{}{{"type":"function"}}]}}"#, r#"{"type":"x"},"#.repeat(count)));
+    assert_eq!((tools(128).tools.len(), tools(128).too_many_tools), (128, false));
+    assert_eq!((tools(129).tools.len(), tools(129).too_many_tools), (128, true));
+    let own = weights(&format!(r#"{{"tools":[{}5]}}"#, r#"{"type":"function"},"#.repeat(1_000)));
+    assert_eq!((own.tools.len(), own.too_many_tools), (1, false));
+}
