@@ -158,7 +158,7 @@ impl Request<'_> {
             kind: &endpoint.kind,
             endpoint: endpoint.path,
             model,
-            target: self.target(dialect)?,
+            target: self.target(dialect, &endpoint.kind)?,
         })
     }
 
@@ -177,10 +177,15 @@ impl Request<'_> {
         })
     }
 
-    fn target(&self, dialect: &Dialect) -> Result<String, Failure> {
+    /// Path and query at the provider. Of a question about models a parameter that nobody knows is left out: clients add their version and
+    /// the like, and the answer is cut down here anyway. Of a call it could change what is done, so it is refused.
+    fn target(&self, dialect: &Dialect, kind: &Kind) -> Result<String, Failure> {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in form_urlencoded::parse(self.query.unwrap_or_default().as_bytes()) {
             if !dialect.query.contains(&name.as_ref()) {
+                if matches!(kind, Kind::Models) {
+                    continue;
+                }
                 let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
                 return Err(Failure::InvalidRequest(format!("unknown query parameter {name:?}")));
             }

@@ -213,10 +213,35 @@ fn a_model_in_the_path_is_the_one_that_is_checked() {
     assert_eq!(plan.claim.need, Need::Models { model: Some("ft:gpt-4o:org::id".to_owned()) });
 }
 
+fn target(provider: Provider, path: &str, query: &str) -> String {
+    get(provider, path, Some(query)).unwrap().target
+}
+
 #[test]
-fn an_unknown_query_parameter_is_refused() {
-    assert!(matches!(get(Provider::OpenAi, "/v1/models", Some("model=x")), Err(Failure::InvalidRequest(_))));
-    assert_eq!(get(Provider::Anthropic, "/v1/models", Some("limit=5")).unwrap().target, "/v1/models?limit=5");
+fn a_list_of_models_is_asked_for_by_the_parameters_that_are_known() {
+    assert_eq!(
+        target(Provider::Anthropic, "/v1/models", "limit=5&after_id=a%26b"),
+        "/v1/models?limit=5&after_id=a%26b"
+    );
+    assert_eq!(
+        target(Provider::Anthropic, "/v1/models", "client_version=1&limit=1000&key=secret&beta=true&Limit=1"),
+        "/v1/models?limit=1000&beta=true"
+    );
+    for query in ["client_version=0.171.0", "model=x&access_token=t", "&&", "=", "%ff=%00", ""] {
+        assert_eq!(target(Provider::OpenAi, "/v1/models", query), "/v1/models", "{query}");
+        assert_eq!(target(Provider::OpenAi, "/v1/models/gpt-5", query), "/v1/models/gpt-5", "{query}");
+    }
+}
+
+#[test]
+fn a_parameter_that_could_change_what_a_call_does_is_refused() {
+    let call =
+        |provider, path, query| Request { provider, method: Some(Method::Post), path, query: Some(query) }.route();
+    for query in ["api-version=2026-01-01", "client_version=1", "limit=1&x"] {
+        let routed = call(Provider::OpenAi, "/v1/responses", query);
+        assert!(matches!(routed, Err(Failure::InvalidRequest(_))), "{query}");
+    }
+    assert!(call(Provider::Anthropic, "/v1/messages", "beta=true").is_ok());
 }
 
 #[test]
