@@ -1,6 +1,6 @@
 //! What a call is told that its grant would allow, but not the account of its user: what the operator allows its members.
 
-use super::failure::{Failure, FailureCode};
+use super::failure::{Failure, FailureCode, too_many_tools};
 use crate::domain::ledger::{Limit, Refusal, Resource, Scope, Shortage};
 
 /// Where the account's own words differ from a grant's: they name the operator, since no user can cure it.
@@ -11,6 +11,7 @@ pub(super) const fn code(refusal: &Refusal) -> FailureCode {
         Refusal::DoesNotFit(Shortage { of: Resource::Budget(_), .. }) => FailureCode::AccountBudgetExhausted,
         Refusal::RoomHeld(Shortage { of: Resource::Budget(_), .. }) => FailureCode::AccountBudgetHeld,
         Refusal::PriceUnknown(_) => FailureCode::PriceUnknown,
+        Refusal::TooManyTools(_) => FailureCode::TooManyTools,
         // An account that was ended: its user was removed.
         Refusal::NoSuchGrant | Refusal::Revoked | Refusal::Expired => FailureCode::InvalidToken,
         // An account has no other limits, and is asked for nothing else.
@@ -29,6 +30,9 @@ pub(super) fn message(refusal: &Refusal) -> String {
             format!(
                 "the operator of this broker limits what you may spend, and what this call can cost is not known: {reason}"
             )
+        }
+        Refusal::TooManyTools(most) => {
+            format!("the operator of this broker limits what you may spend, and {}", too_many_tools(*most))
         }
         Refusal::NoSuchGrant | Refusal::Revoked | Refusal::Expired => Failure::InvalidToken.message(),
         _ => Failure::BrokerUnavailable.message(),

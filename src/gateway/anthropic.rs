@@ -62,7 +62,19 @@ const RULES: Rules = Rules {
     ],
     // In `fallbacks`.
     deep_weights: &[("max_tokens", Weight::MaxOutput), ("speed", Weight::Speed)],
-    // Not `betas`: the SDKs send those as a header, where they are looked at. Not `compaction`: it reads everything once more. In `context_management` its type tells.
+    // Edits that only take from the conversation, and what they are told by. `compact_…` counts as a tool that has no price.
+    closed: &[(
+        "context_management",
+        &[
+            "clear_thinking_20251015",
+            "clear_tool_uses_20250919",
+            "compact_20260112",
+            "input_tokens",
+            "thinking_turns",
+            "tool_uses",
+        ],
+    )],
+    // Not `betas`: the SDKs send those as a header, where they are looked at. Not `compaction`: it reads everything once more.
     weightless: &[
         "cache_control",
         "context_management",
@@ -88,29 +100,23 @@ const RULES: Rules = Rules {
         "any",
         "auto",
         "auto_compact",
-        "clear_thinking_20251015",
-        "clear_tool_uses_20250919",
-        "compact_20260112",
         "compaction",
         "custom",
         "disabled",
         "enabled",
         "ephemeral",
-        "input_tokens",
         "json_schema",
         "none",
         "redacted_thinking",
         "server_tool_use",
         "text",
         "thinking",
-        "thinking_turns",
         "tool",
         "tool_addition",
         "tool_definition",
         "tool_reference",
         "tool_result",
         "tool_use",
-        "tool_uses",
         "web_fetch_tool_result_error",
         "web_search_result",
         "web_search_tool_result",
@@ -131,7 +137,10 @@ fn tool_needs(kind: &str) -> ToolNeeds {
 fn error_body(failure: &Failure, request_id: &str) -> serde_json::Value {
     let code = failure.code();
     let kind = match code {
-        FailureCode::InvalidRequest | FailureCode::FieldNotAllowed => "invalid_request_error",
+        FailureCode::InvalidRequest
+        | FailureCode::FieldNotAllowed
+        | FailureCode::TooManyTools
+        | FailureCode::WebSocketNotServed => "invalid_request_error",
         FailureCode::BodyTooLarge => "request_too_large",
         FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",
         FailureCode::RequestsExhausted

@@ -17,7 +17,7 @@ pub struct Dialect {
     pub default_headers: &'static [(&'static str, &'static str)],
     /// The endpoints that a grant can cover.
     pub(super) endpoints: &'static [Endpoint],
-    /// Query parameters that pass.
+    /// Query parameters that pass. What becomes of others depends on the endpoint.
     pub(super) query: &'static [&'static str],
     /// The body of a failure in this provider's shape, for the request of this id.
     pub error_body: fn(&Failure, request_id: &str) -> serde_json::Value,

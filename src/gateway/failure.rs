@@ -2,6 +2,10 @@
 //!
 //! One enum with a variant per reason, mapped to status, code and text in exhaustive matches. The dialects only choose the shape.
 
+mod code;
+
+pub use code::FailureCode;
+
 use super::account;
 use crate::domain::{
     ledger::{Beyond, Limit, MAX_DELEGATIONS, MAX_DEPTH, Reason, Refusal, Resource, Scope, Shortage},
@@ -44,6 +48,8 @@ pub enum Failure {
     InvalidRequest(String),
     /// The body is longer than [`super::MAX_BODY_BYTES`].
     BodyTooLarge,
+    /// The call asks for a WebSocket.
+    WebSocket,
     /// The operator set no key for this provider.
     ProviderNotConfigured(Provider),
     /// The provider refused the operator's key.
@@ -54,71 +60,6 @@ pub enum Failure {
     UpstreamTimeout(Provider),
     /// The broker's own store is down. Fails closed.
     BrokerUnavailable,
-}
-
-/// The value of the header `aipassport-error` and of `code` in the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureCode {
-    /// 401.
-    InvalidToken,
-    /// 401 (RFC 9449 §7.1).
-    InvalidDpopProof,
-    /// 401 (RFC 9449 §9).
-    UseDpopNonce,
-    /// 402.
-    RequestsExhausted,
-    /// 402.
-    BudgetExhausted,
-    /// 402.
-    TokensExhausted,
-    /// 402.
-    AccountBudgetExhausted,
-    /// 403.
-    GrantPaused,
-    /// 403.
-    PriceUnknown,
-    /// 403.
-    ProviderNotGranted,
-    /// 403.
-    ModelNotGranted,
-    /// 403.
-    CapabilityNotGranted,
-    /// 403.
-    ProviderNotAllowed,
-    /// 403.
-    ModelNotAllowed,
-    /// 403.
-    EndpointNotGranted,
-    /// 403.
-    FieldNotAllowed,
-    /// 403.
-    DelegationNotAllowed,
-    /// 429.
-    RateLimited,
-    /// 429.
-    ConcurrencyExceeded,
-    /// 429.
-    RequestsHeld,
-    /// 429.
-    BudgetHeld,
-    /// 429.
-    TokensHeld,
-    /// 429.
-    AccountBudgetHeld,
-    /// 400.
-    InvalidRequest,
-    /// 413.
-    BodyTooLarge,
-    /// 502.
-    UpstreamUnreachable,
-    /// 502.
-    ProviderKeyRejected,
-    /// 503.
-    ProviderNotConfigured,
-    /// 503.
-    BrokerUnavailable,
-    /// 504.
-    UpstreamTimeout,
 }
 
 /// What a program can use of a refusal: which limit, what remains, when it resets.
@@ -168,77 +109,6 @@ impl serde::Serialize for Quantity {
     }
 }
 
-impl FailureCode {
-    /// As it is written on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidToken => "invalid_token",
-            Self::InvalidDpopProof => "invalid_dpop_proof",
-            Self::UseDpopNonce => "use_dpop_nonce",
-            Self::RequestsExhausted => "requests_exhausted",
-            Self::BudgetExhausted => "budget_exhausted",
-            Self::TokensExhausted => "tokens_exhausted",
-            Self::AccountBudgetExhausted => "account_budget_exhausted",
-            Self::GrantPaused => "grant_paused",
-            Self::PriceUnknown => "price_unknown",
-            Self::ProviderNotGranted => "provider_not_granted",
-            Self::ModelNotGranted => "model_not_granted",
-            Self::CapabilityNotGranted => "capability_not_granted",
-            Self::ProviderNotAllowed => "provider_not_allowed",
-            Self::ModelNotAllowed => "model_not_allowed",
-            Self::EndpointNotGranted => "endpoint_not_granted",
-            Self::FieldNotAllowed => "field_not_allowed",
-            Self::DelegationNotAllowed => "delegation_not_allowed",
-            Self::RateLimited => "rate_limited",
-            Self::ConcurrencyExceeded => "concurrency_exceeded",
-            Self::RequestsHeld => "requests_held",
-            Self::BudgetHeld => "budget_held",
-            Self::TokensHeld => "tokens_held",
-            Self::AccountBudgetHeld => "account_budget_held",
-            Self::InvalidRequest => "invalid_request",
-            Self::BodyTooLarge => "body_too_large",
-            Self::UpstreamUnreachable => "upstream_unreachable",
-            Self::ProviderKeyRejected => "provider_key_rejected",
-            Self::ProviderNotConfigured => "provider_not_configured",
-            Self::BrokerUnavailable => "broker_unavailable",
-            Self::UpstreamTimeout => "upstream_timeout",
-        }
-    }
-
-    /// The HTTP status. The official SDKs retry 429 and 5xx and raise the rest at once.
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::InvalidRequest => 400,
-            Self::InvalidToken | Self::InvalidDpopProof | Self::UseDpopNonce => 401,
-            Self::RequestsExhausted | Self::BudgetExhausted | Self::TokensExhausted | Self::AccountBudgetExhausted => {
-                402
-            }
-            Self::GrantPaused
-            | Self::PriceUnknown
-            | Self::ProviderNotGranted
-            | Self::ModelNotGranted
-            | Self::CapabilityNotGranted
-            | Self::ProviderNotAllowed
-            | Self::ModelNotAllowed
-            | Self::EndpointNotGranted
-            | Self::FieldNotAllowed
-            | Self::DelegationNotAllowed => 403,
-            Self::BodyTooLarge => 413,
-            Self::RateLimited
-            | Self::ConcurrencyExceeded
-            | Self::RequestsHeld
-            | Self::BudgetHeld
-            | Self::TokensHeld
-            | Self::AccountBudgetHeld => 429,
-            Self::UpstreamUnreachable | Self::ProviderKeyRejected => 502,
-            Self::ProviderNotConfigured | Self::BrokerUnavailable => 503,
-            Self::UpstreamTimeout => 504,
-        }
-    }
-}
-
 impl Failure {
     /// Its code.
     #[must_use]
@@ -261,6 +131,7 @@ impl Failure {
             Self::Refused(Refusal::BeyondCeiling(_)) => FailureCode::BudgetExhausted,
             Self::Refused(Refusal::Paused) => FailureCode::GrantPaused,
             Self::Refused(Refusal::PriceUnknown(_)) => FailureCode::PriceUnknown,
+            Self::Refused(Refusal::TooManyTools(_)) => FailureCode::TooManyTools,
             Self::Refused(Refusal::DoesNotFit(shortage)) => match shortage.of {
                 Resource::Budget(_) => FailureCode::BudgetExhausted,
                 Resource::Tokens => FailureCode::TokensExhausted,
@@ -277,6 +148,7 @@ impl Failure {
             Self::FieldNotAllowed { .. } => FailureCode::FieldNotAllowed,
             Self::InvalidRequest(_) => FailureCode::InvalidRequest,
             Self::BodyTooLarge => FailureCode::BodyTooLarge,
+            Self::WebSocket => FailureCode::WebSocketNotServed,
             Self::ProviderNotConfigured(_) => FailureCode::ProviderNotConfigured,
             Self::ProviderKeyRejected(_) => FailureCode::ProviderKeyRejected,
             Self::UpstreamUnreachable(_) => FailureCode::UpstreamUnreachable,
@@ -298,6 +170,8 @@ impl Failure {
             Self::InvalidToken
             | Self::Dpop(_)
             | Self::Refused(_)
+            // Answered before anybody knows whose it is; and its client goes on over HTTP.
+            | Self::WebSocket
             | Self::ProviderKeyRejected(_)
             | Self::UpstreamUnreachable(_)
             | Self::UpstreamTimeout(_)
@@ -339,6 +213,9 @@ impl Failure {
             Self::Refused(Refusal::PriceUnknown(reason)) => {
                 format!("this grant has a cap of money or tokens, and what this call can cost is not known: {reason}")
             }
+            Self::Refused(Refusal::TooManyTools(most)) => {
+                format!("this grant has a cap of money or tokens, and {}", too_many_tools(*most))
+            }
             Self::Refused(Refusal::DoesNotFit(shortage)) => does_not_fit(shortage),
             Self::Refused(Refusal::RoomHeld(shortage)) => format!(
                 "what is left of the {} {} is held by calls in flight; try again when they have ended",
@@ -368,6 +245,10 @@ impl Failure {
             }
             Self::FieldNotAllowed { field, reason } => format!("{field} can not be used here: {reason}"),
             Self::InvalidRequest(reason) => format!("the request can not be read: {reason}"),
+            Self::WebSocket => {
+                "WebSockets are not served here; send the same body as a POST over HTTP, with \"stream\": true"
+                    .to_owned()
+            }
             Self::BodyTooLarge => format!("the body is larger than {} MiB", super::MAX_BODY_BYTES / (1024 * 1024)),
             Self::ProviderNotConfigured(provider) => {
                 format!("the operator of this broker has not configured {}", provider.display_name())
@@ -403,6 +284,7 @@ impl Failure {
                 | Refusal::ProofReplayed
                 | Refusal::ProofTooOld { .. }
                 | Refusal::PriceUnknown(_)
+                | Refusal::TooManyTools(_)
                 | Refusal::DoesNotFit(_)
                 | Refusal::ProviderNotGranted
                 | Refusal::ModelNotGranted(_)
@@ -414,6 +296,7 @@ impl Failure {
             | Self::FieldNotAllowed { .. }
             | Self::InvalidRequest(_)
             | Self::BodyTooLarge
+            | Self::WebSocket
             | Self::ProviderNotConfigured(_)
             | Self::ProviderKeyRejected(_)
             | Self::UpstreamUnreachable(_)
@@ -421,10 +304,19 @@ impl Failure {
         }
     }
 
-    /// Whether the SDKs must not retry although the status says that they might (`x-should-retry: false`).
+    /// Whether sending the same again is pointless although the status says, to some clients, that it might help
+    /// (`x-should-retry: false`). Coding agents try a 401 again for minutes, silently.
+    ///
+    /// Not so with `use_dpop_nonce`: there the same again, with a new proof, is what is asked for.
     #[must_use]
     pub const fn is_hopeless(&self) -> bool {
-        matches!(self, Self::ProviderKeyRejected(_) | Self::ProviderNotConfigured(_))
+        matches!(
+            self.code(),
+            FailureCode::InvalidToken
+                | FailureCode::InvalidDpopProof
+                | FailureCode::ProviderKeyRejected
+                | FailureCode::ProviderNotConfigured
+        )
     }
 
     /// What a program can use of it.
@@ -510,6 +402,11 @@ const fn quantity(shortage: &Shortage, amount: u64) -> Quantity {
         Resource::Budget(_) => Quantity::Usd(NanoUsd(amount)),
         Resource::Tokens => Quantity::Count(amount),
     }
+}
+
+/// Why so many tools are too many, as the end of a sentence.
+pub(super) fn too_many_tools(most: u64) -> String {
+    format!("more than {most} tools of this call run at the provider; send at most {most} of those")
 }
 
 /// `5.00 USD a day`, `1000 tokens`.

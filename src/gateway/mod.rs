@@ -5,6 +5,7 @@
 
 mod account;
 mod anthropic;
+mod betas;
 pub mod challenge;
 mod cost;
 mod dialect;

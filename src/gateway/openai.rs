@@ -95,11 +95,14 @@ const CHAT: Kind = Kind::Call(Call {
 const RESPONSES: Kind = Kind::Call(Call {
     capability: Capability::Chat,
     rules: &Rules {
-        // The checks are named by ids of this very conversation.
+        // The checks are named by ids of this very conversation. Codex labels its calls, and messages in them, with ids of its own; no
+        // model reads those.
         opaque: &[
             "parameters",
             "schema",
             "metadata",
+            "client_metadata",
+            "internal_chat_message_metadata_passthrough",
             "annotations",
             "pending_safety_checks",
             "acknowledged_safety_checks",
@@ -113,6 +116,7 @@ const RESPONSES: Kind = Kind::Call(Call {
         ],
         // Not `context_management`: compaction reads everything once more.
         weightless: &[
+            "client_metadata",
             "include",
             "input",
             "instructions",
@@ -228,6 +232,7 @@ const RULES: Rules = Rules {
     files: &[],
     weights: &[("service_tier", Weight::Tier)],
     deep_weights: &[],
+    closed: &[],
     weightless: &["input", "dimensions", "encoding_format", "user"],
     media_keys: &["image_url", "input_audio", "file", "file_url", "file_data", "file_uri"],
     text_types: &[
@@ -299,9 +304,11 @@ fn model_brings_tool(model: &str) -> bool {
 fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
     let code = failure.code();
     let kind = match code {
-        FailureCode::InvalidRequest | FailureCode::BodyTooLarge | FailureCode::FieldNotAllowed => {
-            "invalid_request_error"
-        }
+        FailureCode::InvalidRequest
+        | FailureCode::BodyTooLarge
+        | FailureCode::FieldNotAllowed
+        | FailureCode::TooManyTools
+        | FailureCode::WebSocketNotServed => "invalid_request_error",
         FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",
         FailureCode::RequestsExhausted
         | FailureCode::BudgetExhausted

@@ -202,6 +202,9 @@ fn why(reason: Reason, model: &str, language: Language) -> String {
         Reason::ModelNotGranted => language.t("It asked for a model that you did not allow."),
         Reason::CapabilityNotGranted => language.t("It wanted to do something that you did not allow."),
         Reason::PriceUnknown => language.t("Nobody knows what a call costs, and its use is limited."),
+        Reason::TooManyTools => {
+            language.t("One call brought too many of the provider’s own tools, and its use is limited.")
+        }
         Reason::BudgetExhausted => language.t("A call did not fit into the money that is left."),
         Reason::TokensExhausted => language.t("A call did not fit into the tokens that are left."),
         Reason::RequestsExhausted => language.t("It has made as many requests as you allowed."),

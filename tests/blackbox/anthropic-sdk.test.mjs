@@ -122,6 +122,27 @@ test("beta messages, with their query and header", async () => {
   assert.match(standin.requests.at(-1).headers["anthropic-beta"], /context-1m-2025-08-07/);
 });
 
+test("beta messages of a coding agent fit under a cap, and those that widen the model don't", async () => {
+  const client = await connect({ budget_usd: "1.00" });
+  const say = (betas, ...edits) =>
+    client.beta.messages.create({ ...hello, metadata: { user_id: "u" }, context_management: { edits }, betas });
+  const betas = ["claude-code-20250219", "interleaved-thinking-2025-05-14", "context-management-2025-06-27", "effort-2025-11-24"];
+  const answer = await say(betas, { type: "clear_thinking_20251015", keep: "all" });
+  assert.equal(answer.type, "message");
+  assert.equal(standin.requests.at(-1).headers["anthropic-beta"], betas.join());
+  const before = standin.requests.length;
+  for (const refused of [
+    () => say([...betas, "Context-1M-2025-08-07"]),
+    () => say(betas, { type: "compact_20260112" }),
+    () => say(betas, { type: "not_known_yet_20270101" }),
+  ]) {
+    const { error } = await failure(refused);
+    assert.ok(error instanceof Anthropic.PermissionDeniedError, String(error));
+    assert.equal(error.headers.get("aipassport-error"), "price_unknown");
+  }
+  assert.equal(standin.requests.length, before);
+});
+
 test("models, filtered to the grant", async () => {
   const narrow = await connect(undefined, [{ ...ALL[0], models: [model] }]);
   const ids = [];
@@ -136,6 +157,7 @@ test("a revoked grant is an AuthenticationError, and is not retried", async () =
   const { error, tries } = await failure(() => client.messages.create(hello));
   assert.ok(error instanceof Anthropic.AuthenticationError);
   assert.deepEqual([error.status, error.error.error.type, tries], [401, "authentication_error", 1]);
+  assert.equal(error.headers.get("x-should-retry"), "false");
 });
 
 test("a model that is not granted is a PermissionDeniedError, and is not retried", async () => {

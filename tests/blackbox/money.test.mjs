@@ -196,6 +196,24 @@ test("under a cap, tools at the provider need a maximum of uses and a price", as
   assert.equal((await ask([{ type: "web_search_20250305", name: "web_search", max_uses: 2 }])).status, 200);
 });
 
+test("under a cap, every tool at the provider is looked at, or the call is refused", async () => {
+  provider.json({ type: "message", content: [], model: "claude-haiku-4-5", stop_reason: "end_turn", usage: { input_tokens: 10, output_tokens: 10 } });
+  const search = { type: "web_search_20250305", name: "web_search", max_uses: 0 };
+  const ask = (token, tools) => messages(broker, token, "hello", { model: "claude-haiku-4-5", tools });
+  const { access_token: token } = await grant(anthropic({ budget_usd: "1.00" }));
+  const many = Array(128).fill(search);
+  assert.equal((await ask(token, many)).status, 200);
+  const own = Array.from({ length: 500 }, (_, index) => ({ name: `tool_${index}`, input_schema: { type: "object" } }));
+  assert.equal((await ask(token, own)).status, 200);
+  const before = provider.requests.length;
+  const refused = await ask(token, [...many, { type: "web_search_20250305", name: "web_search" }]);
+  assertAnthropicError(refused, 400, "too_many_tools");
+  assert.match(refused.body.error.message, /send at most 128/);
+  assert.equal(provider.requests.length, before);
+  const { access_token: free } = await grant(anthropic({ requests: 5 }));
+  assert.equal((await ask(free, [...many, search])).status, 200);
+});
+
 test("every answer of several is paid for", async () => {
   const { access_token: token } = await grant(openai({ budget_usd: "0.01" }));
   provider.json(completion(usage(10, 10)));

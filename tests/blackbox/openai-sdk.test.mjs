@@ -134,6 +134,16 @@ test("responses", async () => {
   assert.ok(answer.usage.total_tokens > 0);
 });
 
+test("responses with a client's own labels, which go along untouched and cost nothing", async () => {
+  const client = await connect({ budget_usd: "1.00" });
+  const labels = { session_id: "s", thread_id: "t", turn_id: "u", "x-codex-turn-metadata": '{"session_id":"s"}', tools: [{ type: "web_search" }] };
+  const own = { client_metadata: labels, metadata: { session_id: "s" }, user: "u", safety_identifier: "s", prompt_cache_key: "k" };
+  const input = [{ type: "message", role: "user", content: "hello", internal_chat_message_metadata_passthrough: { turn_id: "u" } }];
+  const request = { model: "gpt-5-mini", input, max_output_tokens: 100, store: false, ...own };
+  assert.equal((await client.responses.create(request)).status, "completed");
+  assert.deepEqual(standin.requests.at(-1).body, request);
+});
+
 test("responses, streamed", async () => {
   const types = [];
   let text = "";
@@ -179,6 +189,7 @@ test("a revoked grant is an AuthenticationError, and is not retried", async () =
   const { error, tries } = await failure(() => client.chat.completions.create(hello));
   assert.ok(error instanceof OpenAI.AuthenticationError);
   assert.deepEqual([error.status, error.code, tries], [401, "invalid_token", 1]);
+  assert.equal(error.headers.get("x-should-retry"), "false");
 });
 
 test("a model that is not granted is a PermissionDeniedError, and is not retried", async () => {

@@ -75,6 +75,8 @@ pub enum Worst {
     Bound(Bound),
     /// Nobody can say, for this reason: under a cap of money or tokens it is refused.
     Unknown(String),
+    /// Nobody can say, because more tools than this run at the provider: refused likewise.
+    TooManyTools(u64),
 }
 
 /// A command. Every one of them may be sent twice: the second time changes nothing.
@@ -347,6 +349,8 @@ pub enum Refusal {
     CapabilityNotGranted(Capability),
     /// What the call can cost is not known, for this reason, and there is a cap of money or tokens.
     PriceUnknown(String),
+    /// More tools than this run at the provider, and there is a cap of money or tokens.
+    TooManyTools(u64),
     /// The call doesn't fit under a cap, whatever becomes of the calls in flight.
     DoesNotFit(Shortage),
     /// What is left under a cap is held by calls in flight.
@@ -387,6 +391,7 @@ impl Refusal {
             | Self::ModelNotGranted(_)
             | Self::CapabilityNotGranted(_)
             | Self::PriceUnknown(_)
+            | Self::TooManyTools(_)
             | Self::DoesNotFit(_)
             | Self::RequestsExhausted(_) => true,
             Self::RoomHeld(_) | Self::RequestsHeld(_) | Self::RateLimited { .. } | Self::ConcurrencyExceeded(_) => {

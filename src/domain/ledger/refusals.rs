@@ -35,6 +35,8 @@ pub enum Reason {
     CapabilityNotGranted,
     /// What the call can cost isn't known, under a cap.
     PriceUnknown,
+    /// The call brought more tools of the provider than can be bounded, under a cap.
+    TooManyTools,
     /// It doesn't fit into the money that is left.
     BudgetExhausted,
     /// It doesn't fit into the tokens that are left.
@@ -73,13 +75,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every one.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Ended,
         Self::GrantPaused,
         Self::ProviderNotGranted,
         Self::ModelNotGranted,
         Self::CapabilityNotGranted,
         Self::PriceUnknown,
+        Self::TooManyTools,
         Self::BudgetExhausted,
         Self::TokensExhausted,
         Self::RequestsExhausted,
@@ -109,6 +112,7 @@ impl Reason {
             Self::ModelNotGranted => "model_not_granted",
             Self::CapabilityNotGranted => "capability_not_granted",
             Self::PriceUnknown => "price_unknown",
+            Self::TooManyTools => "too_many_tools",
             Self::BudgetExhausted => "budget_exhausted",
             Self::TokensExhausted => "tokens_exhausted",
             Self::RequestsExhausted => "requests_exhausted",
@@ -144,6 +148,7 @@ impl Reason {
             Refusal::DoesNotFit(Shortage { of: Resource::Budget(_), .. }) => Self::AccountBudgetExhausted,
             Refusal::RoomHeld(Shortage { of: Resource::Budget(_), .. }) => Self::AccountBudgetHeld,
             Refusal::PriceUnknown(_) => Self::PriceUnknown,
+            Refusal::TooManyTools(_) => Self::TooManyTools,
             _ => return None,
         })
     }
@@ -158,6 +163,7 @@ impl Reason {
             Refusal::ModelNotGranted(_) => Self::ModelNotGranted,
             Refusal::CapabilityNotGranted(_) => Self::CapabilityNotGranted,
             Refusal::PriceUnknown(_) => Self::PriceUnknown,
+            Refusal::TooManyTools(_) => Self::TooManyTools,
             Refusal::DoesNotFit(Shortage { of: Resource::Budget(_), .. }) => Self::BudgetExhausted,
             Refusal::DoesNotFit(Shortage { of: Resource::Tokens, .. }) => Self::TokensExhausted,
             Refusal::RoomHeld(Shortage { of: Resource::Budget(_), .. }) => Self::BudgetHeld,

@@ -51,14 +51,15 @@ impl Ledger {
         let permission = find_permission(&self.terms.permissions, &claim)?;
         let chosen_from = delegation.map_or(&*self.terms.permissions, |id| self.permissions_of(id));
         let models = models_to_list(chosen_from, &claim);
-        let bounded = !matches!(claim.worst, Worst::Unknown(_));
+        let bounded = matches!(claim.worst, Worst::Free | Worst::Bound(_));
         let scopes = self.scopes(permission, &shares);
         let caps_cost = scopes.iter().any(|(_, limits, _)| limits.caps_cost());
         let concurrency_limited = scopes.iter().any(|(_, limits, _)| limits.concurrency.is_some());
         let bound = match claim.worst {
             Worst::Bound(bound) => Some(bound),
             Worst::Unknown(reason) if caps_cost => return Err(Refusal::PriceUnknown(reason)),
-            Worst::Free | Worst::Unknown(_) => None,
+            Worst::TooManyTools(most) if caps_cost => return Err(Refusal::TooManyTools(most)),
+            Worst::Free | Worst::Unknown(_) | Worst::TooManyTools(_) => None,
         };
         let counts = u64::from(matches!(claim.need, Need::Model { .. }));
         let mut amounts = Amounts { requests: counts, calls: 1, ..Amounts::default() };

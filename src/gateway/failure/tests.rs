@@ -26,6 +26,7 @@ fn a_reason_that_a_person_is_told_is_the_code_that_the_app_was_told() {
         Refusal::ModelNotGranted("m".to_owned()),
         Refusal::CapabilityNotGranted(crate::domain::permission::Capability::Chat),
         Refusal::PriceUnknown("p".to_owned()),
+        Refusal::TooManyTools(128),
         Refusal::RequestsExhausted(limit),
         Refusal::RequestsHeld(limit),
         Refusal::RateLimited { limit, resets_at: at, retry_after_seconds: 1 },
@@ -81,6 +82,15 @@ fn a_proof_that_is_not_accepted_is_a_401_with_the_code_of_rfc_9449() {
     {
         let failure = Failure::Refused(refusal);
         assert_eq!((failure.code().status(), failure.code().as_str()), (401, code));
+        assert_eq!(failure.retry_after_seconds(), None);
+    }
+}
+
+#[test]
+fn too_many_tools_are_the_fault_of_the_call_and_the_message_says_how_many_may_be_sent() {
+    for failure in [Failure::Refused(Refusal::TooManyTools(128)), Failure::NotAllowed(Refusal::TooManyTools(128))] {
+        assert_eq!((failure.code().status(), failure.code().as_str()), (400, "too_many_tools"));
+        assert!(failure.message().ends_with("; send at most 128 of those"), "{}", failure.message());
         assert_eq!(failure.retry_after_seconds(), None);
     }
 }

@@ -19,9 +19,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
 pub(super) use form::survey_form;
+use rules::Closed;
 pub(super) use rules::{Rules, STORED_ELSEWHERE, ToolNeeds, Weight};
 use value::{Key, MAX_MODEL_BYTES, Said, Value};
-pub(super) use weights::Weights;
+pub(super) use weights::{MAX_SERVER_TOOLS, Weights};
 
 use crate::domain::permission::Capability;
 
@@ -42,6 +43,8 @@ pub(super) struct Survey {
     pub(super) refused: Option<(String, &'static str)>,
     /// What has to carry the text of the object whose `type` was read last; see [`Rules::carried_by`].
     carrier: Option<&'static str>,
+    /// The entry of [`Rules::closed`] whose value is being read.
+    closed: Option<Closed>,
 }
 
 impl Survey {
@@ -158,7 +161,9 @@ impl<'de> Visitor<'de> for Top<'_> {
                     {
                         once(name)?;
                     }
+                    survey.closed = rules.closed(key);
                     let said = map.next_value_seed(Value::under(key, rules, survey))?;
+                    survey.closed = None;
                     // Also where they say nothing: the key stands there, and must not stand there twice.
                     survey.weights.stream_options |= weight == Some(Weight::StreamOptions);
                     if said == Said::Nothing {

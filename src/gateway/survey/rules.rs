@@ -10,6 +10,9 @@ pub(in super::super) const STORED_ELSEWHERE: &str =
 /// Keys that decide at any depth.
 const DECISIVE: [&str; 3] = ["model", "tools", "type"];
 
+/// A key, and the types that are known behind it.
+pub(super) type Closed = (&'static str, &'static [&'static str]);
+
 /// What to look for; each dialect has its own.
 #[derive(Debug)]
 pub(in super::super) struct Rules {
@@ -41,6 +44,9 @@ pub(in super::super) struct Rules {
     pub(in super::super) media_keys: &'static [&'static str],
     /// Fields of a form that are files: text in their place could name one that is stored.
     pub(in super::super) files: &'static [&'static str],
+    /// Keys, at any depth, behind which every `type` says what is done with the conversation, and those of which it is known that they
+    /// cost nothing. What any other costs nobody here knows: it may read everything once more.
+    pub(in super::super) closed: &'static [Closed],
     /// Values of `type`, at any depth outside of tools, that bring nothing but text. Any other may be media.
     pub(in super::super) text_types: &'static [&'static str],
     /// Of those: types whose text the provider may have kept, and the key that carries it where it is sent along. With an `id` alone
@@ -100,6 +106,11 @@ impl Rules {
                     || self.refused.iter().chain(self.lists).any(|(name, _)| differs(name))
                     || self.noted.iter().any(|(name, _)| differs(name))
                     || self.weights.iter().any(|(name, _)| differs(name)))
+    }
+
+    /// The entry of [`Self::closed`] of this key.
+    pub(super) fn closed(&self, key: &str) -> Option<Closed> {
+        self.closed.iter().find(|(name, _)| *name == key).copied()
     }
 
     /// Whether what it costs is known.

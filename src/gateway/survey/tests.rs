@@ -21,8 +21,9 @@ const RULES: Rules = Rules {
         ("stream_options", Weight::StreamOptions),
     ],
     deep_weights: &[],
+    closed: &[("edits", &["clear", "keep"])],
     carried_by: &[],
-    weightless: &["messages", "tools", "input", "system"],
+    weightless: &["messages", "tools", "input", "system", "edits"],
     media_keys: &["image_url"],
     text_types: &["text", "function", "message", "tool_result", "ephemeral"],
     tool_needs,
@@ -278,4 +279,33 @@ fn a_key_of_which_nobody_knows_what_it_costs_is_seen() {
     assert_eq!(weights(r#"{"messages":[],"n":1,"audio":{"voice":"x"}}"#).unknown, None);
     assert_eq!(weights(r#"{"messages":[],"helpers":5}"#).unknown.as_deref(), Some("helpers"));
     assert_eq!(weights(r#"{"helpers":null}"#).unknown, None);
+}
+
+#[test]
+fn behind_a_key_that_is_closed_a_type_that_nobody_knows_is_seen_at_any_depth() {
+    assert_eq!(weights(r#"{"edits":[{"type":"clear","keep":{"type":"keep"}}]}"#).unknown, None);
+    assert_eq!(weights(r#"{"edits":[{"type":"sum_up"}]}"#).unknown.as_deref(), Some("sum_up in edits"));
+    assert_eq!(
+        weights(r#"{"edits":{"a":[[{"type":"clear","b":{"type":"text"}}]]}}"#).unknown.as_deref(),
+        Some("text in edits")
+    );
+    assert_eq!(
+        weights(r#"{"edits":[{"type":"clear"}],"messages":[{"type":"text"},{"a":{"type":"text"}}]}"#).unknown,
+        None
+    );
+    assert_eq!(
+        weights(r#"{"messages":[{"edits":{"type":"text"},"type":"text"}]}"#).unknown.as_deref(),
+        Some("text in edits")
+    );
+    assert_eq!(weights(r#"{"edits":[],"edits":[{"type":"sum_up"}]}"#).unknown.as_deref(), Some("sum_up in edits"));
+}
+
+#[test]
+fn of_the_tools_at_the_provider_so_many_are_looked_at_and_one_more_is_told() {
+    let tools =
+        |count: usize| weights(&format!(r#"{{"tools":[{}{{"type":"function"}}]}}"#, r#"{"type":"x"},"#.repeat(count)));
+    assert_eq!((tools(128).tools.len(), tools(128).too_many_tools), (128, false));
+    assert_eq!((tools(129).tools.len(), tools(129).too_many_tools), (128, true));
+    let own = weights(&format!(r#"{{"tools":[{}5]}}"#, r#"{"type":"function"},"#.repeat(1_000)));
+    assert_eq!((own.tools.len(), own.too_many_tools), (1, false));
 }

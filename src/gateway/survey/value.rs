@@ -225,8 +225,11 @@ impl<'de> Visitor<'de> for Value<'_> {
                 }
                 self.survey.carrier =
                     self.rules.carried_by.iter().find(|(kind, _)| *kind == text).map(|(_, carrier)| *carrier);
-                if !self.rules.text_types.contains(&text) {
-                    self.survey.weights.media = true;
+                match self.survey.closed {
+                    Some((_, known)) if known.contains(&text) => {}
+                    Some((field, _)) => self.survey.weights.note_unknown(&format!("{text} in {field}")),
+                    None if self.rules.text_types.contains(&text) => {}
+                    None => self.survey.weights.media = true,
                 }
             }
             Place::Ttl if text != "5m" => self.survey.weights.long_cache = true,
@@ -271,7 +274,11 @@ impl<'de> Visitor<'de> for Value<'_> {
                 }
                 Said::Other
             } else {
-                map.next_value_seed(Value::under(key, self.rules, self.survey))?
+                let outer = self.survey.closed;
+                self.survey.closed = self.rules.closed(key).or(outer);
+                let said = map.next_value_seed(Value::under(key, self.rules, self.survey))?;
+                self.survey.closed = outer;
+                said
             };
             told.note(key, said).map_err(A::Error::duplicate_field)?;
             if key == "type" {

@@ -32,8 +32,10 @@ pub(in super::super) struct Weights {
     pub(in super::super) stream_options: bool,
     /// Tools that the caller runs and that the provider describes to the model.
     pub(in super::super) described_tools: u64,
-    /// Tools that run at the provider.
+    /// Tools that run at the provider, at most [`MAX_SERVER_TOOLS`].
     pub(in super::super) tools: Vec<Tool>,
+    /// There are more of them.
+    pub(in super::super) too_many_tools: bool,
     /// The first key at the top of which nobody here knows what it costs.
     pub(in super::super) unknown: Option<String>,
 }
@@ -47,8 +49,9 @@ pub(in super::super) struct Tool {
     pub(in super::super) max_uses: Option<u64>,
 }
 
-/// More tools than this make a call that nobody can bound.
-const MAX_TOOLS: usize = 64;
+/// Most tools that run at the provider and are looked at; a call with more can't be bounded. As many as OpenAI takes in one request, of
+/// any kind. The caller's own tools, of which agents bring hundreds, are read like any other text and don't count.
+pub(in super::super) const MAX_SERVER_TOOLS: usize = 128;
 /// What is kept of a text.
 const MAX_CHARS: usize = 64;
 
@@ -91,7 +94,9 @@ impl Weights {
     }
 
     pub(super) fn note_tool(&mut self, kind: &str, max_uses: Option<u64>) {
-        if self.tools.len() <= MAX_TOOLS {
+        if self.tools.len() >= MAX_SERVER_TOOLS {
+            self.too_many_tools = true;
+        } else {
             self.tools.push(Tool { kind: kind.chars().take(MAX_CHARS).collect(), max_uses });
         }
     }

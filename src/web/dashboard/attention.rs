@@ -154,6 +154,7 @@ fn reason(code: &str, language: Language) -> &'static str {
         "model_not_granted" => language.t("this model is not in the grant"),
         "capability_not_granted" => language.t("this kind of call is not in the grant"),
         "price_unknown" => language.t("nobody knows what this model costs"),
+        "too_many_tools" => language.t("too many of the provider’s own tools in one call"),
         "budget_exhausted" => language.t("the money does not suffice"),
         "tokens_exhausted" => language.t("the tokens do not suffice"),
         "requests_exhausted" => language.t("no request is left"),

@@ -139,6 +139,9 @@ fn a_call_without_a_price_is_refused_under_a_cap_and_passes_without_one() {
     let unknown = || Claim { worst: Worst::Unknown("no price".into()), ..chat() };
     assert_eq!(Fixture::new(BUDGET, "").reserve(unknown()), Err(Refusal::PriceUnknown("no price".into())));
     assert_eq!(Fixture::new("{}", r#","tokens":5"#).reserve(unknown()), Err(Refusal::PriceUnknown("no price".into())));
+    let tools = || Claim { worst: Worst::TooManyTools(128), ..chat() };
+    assert_eq!(Fixture::new(BUDGET, "").reserve(tools()), Err(Refusal::TooManyTools(128)));
+    assert!(!Fixture::new(r#"{"requests":5}"#, "").reserve(tools()).unwrap().ticket.bounded);
     let mut grant = Fixture::new(r#"{"requests":5}"#, "");
     let ticket = grant.reserve(unknown()).unwrap().ticket;
     grant.apply(settled(&ticket, 70));

@@ -87,6 +87,7 @@ pub const TABLE: super::Table = &[
     ("this model is not in the grant", "허용되지 않은 모델이에요"),
     ("this kind of call is not in the grant", "허용되지 않은 종류의 호출이에요"),
     ("nobody knows what this model costs", "모델의 가격을 알 수 없어요"),
+    ("too many of the provider’s own tools in one call", "호출 한 번에 제공자의 자체 도구가 너무 많았어요"),
     ("the money does not suffice", "남은 금액이 부족해요"),
     ("the tokens do not suffice", "남은 토큰이 부족해요"),
     ("no request is left", "남은 요청이 없어요"),

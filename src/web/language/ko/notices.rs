@@ -45,6 +45,10 @@ pub const TABLE: super::Table = &[
     ("It asked for a model that you did not allow.", "허용하지 않은 모델을 요청했어요."),
     ("It wanted to do something that you did not allow.", "허용하지 않은 일을 하려고 했어요."),
     ("Nobody knows what a call costs, and its use is limited.", "호출 비용을 알 수 없는데 사용량이 제한되어 있어요."),
+    (
+        "One call brought too many of the provider’s own tools, and its use is limited.",
+        "사용량이 제한되어 있는데 호출 한 번에 제공자의 자체 도구를 너무 많이 넣었어요.",
+    ),
     ("A call did not fit into the money that is left.", "남은 금액으로는 부족한 호출이었어요."),
     ("A call did not fit into the tokens that are left.", "남은 토큰으로는 부족한 호출이었어요."),
     ("It has made as many requests as you allowed.", "허용한 요청 횟수를 모두 썼어요."),
