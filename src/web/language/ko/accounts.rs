@@ -15,7 +15,7 @@ pub const TABLE: super::Table = &[
     ),
     (
         "A hundred invitations are open. Take some back, or wait until they are used or expire.",
-        "열려 있는 초대가 100개예요. 일부를 취소하거나, 사용되거나 만료될 때까지 기다려 주세요.",
+        "열려 있는 초대가 100개예요. 일부를 철회하거나, 사용되거나 만료될 때까지 기다려 주세요.",
     ),
     (
         "A passkey lives on your phone, computer, security key or in a password manager, and signs you in by your finger, face or PIN.",
@@ -68,7 +68,7 @@ pub const TABLE: super::Table = &[
     ),
     (
         "It was used, taken back, has expired, or is damaged. Ask whoever invited you for a new one.",
-        "이미 사용됐거나, 취소됐거나, 만료됐거나, 손상된 초대예요. 초대한 사람에게 새 초대를 부탁하세요.",
+        "이미 사용됐거나, 철회됐거나, 만료됐거나, 손상된 초대예요. 초대한 사람에게 새 초대를 부탁하세요.",
     ),
     ("Last used", "마지막 사용"),
     ("Made so far", "지금까지 만든 초대"),
@@ -132,7 +132,7 @@ pub const TABLE: super::Table = &[
         "Somebody who was invited makes one on the page of their invitation. Whoever runs this broker gets in with a one-time link, from the command line:",
         "초대받은 사람은 초대 페이지에서 패스키를 만들어요. 이 브로커를 운영하는 사람은 명령줄에서 받은 일회용 링크로 들어와요.",
     ),
-    ("Take back", "취소"),
+    ("Take back", "초대 철회"),
     (
         "That did not work. Load this page again, then try once more.",
         "잘되지 않았어요. 페이지를 새로 고친 뒤 다시 시도하세요.",
@@ -142,7 +142,7 @@ pub const TABLE: super::Table = &[
         "That was not accepted. Nothing was changed. Try again.",
         "받아들여지지 않았어요. 아무것도 바뀌지 않았어요. 다시 시도하세요.",
     ),
-    ("The invitation was taken back.", "초대를 취소했어요."),
+    ("The invitation was taken back.", "초대를 철회했어요."),
     ("The passkey has its new name.", "패스키 이름을 바꿨어요."),
     (
         "The passkey was added. From now on it signs you in.",
@@ -156,7 +156,7 @@ pub const TABLE: super::Table = &[
     ("The session was ended.", "세션을 종료했어요."),
     (
         "There you decide which apps may use AI on your behalf, how much they may spend, and take it back at any time.",
-        "어떤 앱이 나 대신 AI를 쓸 수 있는지, 얼마까지 쓸 수 있는지 정하고, 언제든 취소할 수 있어요.",
+        "어떤 앱이 나 대신 AI를 쓸 수 있는지, 얼마까지 쓸 수 있는지 정하고, 언제든 회수할 수 있어요.",
     ),
     ("This browser", "이 브라우저"),
     (
@@ -263,7 +263,7 @@ pub const TABLE: super::Table = &[
     ("never", "없음"),
     ("open, ends", "열려 있음, 만료:"),
     ("signed in", "로그인"),
-    ("taken back", "취소됨"),
+    ("taken back", "철회됨"),
     ("{0} on {1}", "{1}의 {0}"),
     ("with a passkey", "패스키로"),
     ("with a one-time link", "일회용 링크로"),

@@ -72,7 +72,7 @@ pub const TABLE: super::Table = &[
     ),
     (
         "Removed. They are signed out, and every grant of theirs is revoked.",
-        "구성원을 내보냈어요. 로그아웃됐고 모든 권한이 취소됐어요.",
+        "구성원을 내보냈어요. 로그아웃됐고 모든 권한이 회수됐어요.",
     ),
     ("Member", "구성원"),
     ("Here since", "가입한 때"),
@@ -89,13 +89,13 @@ pub const TABLE: super::Table = &[
     ),
     (
         "Active grants that are revoked: {0}. What they used stays in the books. This can not be undone.",
-        "취소될 활성 권한은 {0}개예요. 사용 기록은 남아요. 되돌릴 수 없어요.",
+        "회수될 활성 권한은 {0}개예요. 사용 기록은 남아요. 되돌릴 수 없어요.",
     ),
     ("Keep", "그대로 두기"),
     (
         "Signing in and every call are over for them at once. They had very many grants, and not all of them are marked as revoked yet. Go \
          on until they are.",
-        "로그인과 모든 호출은 이미 막혔어요. 권한이 매우 많아서 아직 모두 취소로 표시하지 못했어요. 끝날 때까지 계속하세요.",
+        "로그인과 모든 호출은 이미 막혔어요. 권한이 매우 많아서 아직 모두 회수로 표시하지 못했어요. 끝날 때까지 계속하세요.",
     ),
     ("Your operator does not allow this", "운영자가 허용하지 않아요"),
     (
