@@ -130,6 +130,7 @@ export const PAGES = [
   { name: "webhook", who: "operator", at: "/settings/webhook", then: press("/settings/webhook/test"), template: "webhook.html" },
   { name: "error-400", who: "operator", at: "/authorize?client_id=nobody", status: 400 },
   { name: "error-403", who: "operator", at: "/developers", then: (page) => post(page, "/apps"), status: 403 },
+  { name: "error-403-policy", who: "member", prepare: forbidAnthropic, at: ({ ask }) => ask({ details: [ASKED[1]] }), status: 403 },
   { name: "error-404", who: "stranger", at: "/nothing-here", status: 404 },
   { name: "error-404-signed-in", who: "operator", at: "/grants/gr_nothing", status: 404 },
   { name: "error-405", who: "stranger", at: "/developers", then: (page) => post(page, "/developers"), status: 405 },
@@ -209,6 +210,10 @@ async function chooseMember(page) {
 async function makeInvitation(page) {
   await named(page, "name").fill("Seo-yeon Park");
   await press("/members/invitations")(page);
+}
+
+function forbidAnthropic({ broker }) {
+  return broker.sql(`INSERT OR REPLACE INTO policies (subject, policy, revision, saved_at) VALUES ('members', '{"models":{"openai":["*"]}}', 9, 1)`);
 }
 
 async function makeToken(page) {

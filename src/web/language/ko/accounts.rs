@@ -29,6 +29,40 @@ pub const TABLE: super::Table = &[
         "An app asks for AI access. Sign in to see what it wants; you will come back to its request.",
         "앱이 AI 사용 권한을 요청해요. 로그인하면 무엇을 원하는지 볼 수 있고, 요청으로 다시 돌아와요.",
     ),
+    (
+        "<strong>{0}</strong> at <strong>{1}</strong> wants to use AI on your account.",
+        "<strong>{1}</strong> 사이트의 <strong>{0}</strong> 앱이 내 계정으로 AI를 쓰려고 해요.",
+    ),
+    (
+        "<strong>{0}</strong>, a program on your own computer at <strong>{1}</strong>, wants to use AI on your account.",
+        "내 컴퓨터에서 실행 중인 프로그램 <strong>{0}</strong>(<strong>{1}</strong>)에서 내 계정으로 AI를 쓰려고 해요.",
+    ),
+    (
+        "<strong>{0}</strong>, an app installed on this device as <strong>{1}</strong>, wants to use AI on your account.",
+        "이 기기에 설치된 앱 <strong>{0}</strong>(<strong>{1}</strong>)에서 내 계정으로 AI를 쓰려고 해요.",
+    ),
+    (
+        "<strong>{0}</strong>, on the device that shows you a code, wants to use AI on your account.",
+        "코드를 보여 준 기기의 <strong>{0}</strong> 앱이 내 계정으로 AI를 쓰려고 해요.",
+    ),
+    (
+        "An app can call itself whatever it likes: go on only if you came from it just now.",
+        "앱 이름은 누구나 정할 수 있어요. 방금 이 앱에서 온 경우에만 계속하세요.",
+    ),
+    (
+        "Sign in to see what it asks for, and decide. Signing in allows nothing yet.",
+        "로그인하면 무엇을 요청하는지 보고 결정할 수 있어요. 로그인만으로는 아무것도 허용되지 않아요.",
+    ),
+    (
+        "A device shows you a code. Sign in to enter it and see what the device asks for. Signing in allows nothing yet.",
+        "기기에 코드가 표시되어 있어요. 로그인하면 코드를 입력하고 기기가 무엇을 요청하는지 볼 수 있어요. 로그인만으로는 아무것도 허용되지 않아요.",
+    ),
+    ("Cancel and go back to {0}", "취소하고 {0} 사이트로 돌아가기"),
+    ("Cancel and go back to the program", "취소하고 프로그램으로 돌아가기"),
+    ("Cancel and go back to the app", "취소하고 앱으로 돌아가기"),
+    ("Go back to {0}", "{0} 사이트로 돌아가기"),
+    ("Go back to the program", "프로그램으로 돌아가기"),
+    ("Go back to the app", "앱으로 돌아가기"),
     ("Another way", "다른 방법"),
     ("As <strong>{0}</strong>.", "<strong>{0}</strong> 계정이에요."),
     (
@@ -87,7 +121,12 @@ pub const TABLE: super::Table = &[
         "No code either? Ask an operator of this broker for a new invitation. Whoever runs it can always get in from the command line.",
         "코드도 없나요? 이 브로커의 운영자에게 새 초대를 부탁하세요. 브로커를 직접 운영한다면 명령줄에서 언제든 들어올 수 있어요.",
     ),
-    ("No passkey yet?", "아직 패스키가 없나요?"),
+    (
+        "No account here yet? Whoever runs {0} can invite you; then you make a passkey on the page of your invitation.",
+        "아직 계정이 없나요? {0} 운영자에게 초대를 부탁하세요. 초대를 받으면 초대 페이지에서 패스키를 만들어요.",
+    ),
+    ("You run this broker?", "이 브로커를 운영하나요?"),
+    ("Get in with a one-time link, from the command line:", "명령줄에서 일회용 링크를 받아 로그인하세요."),
     (
         "Nothing happened: the passkey was not used, or it took too long. You can try again.",
         "패스키를 사용하지 않았거나 시간이 너무 오래 걸려서 아무것도 바뀌지 않았어요. 다시 시도할 수 있어요.",
@@ -127,10 +166,6 @@ pub const TABLE: super::Table = &[
     (
         "So that you know it again later, such as the name of the device.",
         "나중에 알아볼 수 있는 이름이면 돼요. 예를 들면 기기 이름이요.",
-    ),
-    (
-        "Somebody who was invited makes one on the page of their invitation. Whoever runs this broker gets in with a one-time link, from the command line:",
-        "초대받은 사람은 초대 페이지에서 패스키를 만들어요. 이 브로커를 운영하는 사람은 명령줄에서 받은 일회용 링크로 들어와요.",
     ),
     ("Take back", "초대 철회"),
     (

@@ -99,8 +99,14 @@ pub const TABLE: super::Table = &[
     ),
     ("Your operator does not allow this", "운영자가 허용하지 않아요"),
     (
-        "The operator of this broker allows its members none of the models that this app asks for. Ask them to, or go back to the app.",
-        "이 앱이 요청한 모델은 이 브로커의 운영자가 구성원에게 허용한 것이 하나도 없어요. 운영자에게 요청하거나 앱으로 돌아가세요.",
+        "{0} asks for this: {1}. The operator of this broker allows its members none of these models. Ask your operator to allow one of \
+         them, or go back to the app.",
+        "{0} 앱의 요청: {1}. 이 브로커의 운영자는 구성원에게 이 모델을 하나도 허용하지 않아요. 운영자에게 허용해 달라고 하거나 앱으로 돌아가세요.",
+    ),
+    (
+        "{0} asks for this: {1}. The operator of this broker allows its members none of these models. Ask your operator to allow one of \
+         them, or stop it on your device: it gets nothing.",
+        "{0} 앱의 요청: {1}. 이 브로커의 운영자는 구성원에게 이 모델을 하나도 허용하지 않아요. 운영자에게 허용해 달라고 하거나 기기에서 연결을 중단하세요. 기기에는 아무 권한도 주어지지 않아요.",
     ),
     (
         "Your operator allows at most {0} USD for each grant, over its whole life.",
