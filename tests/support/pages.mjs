@@ -107,6 +107,8 @@ export const PAGES = [
   { name: "member-remove", who: "operator", at: "/members", then: chooseMember, template: "member.html" },
   { name: "invitations", who: "operator", at: "/members/invitations", template: "invitations.html" },
   { name: "invitation-made", who: "operator", at: "/members/invitations", then: makeInvitation, status: 201, template: "invitations.html" },
+  { name: "members-unlimited", who: "operator", prepare: ({ broker }) => broker.sql("DELETE FROM policies"), at: "/members", template: "members.html" },
+  { name: "invitations-first", who: "operator", at: "/members/invitations", template: "invitations.html" },
   { name: "policy", who: "operator", at: "/settings/policy", template: "policy.html" },
   { name: "webhook-off", who: "operator", at: "/settings/webhook", template: "webhook.html" },
   {

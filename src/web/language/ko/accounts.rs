@@ -84,6 +84,17 @@ pub const TABLE: super::Table = &[
     ("Invitation", "초대"),
     ("Invitations", "초대"),
     ("Invite somebody", "초대하기"),
+    ("Each member may spend at most {0} USD in a month.", "구성원은 각자 한 달에 최대 {0} USD까지 쓸 수 있어요."),
+    ("How much may each member spend in a month?", "구성원 한 명이 한 달에 얼마까지 쓸 수 있나요?"),
+    (
+        "It holds for every member, over all their apps together, and you can change it under <a href=\"/settings/policy\">What members may \
+         allow</a>. Leave it empty for no limit: then a member can spend all that your accounts with the providers allow.",
+        "모든 구성원에게 적용되고, 연결한 앱을 모두 합한 금액이에요. <a href=\"/settings/policy\">구성원이 허용할 수 있는 것</a>에서 바꿀 수 있어요. 비워 두면 한도가 없어서, 구성원이 제공자 계정에서 쓸 수 있는 금액을 모두 쓸 수 있어요.",
+    ),
+    (
+        "What members may spend was changed since you opened this page, so no invitation was made. Look at it once more, then invite.",
+        "페이지를 연 뒤에 구성원이 쓸 수 있는 금액이 바뀌어서 초대를 만들지 않았어요. 다시 확인한 다음 초대하세요.",
+    ),
     (
         "It goes on where you were. If nothing happens, go on yourself.",
         "하던 일을 이어서 진행해요. 아무 일도 일어나지 않으면 직접 계속하세요.",
