@@ -11,6 +11,7 @@ use axum::{
 
 use super::{
     answer::deliver,
+    asking::Asking,
     clients::{self, Asks, Known, Unresolved},
     consent,
     frame::Frame,
@@ -44,6 +45,12 @@ struct Found {
     pushed: Option<Secret<PushedRequest>>,
 }
 
+/// A request that can't be shown, of an app whose redirect URI is proven.
+struct Faulty {
+    client: Client,
+    error: RedirectError,
+}
+
 /// `GET /authorize`.
 ///
 /// # Errors
@@ -61,8 +68,10 @@ pub async fn show<P: Ports>(
     let visitor = frame.visitor.clone();
     let returned = Returned::read(&query);
     let params = read_query(returned.query).map_err(unproven)?;
+    let here = format!("/authorize?{}", returned.query);
     if visitor.is_none() && makes_us_read(&state, &params).await? {
-        return Ok(sign_in::ask_for_app(&state.config, &frame, &format!("/authorize?{}", returned.query)));
+        // Whether the redirect URI is that app's own isn't known yet.
+        return Ok(sign_in::ask_for_app(&state.config, &frame, &here, None));
     }
     let found = match PushedReference::find(&params).map_err(unproven)? {
         Some(reference) => pushed(&state, reference).await?,
@@ -70,18 +79,22 @@ pub async fn show<P: Ports>(
             Ok(found) => found,
             // RFC 9700 §4.11.2: nobody is sent on who didn't sign in, or a faulty request to an app that registered itself would be a link
             // at this broker to anywhere.
-            Err(error) if visitor.is_some() || error.is_silent => {
-                return Ok(deliver(&error.answer(&state.config.issuer), frame.language));
+            Err(faulty) if visitor.is_some() || faulty.error.is_silent => {
+                return Ok(deliver(&faulty.error.answer(&state.config.issuer), frame.language));
             }
-            Err(_) => {
-                return Ok(sign_in::ask_for_app(&state.config, &frame, &format!("/authorize?{}", returned.query)));
+            Err(faulty) => {
+                let asking = Asking::answered(&faulty.client, faulty.error.answer(&state.config.issuer));
+                return Ok(sign_in::ask_for_app(&state.config, &frame, &here, Some(&asking)));
             }
         },
     };
     match (found.request.next_step(presence(&state, visitor.as_ref(), &returned), state.now), visitor) {
         (Step::Consent, Some(visitor)) => {
+            let asked = Asked::Redirect(Box::new(found.request));
+            // What can't be asked of this person is not used up: the page that says so can be loaded again.
+            let admitted = consent::admit(&state, frame.language, &visitor, &found.client, asked).await?;
             use_up(&state, found.pushed.as_ref()).await?;
-            consent::show(&state, &frame, visitor, &found.client, Asked::Redirect(Box::new(found.request))).await
+            consent::show(&state, &frame, &visitor, &found.client, admitted).await
         }
         (Step::Refuse(reason), _) => {
             use_up(&state, found.pushed.as_ref()).await?;
@@ -109,12 +122,15 @@ async fn client<P: Ports>(state: &AppState<P>, id: &ClientId) -> Result<Option<C
 }
 
 /// The request that stands in the query.
-async fn in_query<P: Ports>(state: &AppState<P>, params: Params) -> Result<Result<Found, RedirectError>, Trouble> {
+async fn in_query<P: Ports>(state: &AppState<P>, params: Params) -> Result<Result<Found, Box<Faulty>>, Trouble> {
     let asked = AuthorizationQuery::read(params, Way::Browser).map_err(unproven)?;
     let client = client(state, &asked.client_id).await?;
     let proven = asked.prove(client.as_ref()).map_err(unproven)?;
     let client = client.ok_or_else(|| unproven(LocalError::UnknownClient))?;
-    Ok(proven.request(&state.config.issuer).map(|request| Found { client, request, pushed: None }))
+    Ok(match proven.request(&state.config.issuer) {
+        Ok(request) => Ok(Found { client, request, pushed: None }),
+        Err(error) => Err(Box::new(Faulty { client, error })),
+    })
 }
 
 /// The request that was pushed. Whose it is, and whether its redirect URI still is the client's, is asked again: the client may have changed.
@@ -161,7 +177,8 @@ async fn ask_to_sign_in<P: Ports>(
     } else {
         query.to_owned()
     };
-    Ok(sign_in::ask_for_app(&state.config, frame, &format!("/authorize?{way_back}")))
+    let asking = Asking::of_request(&found.client, &found.request, &state.config.issuer);
+    Ok(sign_in::ask_for_app(&state.config, frame, &format!("/authorize?{way_back}"), Some(&asking)))
 }
 
 fn unproven(error: LocalError) -> Trouble {

@@ -60,7 +60,7 @@ pub async fn show<P: Ports>(state: AppState<P>, frame: Frame, RawQuery(query): R
         );
     }
     let query = code.map(|code| format!("?user_code={code}")).unwrap_or_default();
-    sign_in::ask_for_app(&state.config, &frame, &format!("/device{query}"))
+    sign_in::ask_for_device(&state.config, &frame, &format!("/device{query}"))
 }
 
 /// `POST /device`.
@@ -81,7 +81,8 @@ pub async fn enter<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Respon
         return Ok(wrong(&frame, &code.to_string()));
     };
     let asked = Asked::Device { device_code: row.hash, user_code: row.user_code, request: Box::new(row.request) };
-    consent::show(&state, &frame, visitor, &client, asked).await
+    let admitted = consent::admit(&state, frame.language, &visitor, &client, asked).await?;
+    consent::show(&state, &frame, &visitor, &client, admitted).await
 }
 
 fn wrong(frame: &Frame, typed: &str) -> Response<Body> {

@@ -52,6 +52,8 @@ struct PersonView {
     active_grants: u32,
     /// Of this month, for a member. `None`: their account can't answer.
     spent: Option<String>,
+    /// Whether nothing limits what they may spend in a month.
+    is_unlimited: bool,
 }
 
 /// `GET /members`.
@@ -72,10 +74,11 @@ pub async fn list<P: Ports>(
     let accounts: Vec<UserId> =
         people.iter().filter(|person| person.has_account).map(|person| person.user.id.clone()).collect();
     let snapshots = state.ports.read_accounts(&accounts).await;
+    let is_limited = state.ports.find_policy().await?.policy.max_per_month.is_some();
     let mut known = accounts.iter().zip(&snapshots);
     let views = people.iter().map(|person| {
         let snapshot = person.has_account.then(|| known.next()).flatten().map(|(_, snapshot)| snapshot);
-        PersonView::new(person, snapshot, state.now, frame.language)
+        PersonView::new(person, snapshot, is_limited, (state.now, frame.language))
     });
     let people = views.collect();
     let just_removed = query.field("done") == "removed";
@@ -162,8 +165,8 @@ impl PersonView {
     fn new(
         person: &Person,
         snapshot: Option<&Result<Snapshot, StoreError>>,
-        now: Timestamp,
-        language: Language,
+        is_limited: bool,
+        (now, language): (Timestamp, Language),
     ) -> Self {
         let spent = match snapshot {
             None => Some(language.t("nothing yet").to_owned()),
@@ -177,6 +180,7 @@ impl PersonView {
             since: Moment::new(person.since, now),
             active_grants: person.active_grants,
             spent,
+            is_unlimited: person.user.role == Role::Member && !is_limited,
         }
     }
 }

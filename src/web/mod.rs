@@ -49,6 +49,7 @@ mod activity;
 pub mod allowance;
 mod answer;
 mod apps;
+mod asking;
 mod audit;
 mod authorize;
 mod browser;
@@ -298,21 +299,9 @@ fn is_for_programs(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{access_token::SigningKeys, oauth::mac::MacKey};
 
     fn at_home(issuer: &str, asked: &str) -> Option<String> {
-        let key =
-            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","d":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
-        let config = Config {
-            issuer: issuer.to_owned(),
-            cookie_key: MacKey::new([0; 32]),
-            sign_in_key: MacKey::new([0; 32]),
-            signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
-            providers: std::collections::BTreeSet::new(),
-            known_models: std::sync::Arc::default(),
-            registration: RegistrationPolicy::default(),
-            own_reach: crate::domain::oauth::remote_address::Reach::Public,
-        };
+        let config = Config { issuer: issuer.to_owned(), ..Config::example() };
         let there = same_page_at_home(&config, &Url::parse(asked).unwrap())?;
         Some(there.headers()["location"].to_str().unwrap().to_owned())
     }

@@ -66,6 +66,12 @@ pub fn with_script(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
+/// The policy of a page with a script of ours, where a form that is on it leads on to `source`.
+#[must_use]
+pub fn script_policy_with_form_action(source: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("{SCRIPT_POLICY} {source}")).ok()
+}
+
 /// Adds the headers of a page to whatever is answered, where the handler did not set its own.
 pub async fn private(request: Request, next: Next) -> Response<Body> {
     make_private(in_frame(request, next).await)

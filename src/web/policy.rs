@@ -75,14 +75,7 @@ pub async fn save<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Respons
     let (status, error) = match policy_form::read(&params) {
         Ok((policy, seen)) => match state.ports.save_policy(&policy, seen, state.now).await? {
             Write::Won => {
-                // The row holds for whoever starts from now on; that somebody could not be told is on the page.
-                let told = tell(&state.ports, state.now).await;
-                let entry = audit::entry(&state, &visitor, Event::PolicyChanged).detail(&in_words(&policy));
-                let mut answer = audit::note(&state, &frame, entry, see_other(&format!("{PATH}?saved"))).await;
-                if let Err(error) = told {
-                    answer.extensions_mut().insert(super::LogDetail(error.0));
-                }
-                return Ok(answer);
+                return Ok(announce(&state, (&visitor, &frame), &policy, see_other(&format!("{PATH}?saved"))).await);
             }
             Write::Lost => {
                 let text =
@@ -95,6 +88,23 @@ pub async fn save<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Respons
     let policed = state.ports.find_policy().await?;
     let view = PolicyView::new(&policed, Some((&params, error)), &state.config);
     Ok(frame.html(status, &page(&state, frame.clone(), &policed, view).await?))
+}
+
+/// Notes that a policy was saved a moment ago, and tells those who go by an earlier one. The answer goes out in any case: the row holds for
+/// whoever starts from now on, and that somebody could not be told is on the page.
+pub async fn announce<P: Ports>(
+    state: &AppState<P>,
+    (visitor, frame): (&Visitor, &Frame),
+    policy: &Policy,
+    answer: Response<Body>,
+) -> Response<Body> {
+    let told = tell(&state.ports, state.now).await;
+    let entry = audit::entry(state, visitor, Event::PolicyChanged).detail(&in_words(policy));
+    let mut answer = audit::note(state, frame, entry, answer).await;
+    if let Err(error) = told {
+        answer.extensions_mut().insert(super::LogDetail(error.0));
+    }
+    answer
 }
 
 /// `POST /settings/policy/tell`: tells those who could not be told.

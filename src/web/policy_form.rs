@@ -48,10 +48,14 @@ pub fn read(params: &Params) -> Result<(Policy, u64), PolicyFormError> {
         max_per_grant: read_money(params, "max_per_grant")?,
         max_per_month: read_money(params, "max_per_month")?,
     };
-    let revision = digits(params.field("revision"));
-    let revision =
-        revision.ok_or_else(|| wrong("revision".to_owned(), Text::new("The form is damaged. Load the page again.")))?;
+    let revision = digits(params.field("revision")).ok_or_else(|| damaged("revision"))?;
     Ok((policy, revision))
+}
+
+/// A field is not there that every form has.
+#[must_use]
+pub fn damaged(field: &str) -> PolicyFormError {
+    wrong(field.to_owned(), Text::new("The form is damaged. Load the page again."))
 }
 
 fn read_models(params: &Params, provider: Provider) -> Result<Vec<ModelPattern>, PolicyFormError> {
@@ -80,7 +84,11 @@ fn read_models(params: &Params, provider: Provider) -> Result<Vec<ModelPattern>,
     Ok(models)
 }
 
-fn read_money(params: &Params, field: &str) -> Result<Option<Amount>, PolicyFormError> {
+/// An amount; empty is no limit.
+///
+/// # Errors
+/// Neither.
+pub fn read_money(params: &Params, field: &str) -> Result<Option<Amount>, PolicyFormError> {
     let text = params.field(field).trim();
     if text.is_empty() {
         return Ok(None);

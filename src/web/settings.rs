@@ -169,27 +169,8 @@ mod tests {
     use crate::{domain::person::WrongName, web::ports::Role};
 
     fn page_of(role: Role) -> String {
-        let key =
-            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","d":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
-        let config = Config {
-            issuer: "https://broker.example".to_owned(),
-            cookie_key: crate::domain::oauth::mac::MacKey::new([0; 32]),
-            sign_in_key: crate::domain::oauth::mac::MacKey::new([0; 32]),
-            signing_keys: std::sync::Arc::new(crate::domain::access_token::SigningKeys::from_jwk_set(key).unwrap()),
-            providers: [Provider::OpenAi].into(),
-            registration: crate::web::RegistrationPolicy::default(),
-            known_models: std::sync::Arc::default(),
-            own_reach: crate::domain::oauth::remote_address::Reach::Public,
-        };
-        let now = crate::domain::time::Timestamp::from_seconds(1_795_478_400);
-        let visitor = crate::web::visitor::Visitor {
-            session: crate::domain::secret::Secret::<crate::domain::secret::Session>::from_entropy(&[1; 32]).hash(),
-            user: User { id: "user_1".to_owned().try_into().unwrap(), name: "<Ada>".to_owned(), role },
-            since: now,
-            confirmed_at: now,
-            has_passkey: true,
-            csrf: "csrf".to_owned(),
-        };
+        let config = Config { providers: [Provider::OpenAi].into(), ..Config::example() };
+        let visitor = crate::web::visitor::Visitor::example("<Ada>", role);
         let frame = Frame { visitor: Some(visitor), here: Some("/settings".to_owned()), ..Frame::default() };
         SettingsPage::new(&config, frame).render_with_values(&Language::English).unwrap()
     }

@@ -7,12 +7,13 @@ use askama::Template;
 use axum::{
     body::Body,
     extract::{RawQuery, Request},
-    http::{HeaderMap, Response, StatusCode},
+    http::{HeaderMap, HeaderValue, Response, StatusCode},
     response::IntoResponse,
 };
 
 use super::{
     accounts::welcome::{beginning, welcome},
+    asking::Asking,
     audit,
     frame::Frame,
     headers::cookie,
@@ -20,7 +21,7 @@ use super::{
     page::see_other,
     ports::{NewSignIn, Ports, Write},
     session::{self, OwnForm, SESSION_COOKIE, set_cookie, with_cookie},
-    sign_in_prompt::{Why, prompt, prompt_for_app},
+    sign_in_prompt::{Why, prompt, prompt_for_app, prompt_for_device},
     state::{AppState, Config},
     trouble::Trouble,
 };
@@ -57,10 +58,20 @@ struct LinkPage<'a> {
 /// The page that says how to sign in, for somebody whom an app sent; `target` is its request, path and query, to come back to. Whoever
 /// is signed in already reads that the app wants it anew.
 #[must_use]
-pub fn ask_for_app(config: &Config, frame: &Frame, target: &str) -> Response<Body> {
+pub fn ask_for_app(config: &Config, frame: &Frame, target: &str, asking: Option<&Asking>) -> Response<Body> {
+    with_cookie(prompt_for_app(config, frame, target, asking), cookie_to(target))
+}
+
+/// The same for somebody who has to enter the code of a device at `target`.
+#[must_use]
+pub fn ask_for_device(config: &Config, frame: &Frame, target: &str) -> Response<Body> {
+    with_cookie(prompt_for_device(config, frame, target), cookie_to(target))
+}
+
+/// The way back, where it fits.
+fn cookie_to(target: &str) -> Option<HeaderValue> {
     let fits = target.len() <= MAX_RETURN_BYTES;
-    let way_back = fits.then(|| set_cookie(RETURN_COOKIE, &base64url(target.as_bytes()), RETURN_SECONDS)).flatten();
-    with_cookie(prompt_for_app(config, frame, target), way_back)
+    fits.then(|| set_cookie(RETURN_COOKIE, &base64url(target.as_bytes()), RETURN_SECONDS)).flatten()
 }
 
 /// `GET /sign-in`, with or without the token of a link.

@@ -57,6 +57,29 @@ impl Config {
     }
 }
 
+#[cfg(test)]
+impl Config {
+    /// What tests begin with.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn example() -> Self {
+        let key =
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","d":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
+        Self {
+            issuer: "https://broker.example".to_owned(),
+            cookie_key: MacKey::new([1; 32]),
+            sign_in_key: MacKey::new([2; 32]),
+            signing_keys: Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
+            providers: BTreeSet::new(),
+            known_models: Arc::default(),
+            registration: RegistrationPolicy::default(),
+            own_reach: Reach::Public,
+        }
+    }
+}
+
 /// The state of one request: `edge` builds it with the time at which the request came. It travels with the request and not with the
 /// routes, which are the same for all: making those takes longer than answering with most of them.
 #[derive(Clone, Debug)]

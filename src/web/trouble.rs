@@ -8,9 +8,11 @@ use axum::{
 };
 
 use super::{
+    asking::Asking,
     frame::Frame,
     language::{Text, filters},
     limit::PERIOD_SECONDS,
+    page::policy_with_form_action,
     ports::StoreError,
     state::{Config, LogDetail},
 };
@@ -23,6 +25,8 @@ pub struct Trouble {
     text: Text,
     /// Where to go from here: a link on this broker, and what stands on it.
     way_on: Option<Box<(String, Text)>>,
+    /// The app that can be gone back to.
+    way_back: Option<Box<Asking>>,
     detail: Option<Box<str>>,
 }
 
@@ -52,13 +56,20 @@ impl Trouble {
     /// `text` is one or two whole sentences for a person.
     #[must_use]
     pub fn new(status: StatusCode, heading: &'static str, text: impl Into<Text>) -> Self {
-        Self { status, heading, text: text.into(), way_on: None, detail: None }
+        Self { status, heading, text: text.into(), way_on: None, way_back: None, detail: None }
     }
 
     /// With a link that leads on.
     #[must_use]
     pub fn with_way_on(mut self, href: impl Into<String>, label: &'static str) -> Self {
         self.way_on = Some(Box::new((href.into(), label.into())));
+        self
+    }
+
+    /// With the way back to the app that led here, if there is one.
+    #[must_use]
+    pub fn with_way_back(mut self, asking: Asking) -> Self {
+        self.way_back = asking.leads_back().then(|| Box::new(asking));
         self
     }
 
@@ -126,6 +137,11 @@ impl IntoResponse for Trouble {
         if let Some(detail) = self.detail.clone().filter(|detail| !detail.is_empty()) {
             response.extensions_mut().insert(LogDetail(detail.into()));
         }
+        let posts_to =
+            self.way_back.as_ref().filter(|asking| asking.form().is_some()).and_then(|asking| asking.csp_source());
+        if let Some(policy) = posts_to.and_then(|source| policy_with_form_action(&source)) {
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
         response.extensions_mut().insert(self);
         response
     }
@@ -142,4 +158,43 @@ pub fn on_a_page(mut response: Response<Body>, frame: Frame) -> Response<Body> {
     }
     *response.body_mut() = body;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::web::asking::tests::asking;
+
+    fn page(trouble: Trouble) -> (String, Option<String>) {
+        let response = on_a_page(trouble.into_response(), Frame::default());
+        let policy =
+            response.headers().get(header::CONTENT_SECURITY_POLICY).map(|policy| policy.to_str().unwrap().to_owned());
+        let bytes = block_on(axum::body::to_bytes(response.into_body(), usize::MAX)).unwrap();
+        (String::from_utf8(bytes.into()).unwrap(), policy)
+    }
+
+    fn refused() -> Trouble {
+        Trouble::new(StatusCode::FORBIDDEN, "Not allowed", "Not here.")
+            .with_way_on("/settings", "Look at your settings")
+    }
+
+    #[test]
+    fn what_an_app_can_not_be_given_leads_back_to_it_by_the_way_that_it_takes_answers() {
+        let (link, policy) = page(refused().with_way_back(asking("https://app.example/cb", "query")));
+        assert!(link.contains("class=\"button primary\" href=\"https://app.example/cb?error=access_denied"), "{link}");
+        assert!(link.contains("<a href=\"/settings\">"), "{link}");
+        assert_eq!(policy, None, "a link needs no more than every page may");
+        let (form, policy) = page(refused().with_way_back(asking("https://app.example/cb", "form_post")));
+        assert!(form.contains("<form method=\"post\" action=\"https://app.example/cb\">"), "{form}");
+        assert!(policy.unwrap().ends_with("form-action 'self' https://app.example"));
+    }
+
+    #[test]
+    fn without_an_app_the_named_way_on_is_the_button() {
+        let (page, policy) = page(refused());
+        assert!(page.contains("<a class=\"button primary\" href=\"/settings\">"), "{page}");
+        assert_eq!(policy, None);
+    }
 }

@@ -23,6 +23,26 @@ pub struct Visitor {
     pub csrf: String,
 }
 
+#[cfg(test)]
+impl Visitor {
+    /// What tests begin with.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn example(name: &str, role: Role) -> Self {
+        let now = Timestamp::from_seconds(1_795_478_400);
+        Self {
+            session: crate::domain::secret::Secret::<Session>::from_entropy(&[1; 32]).hash(),
+            user: User { id: "user_1".to_owned().try_into().unwrap(), name: name.to_owned(), role },
+            since: now,
+            confirmed_at: now,
+            has_passkey: true,
+            csrf: "csrf".to_owned(),
+        }
+    }
+}
+
 impl Visitor {
     /// Whether they run the broker.
     #[must_use]

@@ -330,6 +330,8 @@ test("who signed out while the page was open signs in and finds it as it was fil
   const stopped = await person.submit(form.press("decision", "allow"));
   assert.equal(stopped.status, 401);
   assert.match(stopped.page.text, /sign in/i);
+  const again = await person.get("/authorize?resume");
+  for (const { page } of [stopped, again]) assert.match(page.text, /Test app at app\.example .* Cancel and go back to app\.example/);
   const { location } = await person.signIn();
   assert.equal(location.pathname + location.search, "/authorize?resume");
   const { page } = await person.get(location);

@@ -50,6 +50,16 @@ test("Form Post §2: the page is never stored, says nothing of where the browser
   assert.equal(headers.get("x-frame-options"), "DENY");
 });
 
+test("Form Post §2: whoever goes back to the app instead of signing in posts access_denied, with state and issuer", async () => {
+  const request = authorizationRequest(broker, app, { change: FORM_POST });
+  const answer = await new Browser(broker).get(request.url);
+  assert.ok(!answer.page.all("href").some((href) => href.startsWith(REDIRECT_URI)));
+  const form = answer.page.forms.find(({ action }) => action.href === REDIRECT_URI);
+  const { error, state, iss } = Object.fromEntries(form.data());
+  assert.deepEqual({ error, state, iss }, { error: "access_denied", state: request.state, iss: broker.url });
+  assert.deepEqual(directive(answer, "form-action"), ["form-action 'self' https://app.example"]);
+});
+
 test("the page's form leads to the app's origin and nowhere else, and only a script of the broker's own may run", async () => {
   for (const [client, redirectUri, source] of [
     [app, REDIRECT_URI, "https://app.example"],

@@ -10,6 +10,92 @@ const { broker, browser: operator } = await startWorld();
 const PAGE = "/members/invitations";
 await addPasskey(operator, new Authenticator());
 
+const policies = () => broker.sql("SELECT policy ->> 'max_per_month' AS most, revision FROM policies");
+const invited = async () => (await broker.sql("SELECT name FROM invitations ORDER BY rowid")).map(({ name }) => name);
+const form = async () => (await operator.get(PAGE)).page.form(PAGE);
+const forget = () => broker.sql("DELETE FROM policies");
+
+test("the first invitation asks what each member may spend in a month, and the answer is the policy", async () => {
+  const first = await form();
+  assert.equal(first.value("max_per_month"), "20.00");
+  const stale = await form();
+  const wrong = await operator.submit(first.fill({ name: "Ada", max_per_month: "5,00" }));
+  assert.equal(wrong.status, 400);
+  assert.match(wrong.page.text, /Write money in US dollars/);
+  assert.deepEqual([await policies(), await invited()], [[], []], "nothing was decided");
+  const again = wrong.page.form(PAGE);
+  assert.deepEqual([again.value("name"), again.value("max_per_month")], ["Ada", "5,00"]);
+  const made = await operator.submit(again.fill({ max_per_month: "12.50" }));
+  assert.equal(made.status, 201);
+  assert.match(made.page.text, /Each member may spend at most 12\.50 USD in a month\./);
+  assert.deepEqual(await policies(), [{ most: "12.50", revision: 1 }]);
+  const noted = await broker.sql("SELECT event, detail FROM audit WHERE event IN ('policy_changed', 'member_invited') ORDER BY audit_id");
+  assert.deepEqual(noted.map(({ event }) => event), ["policy_changed", "member_invited"]);
+  assert.match(noted[0].detail, /month: 12\.50 USD/);
+  assert.ok(!(await form()).names.includes("max_per_month"), "it is asked once");
+  const late = await operator.submit(stale.fill({ name: "Late" }));
+  assert.equal(late.status, 409);
+  assert.match(late.page.text, /was changed since you opened this page, so no invitation was made/);
+  assert.deepEqual([await policies(), await invited()], [[{ most: "12.50", revision: 1 }], ["Ada"]]);
+  assert.equal((await operator.submit(late.page.form(PAGE))).status, 201, "what was filled in is still there");
+  await forget();
+});
+
+test("of invitations that come at once with other amounts one is made, with its own", async () => {
+  const forms = await Promise.all(Array.from({ length: 8 }, form));
+  const answers = await Promise.all(forms.map((form, n) => operator.submit(form.fill({ name: `At once ${n}`, max_per_month: `${n + 1}` }))));
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [201, ...Array(7).fill(409)]);
+  const winner = answers.findIndex(({ status }) => status === 201);
+  assert.deepEqual(await policies(), [{ most: `${winner + 1}.00`, revision: 1 }]);
+  assert.equal((await invited()).at(-1), `At once ${winner}`);
+  await forget();
+});
+
+test("no limit is a decision too: it is kept, asked for no more, and marked on each member", async () => {
+  await operator.somebodyElse("user_unlimited");
+  const answer = await operator.submit((await form()).fill({ name: "Open", max_per_month: "" }));
+  assert.equal(answer.status, 201);
+  assert.deepEqual(await policies(), [{ most: null, revision: 1 }]);
+  assert.equal((await form()).value("max_per_month"), "", "nothing is proposed to whoever wanted none");
+  const marked = await operator.get("/members");
+  assert.match(marked.page.text, /Other Member .*Monthly limit ?No limit Set a limit/);
+  assert.ok(marked.page.all("href").includes("/settings/policy"));
+  await operator.submit((await form()).fill({ name: "Closed", max_per_month: "3" }));
+  assert.deepEqual(await policies(), [{ most: "3.00", revision: 2 }]);
+  assert.doesNotMatch((await operator.get("/members")).page.text, /No limit/);
+  await forget();
+});
+
+test("an operator is invited without a word on money, since none binds them", async () => {
+  assert.equal((await operator.submit((await form()).fill({ name: "Second", role: "operator" }))).status, 201);
+  assert.deepEqual(await policies(), []);
+});
+
+test("where a hundred invitations are open neither one more nor its policy is stored", async () => {
+  await broker.sql(
+    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+      INSERT INTO invitations (token_hash, invitation_id, user_id, name, role, invited_by, created_at, expires_at)
+      SELECT 'many' || i, 'inv_many' || i, 'user_many' || i, 'Many', 'member', (SELECT user_id FROM users WHERE role = 'operator'), 1, 9999999999 FROM n`,
+  );
+  const answer = await operator.submit((await form()).fill({ name: "One more" }));
+  assert.equal(answer.status, 409);
+  assert.match(answer.page.text, /A hundred invitations are open/);
+  assert.deepEqual(await policies(), []);
+  await broker.sql("DELETE FROM invitations WHERE name = 'Many'");
+});
+
+test("as on the page of the policy, a limit takes a recent proof, and nothing that was filled in is lost", async () => {
+  const person = new Browser(broker);
+  await person.signIn();
+  const open = (await person.get(PAGE)).page.form(PAGE).fill({ name: "Min", max_per_month: "7" });
+  await anHourLater(broker);
+  const { page } = await person.submit(open);
+  assert.match(page.text, /Confirm that it is you/);
+  assert.equal(page.forms.find(({ options }) => options).value("kept.max_per_month"), "7");
+  assert.deepEqual(await policies(), []);
+  await operator.signIn();
+});
+
 test("an invitation says who invites to what, and makes a user with a passkey and a session", async () => {
   const { link } = await invite(operator, { name: "Min" });
   const browser = new Browser(broker);

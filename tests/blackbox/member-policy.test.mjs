@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { anHourLater, join, recoveryCodes, tryPasskey } from "../support/authenticator.mjs";
-import { Browser, assertAnthropicError, assertOpenAiError, call, chat, messages, signInLink } from "../support/flow.mjs";
+import { Browser, assertAnthropicError, assertOpenAiError, authorizationRequest, call, chat, messages, postForm, signInLink } from "../support/flow.mjs";
 import { startScripted } from "../support/scripted.mjs";
 import { startWorld, until } from "../support/world.mjs";
 
@@ -175,19 +175,17 @@ test("consent shows a member only what may be handed on, and proposes no more mo
   assert.equal(open.status, 400);
   assert.match(open.page.text, /your operator allows at most 8\.00 USD for each grant/);
   // What the policy forbids altogether.
-  const request = await person.get(
-    `/authorize?${new URLSearchParams({
-      response_type: "code",
-      client_id: app.client_id,
-      redirect_uri: app.redirect_uri,
-      state: "s",
-      code_challenge: "A".repeat(43),
-      code_challenge_method: "S256",
-      authorization_details: JSON.stringify([DETAILS[1]]),
-    })}`,
-  );
-  assert.equal(request.status, 403);
-  assert.match(request.page.text, /allows its members none of the models that this app asks for/);
+  const { url, state } = authorizationRequest(broker, app, { details: [DETAILS[1]] });
+  const { body } = await postForm(`${broker.url}/par`, url.searchParams);
+  const pushed = `/authorize?${new URLSearchParams({ client_id: app.client_id, request_uri: body.request_uri })}`;
+  for (const link of [url, pushed, pushed]) {
+    const refused = await person.get(link);
+    assert.equal(refused.status, 403, "also when it is loaded again: nothing was used up");
+    assert.match(refused.page.text, /Test app asks for this: Chat with claude-opus-5 at Anthropic\. .* allows its members none of these models/);
+    const back = new URL(refused.page.all("href").find((href) => href.startsWith(`${app.redirect_uri}?`)));
+    const { error, state: given, iss } = Object.fromEntries(back.searchParams);
+    assert.deepEqual({ error, given, iss }, { error: "access_denied", given: state, iss: broker.url });
+  }
   const own = await browser.consent(app, { details: DETAILS });
   assert.deepEqual(own.form.values("p0.models"), ["gpt-own", "gpt-other"], "an operator sees all that is asked");
 });

@@ -222,6 +222,8 @@ test("a person who has to sign in first has ten minutes for it, once, and then s
   assert.equal(hasConsent(shown), false);
   const opened = await rowOf(answer);
   assert.ok(opened.opened_at && opened.used_at === null);
+  const back = shown.page.all("href").find((href) => href.startsWith(`${app.redirect_uri}?error=access_denied`));
+  assert.ok(back?.includes(`iss=${encodeURIComponent(broker.url)}`), "the way back is a link: it uses nothing up");
   assert.ok(opened.expires_at - now() > 590, String(opened.expires_at - now()));
   // A second opening moves nothing.
   await broker.sql("UPDATE pushed_requests SET expires_at = ? WHERE handle_hash = ?", now() + 100, opened.handle_hash);

@@ -138,6 +138,35 @@ test("whoever comes from an app lands on its consent page after signing in", asy
   assert.equal(consent.page.form("/authorize").method, "POST");
 });
 
+/** Where the page leads back to: the answer that the app would get. */
+function wayBack({ page }, redirectUri = app.redirect_uri) {
+  const [href] = page.all("href").filter((href) => href.startsWith(`${redirectUri}?`));
+  assert.ok(href, page.text);
+  const answer = Object.fromEntries(new URL(href).searchParams);
+  delete answer.error_description;
+  return answer;
+}
+
+test("whoever comes from an app reads who it is, and can go back to it with access_denied before signing in", async () => {
+  const browser = new Browser(broker);
+  const { url, state } = authorizationRequest(broker, app);
+  const shown = await browser.get(url);
+  assert.match(shown.page.text, /Test app at app\.example wants to use AI on your account\./);
+  assert.match(shown.page.text, /Cancel and go back to app\.example/);
+  assert.deepEqual(wayBack(shown), { error: "access_denied", state, iss: broker.url });
+  assert.equal((await browser.signIn()).location.href, url.href, "who signs in after all finds the request");
+});
+
+test("CWE-601: nothing leads to an address that isn't proven to be the app's own", async () => {
+  const evil = "https://evil.example/callback";
+  for (const change of [{ redirect_uri: evil }, { client_id: "nobody", redirect_uri: evil }]) {
+    const { page, status, headers } = await new Browser(broker).get(authorizationRequest(broker, app, { change }).url);
+    assert.equal(status, 400);
+    const leads = [...page.all("href"), ...page.all("action"), headers.get("content-security-policy")];
+    assert.ok(!leads.some((text) => text.includes("evil.example")), page.html);
+  }
+});
+
 for (const target of [
   "//evil.example/",
   "https://evil.example/",
@@ -175,6 +204,7 @@ test("RFC 9700 §4.11.2: a faulty request sends nobody on who has not signed in"
   const browser = new Browser(broker);
   const before = await browser.get(url);
   assert.deepEqual([before.status, before.location], [200, null], "the page that says how to sign in");
+  assert.equal(wayBack(before).error, "unsupported_response_type", "whoever presses it has read where it leads");
   const { page } = await browser.get(signInLink(broker));
   const back = await browser.submit(page.form("/sign-in"));
   const { location } = await browser.get(back.location);

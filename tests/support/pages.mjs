@@ -107,6 +107,8 @@ export const PAGES = [
   { name: "member-remove", who: "operator", at: "/members", then: chooseMember, template: "member.html" },
   { name: "invitations", who: "operator", at: "/members/invitations", template: "invitations.html" },
   { name: "invitation-made", who: "operator", at: "/members/invitations", then: makeInvitation, status: 201, template: "invitations.html" },
+  { name: "members-unlimited", who: "operator", prepare: ({ broker }) => broker.sql("DELETE FROM policies"), at: "/members", template: "members.html" },
+  { name: "invitations-first", who: "operator", at: "/members/invitations", template: "invitations.html" },
   { name: "policy", who: "operator", at: "/settings/policy", template: "policy.html" },
   { name: "webhook-off", who: "operator", at: "/settings/webhook", template: "webhook.html" },
   {
@@ -130,6 +132,7 @@ export const PAGES = [
   { name: "webhook", who: "operator", at: "/settings/webhook", then: press("/settings/webhook/test"), template: "webhook.html" },
   { name: "error-400", who: "operator", at: "/authorize?client_id=nobody", status: 400 },
   { name: "error-403", who: "operator", at: "/developers", then: (page) => post(page, "/apps"), status: 403 },
+  { name: "error-403-policy", who: "member", prepare: forbidAnthropic, at: ({ ask }) => ask({ details: [ASKED[1]] }), status: 403 },
   { name: "error-404", who: "stranger", at: "/nothing-here", status: 404 },
   { name: "error-404-signed-in", who: "operator", at: "/grants/gr_nothing", status: 404 },
   { name: "error-405", who: "stranger", at: "/developers", then: (page) => post(page, "/developers"), status: 405 },
@@ -209,6 +212,10 @@ async function chooseMember(page) {
 async function makeInvitation(page) {
   await named(page, "name").fill("Seo-yeon Park");
   await press("/members/invitations")(page);
+}
+
+function forbidAnthropic({ broker }) {
+  return broker.sql(`INSERT OR REPLACE INTO policies (subject, policy, revision, saved_at) VALUES ('members', '{"models":{"openai":["*"]}}', 9, 1)`);
 }
 
 async function makeToken(page) {

@@ -2,7 +2,13 @@
 
 use serde::Deserialize;
 
-use super::{Seconds, Value, passkeys::add_passkey, sessions::begin_session, unreadable, won};
+use super::{
+    Seconds, Value,
+    passkeys::add_passkey,
+    policies::{MEMBERS, save_sql},
+    sessions::begin_session,
+    to_json, unreadable, won,
+};
 use crate::{
     domain::{
         id::{InvitationId, UserId},
@@ -11,8 +17,8 @@ use crate::{
     },
     edge::ports::EdgePorts,
     web::ports::{
-        InvitationRow, InvitationState, Invitations, NewInvitation, NewPasskey, NewSession, Role, StoreError, User,
-        Write,
+        InvitationRow, InvitationState, Invitations, NewInvitation, NewPasskey, NewSession, Role, ShownPolicy,
+        StoreError, User, Write,
     },
 };
 
@@ -70,6 +76,7 @@ impl Invitations for EdgePorts {
         &self,
         by: &UserId,
         new: &NewInvitation,
+        policy: ShownPolicy<'_>,
         most: u32,
         kept_seconds: u64,
         now: Timestamp,
@@ -78,6 +85,12 @@ impl Invitations for EdgePorts {
         let over = [Value::Time(until), Value::Count(FORGOTTEN_AT_AN_INVITATION)];
         let forget = "DELETE FROM invitations WHERE token_hash IN \
                       (SELECT token_hash FROM invitations WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)";
+        let next = policy.next.map(to_json).transpose()?;
+        // A policy that is to be saved is there by now, or another one is: what it says tells the two apart.
+        let (held, revision) = match &next {
+            Some(next) => (Value::Text(next), policy.revision + 1),
+            None => (Value::OptionalText(None), policy.revision),
+        };
         let values = [
             Value::Text(new.token.as_str()),
             Value::Text(new.id.as_str()),
@@ -89,12 +102,30 @@ impl Invitations for EdgePorts {
             Value::Time(new.expires_at),
             Value::Time(now),
             Value::Count(most),
+            Value::Text(MEMBERS),
+            held,
+            Value::Number(revision),
         ];
         let insert = format!(
             "INSERT INTO invitations (token_hash, invitation_id, user_id, name, role, invited_by, created_at, expires_at) \
-             SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM invitations WHERE {OPEN}) < ?"
+             SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM invitations WHERE {OPEN}) < ? AND \
+             coalesce((SELECT revision FROM policies WHERE subject = ? AND policy = coalesce(?, policy)), 0) = ?"
         );
-        self.database.conditional_batch(&[(forget, &over), (&insert, &values)], 1).await
+        let Some(next) = &next else {
+            return self.database.conditional_batch(&[(forget, &over), (&insert, &values)], 1).await;
+        };
+        let save = save_sql(
+            " AND (SELECT count(*) FROM invitations \
+             WHERE accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ?3) < ?5",
+        );
+        let saved = [
+            Value::Text(MEMBERS),
+            Value::Text(next),
+            Value::Time(now),
+            Value::Number(policy.revision),
+            Value::Count(most),
+        ];
+        self.database.conditional_batch(&[(forget, &over), (&save, &saved), (&insert, &values)], 2).await
     }
 
     async fn find_invitation(&self, token: &SecretHash<Invitation>) -> Result<Option<InvitationRow>, StoreError> {

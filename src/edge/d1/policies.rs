@@ -15,7 +15,18 @@ use crate::{
 };
 
 /// The policy of all members.
-const MEMBERS: &str = "members";
+pub(super) const MEMBERS: &str = "members";
+
+/// Saves a policy in place of the revision that was seen; the first one is inserted where none was seen. `also` is one more condition, such
+/// as ` AND true`. Binds: 1 its subject, 2 the policy, 3 now, 4 the revision.
+pub(super) fn save_sql(also: &str) -> String {
+    format!(
+        "INSERT INTO policies (subject, policy, revision, saved_at) \
+         SELECT ?1, ?2, 1, ?3 WHERE (?4 = 0 OR EXISTS (SELECT 1 FROM policies WHERE subject = ?1)){also} \
+         ON CONFLICT (subject) DO UPDATE SET policy = excluded.policy, revision = revision + 1, \
+         saved_at = excluded.saved_at WHERE revision = ?4"
+    )
+}
 
 #[derive(Deserialize)]
 struct PolicyRow {
@@ -81,12 +92,7 @@ impl Policies for EdgePorts {
     async fn save_policy(&self, policy: &Policy, seen: u64, now: Timestamp) -> Result<Write, StoreError> {
         let policy = to_json(policy)?;
         let values = [Value::Text(MEMBERS), Value::Text(&policy), Value::Time(now), Value::Number(seen)];
-        // The first one is inserted where none was seen.
-        let sql = "INSERT INTO policies (subject, policy, revision, saved_at) \
-                   SELECT ?1, ?2, 1, ?3 WHERE ?4 = 0 OR EXISTS (SELECT 1 FROM policies WHERE subject = ?1) \
-                   ON CONFLICT (subject) DO UPDATE SET policy = excluded.policy, revision = revision + 1, \
-                   saved_at = excluded.saved_at WHERE revision = ?4";
-        self.database.run((sql, &values)).await.map(won)
+        self.database.run((&save_sql(""), &values)).await.map(won)
     }
 
     async fn count_untold(&self, revision: u64, most: u32) -> Result<usize, StoreError> {

@@ -7,6 +7,7 @@ use axum::{
     http::{Response, StatusCode},
 };
 
+use super::monthly_limit::{self, MonthlyLimit};
 use crate::{
     domain::{
         audit::Event,
@@ -15,6 +16,7 @@ use crate::{
             params::Params,
             registration::{MAX_NAME_CHARS, parse_name},
         },
+        policy::Policed,
         secret::{Invitation, Secret},
     },
     web::{
@@ -22,8 +24,8 @@ use crate::{
         frame::Frame,
         language::{Moment, Text, filters},
         page::see_other,
-        policy::operators_only,
-        ports::{InvitationRow, InvitationState, NewInvitation, Ports, Role, Write},
+        policy::{announce, operators_only},
+        ports::{InvitationRow, InvitationState, NewInvitation, Ports, Role, ShownPolicy, Write},
         session::{OwnForm, SignedIn},
         state::AppState,
         trouble::Trouble,
@@ -55,6 +57,11 @@ struct InvitationsPage {
     wrong_name: bool,
     typed: String,
     max_name_chars: usize,
+    /// Whether it is an operator who is about to be invited.
+    for_operator: bool,
+    money: MonthlyLimit,
+    /// Whether what members may spend was changed since the form was shown.
+    is_late: bool,
     invitations: Vec<View>,
 }
 
@@ -89,7 +96,12 @@ fn view(row: InvitationRow, at: &AppState<impl Ports>) -> View {
 
 /// # Errors
 /// The store can't answer.
-async fn page<P: Ports>(state: &AppState<P>, visitor: Visitor, frame: &Frame) -> Result<InvitationsPage, Trouble> {
+async fn page<P: Ports>(
+    state: &AppState<P>,
+    visitor: Visitor,
+    frame: &Frame,
+    policed: &Policed,
+) -> Result<InvitationsPage, Trouble> {
     let rows = state.ports.list_invitations(MAX_LISTED).await?;
     Ok(InvitationsPage {
         frame: frame.clone(),
@@ -99,6 +111,9 @@ async fn page<P: Ports>(state: &AppState<P>, visitor: Visitor, frame: &Frame) ->
         wrong_name: false,
         typed: String::new(),
         max_name_chars: MAX_NAME_CHARS,
+        for_operator: false,
+        money: MonthlyLimit::new(policed),
+        is_late: false,
         invitations: rows.into_iter().map(|row| view(row, state)).collect(),
     })
 }
@@ -114,12 +129,24 @@ pub async fn list<P: Ports>(
 ) -> Result<Response<Body>, Trouble> {
     operators_only(&visitor)?;
     let query = Params::parse(query.unwrap_or_default().as_bytes());
-    let mut page = page(&state, visitor, &frame).await?;
+    let policed = state.ports.find_policy().await?;
+    let mut page = page(&state, visitor, &frame, &policed).await?;
     page.done = ["revoked", "late"].into_iter().find(|done| query.field("done") == *done).unwrap_or_default();
     Ok(frame.html(StatusCode::OK, &page))
 }
 
-/// `POST /members/invitations`: its link is on the answer, and never again.
+impl InvitationsPage {
+    /// With the form as it was filled in.
+    fn filled(mut self, params: &Params) -> Self {
+        self.typed = params.field("name").chars().take(MAX_NAME_CHARS).collect();
+        self.for_operator = params.field("role") == Role::Operator.as_str();
+        self.money = self.money.filled(params);
+        self
+    }
+}
+
+/// `POST /members/invitations`: its link is on the answer, and never again. The policy for members is the one that the form showed, or
+/// the one that it decides on.
 ///
 /// # Errors
 /// They don't run the broker, too many are open, or the store can't answer.
@@ -127,13 +154,26 @@ pub async fn invite<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Respo
     let OwnForm { visitor, params, frame } = form;
     operators_only(&visitor)?;
     let role = Role::from_stored(params.field("role")).unwrap_or(Role::Member);
+    let policed = state.ports.find_policy().await?;
     let Ok(name) = parse_name(params.field("name")) else {
-        let mut page = page(&state, visitor, &frame).await?;
+        let mut page = page(&state, visitor, &frame, &policed).await?.filled(&params);
         page.wrong_name = true;
-        page.typed = params.field("name").chars().take(MAX_NAME_CHARS).collect();
         return Ok(frame.html(StatusCode::BAD_REQUEST, &page));
     };
-    if role == Role::Operator && !confirm::is_recent(&visitor, state.now) {
+    if !monthly_limit::is_current(&policed, &params) {
+        return late(&state, visitor, &frame, &policed, &params).await;
+    }
+    // Operators are bound by no policy.
+    let decided = if role == Role::Member { monthly_limit::decided(&policed, &params) } else { Ok(None) };
+    let next = match decided {
+        Ok(next) => next,
+        Err(error) => {
+            let mut page = page(&state, visitor, &frame, &policed).await?.filled(&params);
+            page.money.error = Some(error.text);
+            return Ok(frame.html(StatusCode::BAD_REQUEST, &page));
+        }
+    };
+    if (role == Role::Operator || next.is_some()) && !confirm::is_recent(&visitor, state.now) {
         return Ok(confirm::ask(&frame, INVITATIONS, &params));
     }
     let secret = Secret::<Invitation>::from_entropy(&state.ports.entropy32());
@@ -145,16 +185,43 @@ pub async fn invite<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Respo
         role,
         expires_at: state.now.plus_seconds(TTL_SECONDS),
     };
-    let written = state.ports.insert_invitation(&visitor.user.id, &new, MAX_OPEN, KEPT_SECONDS, state.now).await?;
-    if written == Write::Lost {
+    let policy = ShownPolicy { revision: policed.revision, next: next.as_ref() };
+    let by = &visitor.user.id;
+    if state.ports.insert_invitation(by, &new, policy, MAX_OPEN, KEPT_SECONDS, state.now).await? == Write::Lost {
+        let policed = state.ports.find_policy().await?;
+        if !monthly_limit::is_current(&policed, &params) {
+            return late(&state, visitor, &frame, &policed, &params).await;
+        }
         let text = Text::new("A hundred invitations are open. Take some back, or wait until they are used or expire.");
         return Err(Trouble::new(StatusCode::CONFLICT, "Too many open invitations", text)
             .with_way_on(INVITATIONS, "Back to the invitations"));
     }
+    let link = format!("{}/invitation?token={}", state.config.issuer, secret.expose_secret());
+    let held = match &next {
+        Some(next) => Policed { policy: next.clone(), revision: policed.revision + 1 },
+        None => policed,
+    };
+    let mut page = page(&state, visitor.clone(), &frame, &held).await?;
+    page.made = Some((name.clone(), link));
+    let mut answer = frame.html(StatusCode::CREATED, &page);
+    if let Some(next) = &next {
+        answer = announce(&state, (&visitor, &frame), next, answer).await;
+    }
     let entry = audit::entry(&state, &visitor, Event::MemberInvited).subject(&name).detail(role.as_str());
-    let mut page = page(&state, visitor, &frame).await?;
-    page.made = Some((name, format!("{}/invitation?token={}", state.config.issuer, secret.expose_secret())));
-    Ok(audit::note(&state, &frame, entry, frame.html(StatusCode::CREATED, &page)).await)
+    Ok(audit::note(&state, &frame, entry, answer).await)
+}
+
+/// The form again, with the policy that holds by now.
+async fn late<P: Ports>(
+    state: &AppState<P>,
+    visitor: Visitor,
+    frame: &Frame,
+    policed: &Policed,
+    params: &Params,
+) -> Result<Response<Body>, Trouble> {
+    let mut page = page(state, visitor, frame, policed).await?.filled(params);
+    page.is_late = true;
+    Ok(frame.html(StatusCode::CONFLICT, &page))
 }
 
 /// `POST /members/invitations/{invitation_id}/revoke`.

@@ -13,6 +13,7 @@
 
 pub mod invitation;
 pub mod invitations;
+mod monthly_limit;
 pub mod options;
 pub mod owner;
 pub mod passkey_sign_in;

@@ -9,7 +9,7 @@ use axum::{
 };
 use url::Url;
 
-use super::{Filled, Shown, form, fresh, gone, may_still_ask};
+use super::{Filled, Shown, admit, form, fresh, gone, may_still_ask};
 use crate::{
     domain::{
         audit::Event,
@@ -22,10 +22,11 @@ use crate::{
         secret::{ConsentRequest, Secret},
     },
     web::{
+        asking::Asking,
         audit,
         frame::Frame,
         headers::cookie,
-        ports::{Ports, Write},
+        ports::{Ports, StoreError, Write},
         session::{SESSION_COOKIE, set_cookie, with_cookie},
         sign_in,
         sign_in_prompt::{Why, ask},
@@ -50,10 +51,19 @@ pub async fn resume<P: Ports>(
     frame: &Frame,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Trouble> {
-    let Some(visitor) = &frame.visitor else { return Ok(sign_in::ask_for_app(&state.config, frame, WAY_BACK)) };
     let handle = cookie(headers, CONSENT_COOKIE).and_then(|text| Secret::<ConsentRequest>::parse(text).ok());
-    let handle = handle.ok_or_else(gone)?;
-    let pending = state.ports.find_authorization_request(&handle.hash()).await?.ok_or_else(gone)?;
+    let pending = match &handle {
+        Some(handle) => state.ports.find_authorization_request(&handle.hash()).await?,
+        None => None,
+    };
+    let Some(visitor) = &frame.visitor else {
+        let asking = match &pending {
+            Some(pending) => who_asks(state, pending).await?,
+            None => None,
+        };
+        return Ok(sign_in::ask_for_app(&state.config, frame, WAY_BACK, asking.as_ref()));
+    };
+    let (handle, pending) = handle.zip(pending).ok_or_else(gone)?;
     let params = Params::parse(pending.filled.clone().unwrap_or_default().as_bytes());
     let response = ask_again(state, frame, (visitor, &handle), pending, &params, Shown::CameBack).await?;
     Ok(with_cookie(response, set_cookie(CONSENT_COOKIE, "", 0)))
@@ -76,9 +86,9 @@ pub(super) async fn ask_again<P: Ports>(
     if !pending.may_be_asked_again(&visitor.session, visitor.since, state.now) {
         return Err(over(&client, &pending.asked));
     }
-    if pending.is_open(state.now)
-        && state.ports.close_authorization_request(&handle.hash(), state.now).await? == Write::Lost
-    {
+    let is_open = pending.is_open(state.now);
+    let admitted = admit(state, frame.language, visitor, &client, pending.asked).await?;
+    if is_open && state.ports.close_authorization_request(&handle.hash(), state.now).await? == Write::Lost {
         return Err(gone());
     }
     let foreign;
@@ -91,7 +101,7 @@ pub(super) async fn ask_again<P: Ports>(
     let is_filled = params.pairs().next().is_some();
     let filled = is_filled.then_some(Filled { params, error: None });
     let status = if why == Shown::CameBack { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-    fresh(state, frame, visitor, &client, pending.asked, (status, why), filled).await
+    fresh(state, frame, visitor, &client, admitted, (status, why), filled).await
 }
 
 /// Nobody is signed in any more. What was filled in waits for whoever signs in.
@@ -112,7 +122,8 @@ pub(super) async fn sign_in_first<P: Ports>(
     if filled.len() <= MAX_FILLED_BYTES {
         state.ports.keep_filled(&handle.hash(), &filled).await?;
     }
-    Ok(to_sign_in(state, frame, handle, StatusCode::UNAUTHORIZED))
+    let asking = who_asks(state, pending).await?;
+    Ok(to_sign_in(state, frame, handle, StatusCode::UNAUTHORIZED, asking.as_ref()))
 }
 
 /// "Not you?": ends the session, and leads back to the request whoever signs in next.
@@ -128,9 +139,10 @@ pub(super) async fn switch<P: Ports>(
     if !pending.may_be_asked_again(&visitor.session, visitor.since, state.now) {
         return Err(gone());
     }
+    let asking = who_asks(state, pending).await?;
     state.ports.delete_session(&visitor.session).await?;
     let stranger = Frame { visitor: None, ..frame.clone() };
-    let response = to_sign_in(state, &stranger, handle, StatusCode::OK);
+    let response = to_sign_in(state, &stranger, handle, StatusCode::OK, asking.as_ref());
     let response = with_cookie(response, set_cookie(SESSION_COOKIE, "", 0));
     Ok(audit::note(state, frame, audit::entry(state, visitor, Event::SignedOut), response).await)
 }
@@ -140,10 +152,21 @@ fn to_sign_in<P: Ports>(
     frame: &Frame,
     handle: &Secret<ConsentRequest>,
     status: StatusCode,
+    asking: Option<&Asking>,
 ) -> Response<Body> {
-    let mut response = sign_in::ask_for_app(&state.config, frame, WAY_BACK);
+    let mut response = sign_in::ask_for_app(&state.config, frame, WAY_BACK, asking);
     *response.status_mut() = status;
     with_cookie(response, set_cookie(CONSENT_COOKIE, handle.expose_secret(), sign_in_link::TTL_SECONDS))
+}
+
+/// Who asks, as long as they may.
+async fn who_asks<P: Ports>(state: &AppState<P>, pending: &PendingRequest) -> Result<Option<Asking>, StoreError> {
+    if pending.decision.is_some() {
+        return Ok(None);
+    }
+    let client = state.ports.find_client(pending.asked.client_id()).await?;
+    let client = client.filter(|client| may_still_ask(client, &pending.asked));
+    Ok(client.map(|client| Asking::of_asked(&client, &pending.asked, &state.config.issuer)))
 }
 
 /// The app, or the device, has to ask anew.

@@ -30,9 +30,11 @@ pub use form::FormError;
 
 use self::view::{Around, ConsentView, DestinationView, Filled, OriginView};
 use super::{
-    allowance, choose_language,
+    allowance,
+    asking::Asking,
+    choose_language, format,
     frame::Frame,
-    language::{Language, filters},
+    language::{Language, Text, filters},
     page::policy_with_form_action,
     ports::Ports,
     session,
@@ -94,6 +96,32 @@ impl Open<'_> {
     }
 }
 
+/// What is asked, as far as its person may allow it.
+#[derive(Debug)]
+pub struct Admitted {
+    asked: Asked,
+    /// The policy that binds the person; `None`: an operator.
+    policed: Option<Policed>,
+}
+
+/// Holds what is asked against the policy that binds whoever is asked. Nothing is stored or used up.
+///
+/// # Errors
+/// A page: they may allow nothing of it, and the way back to the app; or the store can't answer.
+pub async fn admit<P: Ports>(
+    state: &AppState<P>,
+    language: Language,
+    visitor: &Visitor,
+    client: &Client,
+    mut asked: Asked,
+) -> Result<Admitted, Trouble> {
+    let policed = allowance::policy_for(state, &visitor.user).await?;
+    match asked.narrow(policed.as_ref().map(|policed| &policed.policy)) {
+        Ok(()) => Ok(Admitted { asked, policed }),
+        Err(_) => Err(not_for_members(Asking::of_asked(client, &asked, &state.config.issuer), &asked, language)),
+    }
+}
+
 /// Stores what is asked and shows it.
 ///
 /// # Errors
@@ -101,11 +129,11 @@ impl Open<'_> {
 pub async fn show<P: Ports>(
     state: &AppState<P>,
     frame: &Frame,
-    visitor: Visitor,
+    visitor: &Visitor,
     client: &Client,
-    asked: Asked,
+    admitted: Admitted,
 ) -> Result<Response<Body>, Trouble> {
-    fresh(state, frame, &visitor, client, asked, (StatusCode::OK, Shown::Asked), None).await
+    fresh(state, frame, visitor, client, admitted, (StatusCode::OK, Shown::Asked), None).await
 }
 
 /// Stores what is asked under a handle of its own and shows it, as far as it was filled in before.
@@ -114,12 +142,10 @@ async fn fresh<P: Ports>(
     frame: &Frame,
     visitor: &Visitor,
     client: &Client,
-    mut asked: Asked,
+    Admitted { asked, policed }: Admitted,
     why: (StatusCode, Shown),
     filled: Option<Filled<'_>>,
 ) -> Result<Response<Body>, Trouble> {
-    let policed = allowance::policy_for(state, &visitor.user).await?;
-    asked.narrow(policed.as_ref().map(|policed| &policed.policy)).map_err(|_| not_for_members())?;
     let handle = Secret::from_entropy(&state.ports.entropy32());
     let pending = PendingRequest {
         session: visitor.session.clone(),
@@ -293,14 +319,24 @@ fn nothing_decided() -> Trouble {
     Trouble::new(StatusCode::BAD_REQUEST, "Nothing was decided", "Go back and choose Allow or Deny.")
 }
 
-fn not_for_members() -> Trouble {
-    Trouble::new(
-        StatusCode::FORBIDDEN,
-        "Your operator does not allow this",
-        "The operator of this broker allows its members none of the models that this app asks for. Ask them to, or go back to the \
-         app.",
-    )
-    .with_way_on("/settings", "Look at your settings")
+/// With what is asked, so that the person can ask the operator for it.
+fn not_for_members(asking: Asking, asked: &Asked, language: Language) -> Trouble {
+    let sentences = asked.as_asked().permissions.iter().map(|permission| format::sentence(permission, language));
+    let wanted = sentences.collect::<Vec<_>>().join("; ");
+    let text = match asked {
+        Asked::Redirect(_) => Text::new(
+            "{0} asks for this: {1}. The operator of this broker allows its members none of these models. Ask your operator \
+             to allow one of them, or go back to the app.",
+        ),
+        Asked::Device { .. } => Text::new(
+            "{0} asks for this: {1}. The operator of this broker allows its members none of these models. Ask your operator \
+             to allow one of them, or stop it on your device: it gets nothing.",
+        ),
+    };
+    let text = text.with(asking.app.as_str()).with(wanted);
+    Trouble::new(StatusCode::FORBIDDEN, "Your operator does not allow this", text)
+        .with_way_on("/settings", "Look at your settings")
+        .with_way_back(asking)
 }
 
 fn gone() -> Trouble {

@@ -61,6 +61,8 @@ pub struct GrantPage {
 /// What may change while somebody looks.
 pub struct Live {
     pub id: String,
+    /// The app, or the token.
+    pub app: String,
     /// Whether it is a token that its owner made, and no app's.
     pub is_token: bool,
     pub created: Moment,
@@ -163,6 +165,7 @@ impl Live {
         let used = snapshot.cloned().unwrap_or_default();
         Self {
             id: grant.id.to_string(),
+            app: grant.client_name.clone(),
             is_token: grant.is_personal(),
             created: Moment::new(grant.created_at, now),
             expires: Moment::new(terms.expires_at, now),

@@ -171,6 +171,21 @@ fn a_translation_has_the_same_arguments_and_stands_once() {
     }
 }
 
+/// 취소 on a button reads as "cancel": what was given is taken back by other words.
+#[test]
+fn the_korean_of_revoking_never_reads_as_cancel() {
+    for (english, korean) in ko::TABLES.iter().flat_map(|table| table.iter()) {
+        let said = english.to_lowercase();
+        assert!(!korean.contains("취소") || said.contains("cancel"), "{english}: {korean}");
+        if said.contains("revok") {
+            assert!(["회수", "연결"].iter().any(|word| korean.contains(word)), "{english}: {korean}");
+        }
+        if said.contains("invitation") && (said.contains("take back") || said.contains("taken back")) {
+            assert!(korean.contains("철회"), "{english}: {korean}");
+        }
+    }
+}
+
 /// What is left of a template without its code, its markup, and what is the same in every language.
 fn bare_text(source: &str) -> String {
     let mut text = source.to_owned();

@@ -6,6 +6,7 @@ use super::{Role, StoreError, User, Write};
 use crate::domain::{
     id::{InvitationId, PasskeyId, UserId},
     oauth::sign_in_link::NonceHash,
+    policy::Policy,
     recovery_code::RecoveryCodeHash,
     secret::{Invitation, SecretHash, Session},
     time::Timestamp,
@@ -246,13 +247,25 @@ pub struct NewInvitation {
     pub expires_at: Timestamp,
 }
 
+/// The policy for members that an operator read before they invited somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct ShownPolicy<'a> {
+    /// Its revision.
+    pub revision: u64,
+    /// What they put in its place.
+    pub next: Option<&'a Policy>,
+}
+
 /// Table `invitations`.
 pub trait Invitations {
-    /// Stores one while fewer than `most` are open, and forgets a few that ended `kept_seconds` ago. [`Write::Lost`]: there are as many.
+    /// Stores one while fewer than `most` are open and the policy for members is the one that was shown, and forgets a few that ended
+    /// `kept_seconds` ago. Where another policy is to take its place, that one is saved in the same batch, by the same conditions.
+    /// [`Write::Lost`]: neither was stored.
     fn insert_invitation(
         &self,
         by: &UserId,
         new: &NewInvitation,
+        policy: ShownPolicy<'_>,
         most: u32,
         kept_seconds: u64,
         now: Timestamp,

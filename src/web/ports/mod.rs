@@ -20,7 +20,7 @@ use core::future::Future;
 
 pub use accounts::{
     Accounts, InvitationRow, InvitationState, Invitations, NewInvitation, NewPasskey, NewSession, PasskeyRow,
-    PasskeyUse, Passkeys, Recovery, SessionRow, Sessions,
+    PasskeyUse, Passkeys, Recovery, SessionRow, Sessions, ShownPolicy,
 };
 pub use grants::{Decided, Grants, NewAnswer, UsualLimits};
 pub use members::{Members, Person, PersonalTokens, Policies};

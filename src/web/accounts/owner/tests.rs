@@ -6,20 +6,16 @@ use p256::ecdsa::SigningKey;
 use super::*;
 use crate::{
     domain::{
-        access_token::SigningKeys,
         id::UserId,
         jose::{SignatureFails, SignatureHolds, SignatureToCheck},
-        oauth::{mac::MacKey, replay::ReplayId},
+        oauth::replay::ReplayId,
         secret::{SecretHash, Session},
         webauthn::{
             CredentialId, PublicKey,
             tests::{ID, answer_to, p256},
         },
     },
-    web::{
-        ports::{NewPasskey, NewSession},
-        state::RegistrationPolicy,
-    },
+    web::ports::{NewPasskey, NewSession},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -114,17 +110,7 @@ impl Passkeys for Store {
 }
 
 fn config() -> Config {
-    let key = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","d":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
-    Config {
-        issuer: "https://broker.example".to_owned(),
-        cookie_key: MacKey::new([1; 32]),
-        sign_in_key: MacKey::new([2; 32]),
-        signing_keys: std::sync::Arc::new(SigningKeys::from_jwk_set(key).unwrap()),
-        providers: std::collections::BTreeSet::new(),
-        registration: RegistrationPolicy::default(),
-        known_models: std::sync::Arc::default(),
-        own_reach: crate::domain::oauth::remote_address::Reach::Public,
-    }
+    Config::example()
 }
 
 fn challenge(used_for: Use<'_>) -> String {

@@ -15,7 +15,7 @@ pub const TABLE: super::Table = &[
     ),
     (
         "A hundred invitations are open. Take some back, or wait until they are used or expire.",
-        "열려 있는 초대가 100개예요. 일부를 취소하거나, 사용되거나 만료될 때까지 기다려 주세요.",
+        "열려 있는 초대가 100개예요. 일부를 철회하거나, 사용되거나 만료될 때까지 기다려 주세요.",
     ),
     (
         "A passkey lives on your phone, computer, security key or in a password manager, and signs you in by your finger, face or PIN.",
@@ -29,6 +29,40 @@ pub const TABLE: super::Table = &[
         "An app asks for AI access. Sign in to see what it wants; you will come back to its request.",
         "앱이 AI 사용 권한을 요청해요. 로그인하면 무엇을 원하는지 볼 수 있고, 요청으로 다시 돌아와요.",
     ),
+    (
+        "<strong>{0}</strong> at <strong>{1}</strong> wants to use AI on your account.",
+        "<strong>{1}</strong> 사이트의 <strong>{0}</strong> 앱이 내 계정으로 AI를 쓰려고 해요.",
+    ),
+    (
+        "<strong>{0}</strong>, a program on your own computer at <strong>{1}</strong>, wants to use AI on your account.",
+        "내 컴퓨터에서 실행 중인 프로그램 <strong>{0}</strong>(<strong>{1}</strong>)에서 내 계정으로 AI를 쓰려고 해요.",
+    ),
+    (
+        "<strong>{0}</strong>, an app installed on this device as <strong>{1}</strong>, wants to use AI on your account.",
+        "이 기기에 설치된 앱 <strong>{0}</strong>(<strong>{1}</strong>)에서 내 계정으로 AI를 쓰려고 해요.",
+    ),
+    (
+        "<strong>{0}</strong>, on the device that shows you a code, wants to use AI on your account.",
+        "코드를 보여 준 기기의 <strong>{0}</strong> 앱이 내 계정으로 AI를 쓰려고 해요.",
+    ),
+    (
+        "An app can call itself whatever it likes: go on only if you came from it just now.",
+        "앱 이름은 누구나 정할 수 있어요. 방금 이 앱에서 온 경우에만 계속하세요.",
+    ),
+    (
+        "Sign in to see what it asks for, and decide. Signing in allows nothing yet.",
+        "로그인하면 무엇을 요청하는지 보고 결정할 수 있어요. 로그인만으로는 아무것도 허용되지 않아요.",
+    ),
+    (
+        "A device shows you a code. Sign in to enter it and see what the device asks for. Signing in allows nothing yet.",
+        "기기에 코드가 표시되어 있어요. 로그인하면 코드를 입력하고 기기가 무엇을 요청하는지 볼 수 있어요. 로그인만으로는 아무것도 허용되지 않아요.",
+    ),
+    ("Cancel and go back to {0}", "취소하고 {0} 사이트로 돌아가기"),
+    ("Cancel and go back to the program", "취소하고 프로그램으로 돌아가기"),
+    ("Cancel and go back to the app", "취소하고 앱으로 돌아가기"),
+    ("Go back to {0}", "{0} 사이트로 돌아가기"),
+    ("Go back to the program", "프로그램으로 돌아가기"),
+    ("Go back to the app", "앱으로 돌아가기"),
     ("Another way", "다른 방법"),
     ("As <strong>{0}</strong>.", "<strong>{0}</strong> 계정이에요."),
     (
@@ -50,6 +84,17 @@ pub const TABLE: super::Table = &[
     ("Invitation", "초대"),
     ("Invitations", "초대"),
     ("Invite somebody", "초대하기"),
+    ("Each member may spend at most {0} USD in a month.", "구성원은 각자 한 달에 최대 {0} USD까지 쓸 수 있어요."),
+    ("How much may each member spend in a month?", "구성원 한 명이 한 달에 얼마까지 쓸 수 있나요?"),
+    (
+        "It holds for every member, over all their apps together, and you can change it under <a href=\"/settings/policy\">What members may \
+         allow</a>. Leave it empty for no limit: then a member can spend all that your accounts with the providers allow.",
+        "모든 구성원에게 적용되고, 연결한 앱을 모두 합한 금액이에요. <a href=\"/settings/policy\">구성원이 허용할 수 있는 것</a>에서 바꿀 수 있어요. 비워 두면 한도가 없어서, 구성원이 제공자 계정에서 쓸 수 있는 금액을 모두 쓸 수 있어요.",
+    ),
+    (
+        "What members may spend was changed since you opened this page, so no invitation was made. Look at it once more, then invite.",
+        "페이지를 연 뒤에 구성원이 쓸 수 있는 금액이 바뀌어서 초대를 만들지 않았어요. 다시 확인한 다음 초대하세요.",
+    ),
     (
         "It goes on where you were. If nothing happens, go on yourself.",
         "하던 일을 이어서 진행해요. 아무 일도 일어나지 않으면 직접 계속하세요.",
@@ -68,7 +113,7 @@ pub const TABLE: super::Table = &[
     ),
     (
         "It was used, taken back, has expired, or is damaged. Ask whoever invited you for a new one.",
-        "이미 사용됐거나, 취소됐거나, 만료됐거나, 손상된 초대예요. 초대한 사람에게 새 초대를 부탁하세요.",
+        "이미 사용됐거나, 철회됐거나, 만료됐거나, 손상된 초대예요. 초대한 사람에게 새 초대를 부탁하세요.",
     ),
     ("Last used", "마지막 사용"),
     ("Made so far", "지금까지 만든 초대"),
@@ -87,7 +132,12 @@ pub const TABLE: super::Table = &[
         "No code either? Ask an operator of this broker for a new invitation. Whoever runs it can always get in from the command line.",
         "코드도 없나요? 이 브로커의 운영자에게 새 초대를 부탁하세요. 브로커를 직접 운영한다면 명령줄에서 언제든 들어올 수 있어요.",
     ),
-    ("No passkey yet?", "아직 패스키가 없나요?"),
+    (
+        "No account here yet? Whoever runs {0} can invite you; then you make a passkey on the page of your invitation.",
+        "아직 계정이 없나요? {0} 운영자에게 초대를 부탁하세요. 초대를 받으면 초대 페이지에서 패스키를 만들어요.",
+    ),
+    ("You run this broker?", "이 브로커를 운영하나요?"),
+    ("Get in with a one-time link, from the command line:", "명령줄에서 일회용 링크를 받아 로그인하세요."),
     (
         "Nothing happened: the passkey was not used, or it took too long. You can try again.",
         "패스키를 사용하지 않았거나 시간이 너무 오래 걸려서 아무것도 바뀌지 않았어요. 다시 시도할 수 있어요.",
@@ -128,11 +178,7 @@ pub const TABLE: super::Table = &[
         "So that you know it again later, such as the name of the device.",
         "나중에 알아볼 수 있는 이름이면 돼요. 예를 들면 기기 이름이요.",
     ),
-    (
-        "Somebody who was invited makes one on the page of their invitation. Whoever runs this broker gets in with a one-time link, from the command line:",
-        "초대받은 사람은 초대 페이지에서 패스키를 만들어요. 이 브로커를 운영하는 사람은 명령줄에서 받은 일회용 링크로 들어와요.",
-    ),
-    ("Take back", "취소"),
+    ("Take back", "초대 철회"),
     (
         "That did not work. Load this page again, then try once more.",
         "잘되지 않았어요. 페이지를 새로 고친 뒤 다시 시도하세요.",
@@ -142,7 +188,7 @@ pub const TABLE: super::Table = &[
         "That was not accepted. Nothing was changed. Try again.",
         "받아들여지지 않았어요. 아무것도 바뀌지 않았어요. 다시 시도하세요.",
     ),
-    ("The invitation was taken back.", "초대를 취소했어요."),
+    ("The invitation was taken back.", "초대를 철회했어요."),
     ("The passkey has its new name.", "패스키 이름을 바꿨어요."),
     (
         "The passkey was added. From now on it signs you in.",
@@ -156,7 +202,7 @@ pub const TABLE: super::Table = &[
     ("The session was ended.", "세션을 종료했어요."),
     (
         "There you decide which apps may use AI on your behalf, how much they may spend, and take it back at any time.",
-        "어떤 앱이 나 대신 AI를 쓸 수 있는지, 얼마까지 쓸 수 있는지 정하고, 언제든 취소할 수 있어요.",
+        "어떤 앱이 나 대신 AI를 쓸 수 있는지, 얼마까지 쓸 수 있는지 정하고, 언제든 회수할 수 있어요.",
     ),
     ("This browser", "이 브라우저"),
     (
@@ -263,7 +309,7 @@ pub const TABLE: super::Table = &[
     ("never", "없음"),
     ("open, ends", "열려 있음, 만료:"),
     ("signed in", "로그인"),
-    ("taken back", "취소됨"),
+    ("taken back", "철회됨"),
     ("{0} on {1}", "{1}의 {0}"),
     ("with a passkey", "패스키로"),
     ("with a one-time link", "일회용 링크로"),

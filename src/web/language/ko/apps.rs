@@ -5,7 +5,7 @@ pub const TABLE: super::Table = &[
     ("Back to the apps", "앱 목록으로"),
     (
         "This app has very many grants, and not all of them are revoked yet. Delete it again to go on.",
-        "이 앱의 권한이 매우 많아서 아직 모두 취소하지 못했어요. 다시 삭제하면 이어서 처리해요.",
+        "이 앱의 권한이 매우 많아서 아직 모두 회수하지 못했어요. 다시 삭제하면 이어서 처리해요.",
     ),
     (
         "Register an app here, or let it come by itself: this broker takes apps that register themselves or publish who they are. The consent page says which it is.",
@@ -16,7 +16,7 @@ pub const TABLE: super::Table = &[
         "앱이 접근을 요청하려면 먼저 이 목록에 있어야 해요.",
     ),
     ("How to connect an app", "앱 연결 방법"),
-    ("Deleted. Every grant that it had is revoked.", "삭제했어요. 이 앱의 모든 권한이 취소됐어요."),
+    ("Deleted. Every grant that it had is revoked.", "삭제했어요. 이 앱의 모든 권한을 회수했어요."),
     ("Registered", "등록됨"),
     ("First seen", "처음 본 날"),
     ("registered itself", "스스로 등록"),
@@ -31,7 +31,7 @@ pub const TABLE: super::Table = &[
     ("Delete this app", "이 앱 삭제"),
     (
         "Every grant that anyone gave it is revoked at once. This can not be undone.",
-        "누가 주었든 이 앱의 모든 권한이 바로 취소돼요. 되돌릴 수 없어요.",
+        "누가 주었든 이 앱의 모든 권한이 바로 회수돼요. 되돌릴 수 없어요.",
     ),
     ("Delete <span class=\"hidden\">{0}</span>", "<span class=\"hidden\">{0}</span> 삭제"),
     ("App registered", "앱 등록 완료"),
@@ -112,7 +112,7 @@ pub const TABLE: super::Table = &[
     ("Connect an app", "앱 연결"),
     (
         "Your app asks a person for access to AI, and gets a token that is an API key of the official SDKs: for the models they chose, with the limits they set, until they take it back. Any OAuth 2.0 library does the rest.",
-        "앱이 사용자에게 AI 접근을 요청하고, 공식 SDK의 API 키로 쓸 수 있는 토큰을 받아요. 사용자가 고른 모델에서, 정한 한도 안에서, 취소하기 전까지 쓸 수 있어요. 나머지는 어떤 OAuth 2.0 라이브러리든 처리해요.",
+        "앱이 사용자에게 AI 접근을 요청하고, 공식 SDK의 API 키로 쓸 수 있는 토큰을 받아요. 사용자가 고른 모델에서, 정한 한도 안에서, 회수하기 전까지 쓸 수 있어요. 나머지는 어떤 OAuth 2.0 라이브러리든 처리해요.",
     ),
     ("Issuer", "발급자"),
     ("Everything that is supported", "지원하는 모든 것"),
@@ -167,7 +167,7 @@ pub const TABLE: super::Table = &[
     ),
     (
         "<strong>The end.</strong> <code>401</code> after a refresh means that the person took the grant back. Offer to connect again.",
-        "<strong>종료.</strong> 갱신한 뒤의 <code>401</code>은 사용자가 권한을 취소했다는 뜻이에요. 다시 연결할 수 있게 해 주세요.",
+        "<strong>종료.</strong> 갱신한 뒤의 <code>401</code>은 사용자가 권한을 회수했다는 뜻이에요. 다시 연결할 수 있게 해 주세요.",
     ),
     (
         "<strong>Asking too often.</strong> <code>/token</code> answers 1200 requests a minute from one address, and as many from one app with a secret; more is <code>429</code> too.",

@@ -63,7 +63,7 @@ pub const TABLE: super::Table = &[
     ("Let apps use AI. Keep your keys.", "앱에는 AI를, 키는 내 손에."),
     (
         "An app that wants to use AI for you gets a <strong>grant</strong> here, not an API key: for the models you choose, up to an amount you set, for as long as you like. Take it back, and the app’s very next call is refused.",
-        "나를 위해 AI를 쓰려는 앱은 여기서 API 키가 아니라 <strong>권한</strong>을 받아요. 내가 고른 모델에, 정한 금액까지, 원하는 기간만큼만 쓸 수 있어요. 권한을 취소하면 앱의 바로 다음 호출부터 거절돼요.",
+        "나를 위해 AI를 쓰려는 앱은 여기서 API 키가 아니라 <strong>권한</strong>을 받아요. 내가 고른 모델에, 정한 금액까지, 원하는 기간만큼만 쓸 수 있어요. 권한을 회수하면 앱의 바로 다음 호출부터 거절돼요.",
     ),
     (
         "A grant, as you will see it: the app Reading list may chat with gpt-5-mini at OpenAI, has spent 1.20 of 5.00 USD this month, and loses its access in 6 days.",
@@ -73,7 +73,7 @@ pub const TABLE: super::Table = &[
     ("Spent", "사용 금액"),
     ("1.20 of 5.00 USD this month", "이번 달 5.00 USD 중 1.20"),
     ("Ends in 6 days", "6일 뒤 종료"),
-    ("Revoke", "취소"),
+    ("Revoke", "권한 회수"),
     ("How it works", "이용 방법"),
     ("An app asks", "앱이 요청해요"),
     (
@@ -85,10 +85,10 @@ pub const TABLE: super::Table = &[
         "Untick models, lower the amount, choose when it ends. Or say no: that is as easy as yes.",
         "모델을 빼고, 금액을 줄이고, 끝나는 때를 고르세요. 거부도 허용만큼 쉬워요.",
     ),
-    ("You watch, and take back", "지켜보고 취소해요"),
+    ("You watch, and take back", "지켜보고 회수해요"),
     (
         "Every call and what it cost is listed. Pause or revoke with one button.",
-        "모든 호출과 비용이 목록에 남아요. 버튼 하나로 일시 정지하거나 취소할 수 있어요.",
+        "모든 호출과 비용이 목록에 남아요. 버튼 하나로 일시 정지하거나 연결을 끊을 수 있어요.",
     ),
     ("Is this safe?", "안전한가요?"),
     ("No app sees a key.", "어떤 앱도 키를 보지 못해요."),
@@ -101,7 +101,7 @@ pub const TABLE: super::Table = &[
         "Before a call leaves, the most that it can cost is set aside. What doesn’t fit is refused, also when a hundred calls come at once.",
         "호출이 나가기 전에 들 수 있는 최대 비용을 먼저 떼어 놓아요. 맞지 않는 호출은 거절하고, 백 개가 한꺼번에 와도 마찬가지예요.",
     ),
-    ("Revoked means the next call.", "취소는 바로 다음 호출부터예요."),
+    ("Revoked means the next call.", "회수는 바로 다음 호출부터예요."),
     ("Not in an hour, when some token expires.", "토큰이 만료되는 한 시간 뒤가 아니에요."),
     ("Nothing is read along.", "내용을 엿보지 않아요."),
     (

@@ -34,7 +34,7 @@ pub const TABLE: super::Table = &[
     ),
     (
         "You have allowed this request before, and the app has its access. You can see what it uses, and take it back.",
-        "이 요청은 이미 허용했고 앱에 권한이 있어요. 얼마나 쓰는지 보고 권한을 취소할 수 있어요.",
+        "이 요청은 이미 허용했고 앱에 권한이 있어요. 얼마나 쓰는지 보고 권한을 회수할 수 있어요.",
     ),
     ("Go to the grant", "권한 보기"),
     (
@@ -196,7 +196,7 @@ pub const TABLE: super::Table = &[
     ("ends {0}", "{0} 종료"),
     (
         "You can change limits, pause and revoke this at any time under <strong>Grants</strong>. The app never sees an API key.",
-        "<strong>권한</strong> 페이지에서 언제든 한도를 바꾸거나, 잠시 멈추거나, 취소할 수 있어요. 앱은 API 키를 절대 볼 수 없어요.",
+        "<strong>권한</strong> 페이지에서 언제든 한도를 바꾸거나, 잠시 멈추거나, 연결을 끊을 수 있어요. 앱은 API 키를 절대 볼 수 없어요.",
     ),
     ("Deny", "거부"),
     ("Allow", "허용"),
@@ -239,7 +239,7 @@ pub const TABLE: super::Table = &[
     ("You have allowed it. In a few seconds it knows.", "허용했어요. 몇 초 뒤 기기에 반영돼요."),
     (
         "What it uses is under <a href=\"/grants\">Grants</a>, where you can change its limits and revoke it at any time.",
-        "사용량은 <a href=\"/grants\">권한</a> 페이지에서 볼 수 있고, 언제든 한도를 바꾸거나 취소할 수 있어요.",
+        "사용량은 <a href=\"/grants\">권한</a> 페이지에서 볼 수 있고, 언제든 한도를 바꾸거나 연결을 끊을 수 있어요.",
     ),
     ("You have denied it. It gets no access.", "거부했어요. 기기는 권한을 받지 않아요."),
     ("Back to the app", "앱으로 돌아가기"),

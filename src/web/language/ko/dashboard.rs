@@ -1,7 +1,7 @@
 //! The dashboard and the list of grants.
 
 pub const TABLE: super::Table = &[
-    ("Revoked. The app’s next call is refused.", "취소했어요. 앱의 다음 호출부터 거부돼요."),
+    ("Revoked. The app’s next call is refused.", "연결을 끊었어요. 앱의 다음 호출부터 거부돼요."),
     ("Name of the app", "앱 이름"),
     ("State", "상태"),
     ("Show all", "모두 보기"),
@@ -12,14 +12,14 @@ pub const TABLE: super::Table = &[
     (
         "When an app sends you here and you allow it, it is listed on this page, with what it uses, and you can take it back. To let \
          an app ask, <a href=\"/apps#register\">register it</a>.",
-        "앱이 이곳으로 보낸 요청을 허용하면 사용량과 함께 여기에 표시되고, 언제든 취소할 수 있어요. 앱이 요청할 수 있게 하려면 <a href=\"/apps#register\">등록하세요</a>.",
+        "앱이 이곳으로 보낸 요청을 허용하면 사용량과 함께 여기에 표시되고, 언제든 연결을 끊을 수 있어요. 앱이 요청할 수 있게 하려면 <a href=\"/apps#register\">등록하세요</a>.",
     ),
     ("paused", "일시 중지됨"),
     ("Details and limits<span class=\"hidden\"> of {0}</span>", "<span class=\"hidden\">{0}: </span>상세와 한도"),
-    ("Revoke<span class=\"hidden\"> the access of {0}</span>", "<span class=\"hidden\">{0}: </span>취소"),
+    ("Revoke<span class=\"hidden\"> the access of {0}</span>", "<span class=\"hidden\">{0} </span>연결 끊기"),
     (
         "What it has used can not be read at the moment. Revoking works all the same.",
-        "지금은 사용량을 읽을 수 없어요. 취소는 그대로 할 수 있어요.",
+        "지금은 사용량을 읽을 수 없어요. 권한 회수는 그대로 할 수 있어요.",
     ),
     ("Further grants", "다른 권한"),
     ("To the first page", "첫 페이지"),

@@ -80,7 +80,7 @@ pub const TABLE: super::Table = &[
     ),
     ("choose a length of time or a day, not both", "기간과 날짜 중 하나만 고르세요"),
     ("choose the day on which it ends, written like 2026-11-24", "끝나는 날을 2026-11-24 형식으로 고르세요"),
-    ("that time has passed; to end the grant now, revoke it", "이미 지난 시각이에요. 지금 끝내려면 권한을 취소하세요"),
+    ("that time has passed; to end the grant now, revoke it", "이미 지난 시각이에요. 지금 끝내려면 권한을 회수하세요"),
     ("a token of yours", "내가 만든 토큰"),
     (
         "a token can not end later than it says itself; for that, make another",
@@ -108,7 +108,7 @@ pub const TABLE: super::Table = &[
     ("All grants", "모든 권한"),
     ("Active", "사용 중"),
     ("Paused", "일시 중지됨"),
-    ("Revoked", "취소됨"),
+    ("Revoked", "회수됨"),
     ("Expired", "만료됨"),
     ("The token can be used until it ends, within its limits.", "끝날 때까지 제한 안에서 토큰을 쓸 수 있어요."),
     ("It was ended. Every call is refused, for ever.", "끝낸 토큰이에요. 모든 호출이 영구히 거부돼요."),

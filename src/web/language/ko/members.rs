@@ -72,9 +72,12 @@ pub const TABLE: super::Table = &[
     ),
     (
         "Removed. They are signed out, and every grant of theirs is revoked.",
-        "구성원을 내보냈어요. 로그아웃됐고 모든 권한이 취소됐어요.",
+        "구성원을 내보냈어요. 로그아웃됐고 모든 권한이 회수됐어요.",
     ),
     ("Member", "구성원"),
+    ("Monthly limit", "월 한도"),
+    ("No limit", "한도 없음"),
+    ("Set a limit", "한도 정하기"),
     ("Here since", "가입한 때"),
     ("Active grants", "활성 권한"),
     ("Spent this month", "이번 달 사용액"),
@@ -89,18 +92,24 @@ pub const TABLE: super::Table = &[
     ),
     (
         "Active grants that are revoked: {0}. What they used stays in the books. This can not be undone.",
-        "취소될 활성 권한은 {0}개예요. 사용 기록은 남아요. 되돌릴 수 없어요.",
+        "회수될 활성 권한은 {0}개예요. 사용 기록은 남아요. 되돌릴 수 없어요.",
     ),
     ("Keep", "그대로 두기"),
     (
         "Signing in and every call are over for them at once. They had very many grants, and not all of them are marked as revoked yet. Go \
          on until they are.",
-        "로그인과 모든 호출은 이미 막혔어요. 권한이 매우 많아서 아직 모두 취소로 표시하지 못했어요. 끝날 때까지 계속하세요.",
+        "로그인과 모든 호출은 이미 막혔어요. 권한이 매우 많아서 아직 모두 회수로 표시하지 못했어요. 끝날 때까지 계속하세요.",
     ),
     ("Your operator does not allow this", "운영자가 허용하지 않아요"),
     (
-        "The operator of this broker allows its members none of the models that this app asks for. Ask them to, or go back to the app.",
-        "이 앱이 요청한 모델은 이 브로커의 운영자가 구성원에게 허용한 것이 하나도 없어요. 운영자에게 요청하거나 앱으로 돌아가세요.",
+        "{0} asks for this: {1}. The operator of this broker allows its members none of these models. Ask your operator to allow one of \
+         them, or go back to the app.",
+        "{0} 앱의 요청: {1}. 이 브로커의 운영자는 구성원에게 이 모델을 하나도 허용하지 않아요. 운영자에게 허용해 달라고 하거나 앱으로 돌아가세요.",
+    ),
+    (
+        "{0} asks for this: {1}. The operator of this broker allows its members none of these models. Ask your operator to allow one of \
+         them, or stop it on your device: it gets nothing.",
+        "{0} 앱의 요청: {1}. 이 브로커의 운영자는 구성원에게 이 모델을 하나도 허용하지 않아요. 운영자에게 허용해 달라고 하거나 기기에서 연결을 중단하세요. 기기에는 아무 권한도 주어지지 않아요.",
     ),
     (
         "Your operator allows at most {0} USD for each grant, over its whole life.",

@@ -5,7 +5,7 @@ pub const TABLE: super::Table = &[
         "Access for a script, a notebook or a tool of your own: a key with a limit and an end, instead of the provider’s.",
         "스크립트, 노트북, 직접 쓰는 도구를 위한 키예요. 제공자의 키 대신 한도와 기한이 있는 키를 쓰세요.",
     ),
-    ("Revoked. The next call with it is refused.", "취소했어요. 이 토큰으로 보내는 다음 호출부터 거부돼요."),
+    ("Revoked. The next call with it is refused.", "권한을 회수했어요. 이 토큰으로 보내는 다음 호출부터 거부돼요."),
     ("You have no token.", "토큰이 없어요."),
     (
         "Make one for a program that takes an API key. You say what it may use, what it may spend and until when.",
@@ -19,7 +19,7 @@ pub const TABLE: super::Table = &[
     ("Made", "만든 때"),
     (
         "For a script, a notebook or a tool of your own. You can change its limits, pause it and revoke it at any time.",
-        "스크립트, 노트북, 직접 쓰는 도구에 사용하세요. 한도 변경, 일시 정지, 취소는 언제든지 할 수 있어요.",
+        "스크립트, 노트북, 직접 쓰는 도구에 사용하세요. 한도 변경, 일시 정지, 권한 회수는 언제든지 할 수 있어요.",
     ),
     ("Nothing was made yet:", "아직 만들지 않았어요:"),
     (
@@ -76,13 +76,13 @@ pub const TABLE: super::Table = &[
     ("This token was made already", "이미 만든 토큰이에요"),
     (
         "A token is shown once, when it is made, and it is not stored here. If you have lost it, revoke it and make another.",
-        "토큰은 만들 때 한 번만 표시되고 여기에 저장되지 않아요. 잃어버렸다면 취소하고 새로 만드세요.",
+        "토큰은 만들 때 한 번만 표시되고 여기에 저장되지 않아요. 잃어버렸다면 권한을 회수하고 새로 만드세요.",
     ),
     ("Go to your tokens", "내 토큰으로 가기"),
     ("Too many tokens", "토큰이 너무 많아요"),
     (
         "You have {0} tokens, and nobody has more at a time. Nothing was made. Revoke one that you do not need.",
-        "토큰이 {0}개 있고, 이보다 많이 가질 수 없어요. 아무것도 만들지 않았어요. 필요 없는 토큰을 취소하세요.",
+        "토큰이 {0}개 있고, 이보다 많이 가질 수 없어요. 아무것도 만들지 않았어요. 필요 없는 토큰의 권한을 회수하세요.",
     ),
     ("give the token a name, so that you know it again", "나중에 알아볼 수 있도록 토큰에 이름을 붙이세요"),
     ("choose at least one provider", "제공자를 하나 이상 선택하세요"),
