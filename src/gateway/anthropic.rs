@@ -137,9 +137,10 @@ fn tool_needs(kind: &str) -> ToolNeeds {
 fn error_body(failure: &Failure, request_id: &str) -> serde_json::Value {
     let code = failure.code();
     let kind = match code {
-        FailureCode::InvalidRequest | FailureCode::FieldNotAllowed | FailureCode::TooManyTools => {
-            "invalid_request_error"
-        }
+        FailureCode::InvalidRequest
+        | FailureCode::FieldNotAllowed
+        | FailureCode::TooManyTools
+        | FailureCode::WebSocketNotServed => "invalid_request_error",
         FailureCode::BodyTooLarge => "request_too_large",
         FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",
         FailureCode::RequestsExhausted

@@ -48,6 +48,8 @@ pub enum Failure {
     InvalidRequest(String),
     /// The body is longer than [`super::MAX_BODY_BYTES`].
     BodyTooLarge,
+    /// The call asks for a WebSocket.
+    WebSocket,
     /// The operator set no key for this provider.
     ProviderNotConfigured(Provider),
     /// The provider refused the operator's key.
@@ -146,6 +148,7 @@ impl Failure {
             Self::FieldNotAllowed { .. } => FailureCode::FieldNotAllowed,
             Self::InvalidRequest(_) => FailureCode::InvalidRequest,
             Self::BodyTooLarge => FailureCode::BodyTooLarge,
+            Self::WebSocket => FailureCode::WebSocketNotServed,
             Self::ProviderNotConfigured(_) => FailureCode::ProviderNotConfigured,
             Self::ProviderKeyRejected(_) => FailureCode::ProviderKeyRejected,
             Self::UpstreamUnreachable(_) => FailureCode::UpstreamUnreachable,
@@ -167,6 +170,8 @@ impl Failure {
             Self::InvalidToken
             | Self::Dpop(_)
             | Self::Refused(_)
+            // Answered before anybody knows whose it is; and its client goes on over HTTP.
+            | Self::WebSocket
             | Self::ProviderKeyRejected(_)
             | Self::UpstreamUnreachable(_)
             | Self::UpstreamTimeout(_)
@@ -240,6 +245,10 @@ impl Failure {
             }
             Self::FieldNotAllowed { field, reason } => format!("{field} can not be used here: {reason}"),
             Self::InvalidRequest(reason) => format!("the request can not be read: {reason}"),
+            Self::WebSocket => {
+                "WebSockets are not served here; send the same body as a POST over HTTP, with \"stream\": true"
+                    .to_owned()
+            }
             Self::BodyTooLarge => format!("the body is larger than {} MiB", super::MAX_BODY_BYTES / (1024 * 1024)),
             Self::ProviderNotConfigured(provider) => {
                 format!("the operator of this broker has not configured {}", provider.display_name())
@@ -287,6 +296,7 @@ impl Failure {
             | Self::FieldNotAllowed { .. }
             | Self::InvalidRequest(_)
             | Self::BodyTooLarge
+            | Self::WebSocket
             | Self::ProviderNotConfigured(_)
             | Self::ProviderKeyRejected(_)
             | Self::UpstreamUnreachable(_)
@@ -294,10 +304,19 @@ impl Failure {
         }
     }
 
-    /// Whether the SDKs must not retry although the status says that they might (`x-should-retry: false`).
+    /// Whether sending the same again is pointless although the status says, to some clients, that it might help
+    /// (`x-should-retry: false`). Coding agents try a 401 again for minutes, silently.
+    ///
+    /// Not so with `use_dpop_nonce`: there the same again, with a new proof, is what is asked for.
     #[must_use]
     pub const fn is_hopeless(&self) -> bool {
-        matches!(self, Self::ProviderKeyRejected(_) | Self::ProviderNotConfigured(_))
+        matches!(
+            self.code(),
+            FailureCode::InvalidToken
+                | FailureCode::InvalidDpopProof
+                | FailureCode::ProviderKeyRejected
+                | FailureCode::ProviderNotConfigured
+        )
     }
 
     /// What a program can use of it.

@@ -1,6 +1,7 @@
 //! Which headers pass. Everything that isn't named here stays where it is: the caller's token and cookies never go upstream, the
 //! provider's account details never come back.
 
+use super::Failure;
 use crate::domain::ledger::Reservation;
 
 /// Request headers that go upstream as the client sent them. Not `content-type`: a body is JSON in UTF-8, since that is how it was
@@ -70,6 +71,31 @@ pub fn of_reservation(reservation: &Reservation) -> Vec<(&'static str, String)> 
     .collect()
 }
 
+/// What a refusal says about another try.
+#[must_use]
+pub fn of_failure(failure: &Failure) -> Vec<(&'static str, String)> {
+    let code = failure.code();
+    [
+        Some((ERROR, code.as_str().to_owned())),
+        failure.retry_after_seconds().map(|seconds| ("retry-after", seconds.to_string())),
+        failure.is_hopeless().then(|| ("x-should-retry", "false".to_owned())),
+        // RFC 9110 §15.5.22 wants the protocol that is served instead. workerd writes the headers of a connection itself and leaves this
+        // one out, as HTTP/2 demands (RFC 9113 §8.2.2); the status is what clients go by.
+        (code.status() == 426).then(|| ("upgrade", "HTTP/1.1".to_owned())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Whether a request wants to become a WebSocket (RFC 6455 §4.1). `upgrade` is the header; what else it may name, such as `h2c`, is the
+/// platform's to take up or to ignore (RFC 9110 §7.8).
+#[must_use]
+pub fn asks_for_websocket(method: &str, upgrade: Option<&str>) -> bool {
+    let names_it = |protocol: &str| protocol.trim().eq_ignore_ascii_case("websocket");
+    method == "GET" && upgrade.is_some_and(|upgrade| upgrade.split(',').any(names_it))
+}
+
 /// A nonce for the next `DPoP` proof (RFC 9449 §8.2).
 pub const DPOP_NONCE: &str = "dpop-nonce";
 
@@ -120,6 +146,7 @@ pub fn token(header: impl Fn(&str) -> Option<String>) -> Option<Presented> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{ledger::Refusal, oauth::dpop::DpopError, time::Timestamp};
 
     fn token_of(headers: &[(&str, &str)]) -> Option<String> {
         presented(headers).map(|presented| presented.token)
@@ -155,6 +182,52 @@ mod tests {
     fn another_scheme_is_no_token() {
         assert_eq!(token_of(&[("authorization", "Basic dDp0")]), None);
         assert_eq!(token_of(&[]), None);
+    }
+
+    fn told(failure: &Failure, name: &str) -> Option<String> {
+        of_failure(failure).into_iter().find_map(|(header, value)| (header == name).then_some(value))
+    }
+
+    #[test]
+    fn every_401_says_that_the_same_again_is_pointless_unless_it_asks_for_just_that() {
+        let floor = Timestamp::from_seconds(5);
+        for failure in [
+            Failure::InvalidToken,
+            Failure::Refused(Refusal::Revoked),
+            Failure::Refused(Refusal::NoSuchGrant),
+            Failure::NotAllowed(Refusal::Expired),
+            Failure::Dpop(DpopError::Missing),
+            Failure::Refused(Refusal::ProofReplayed),
+        ] {
+            assert_eq!(failure.code().status(), 401);
+            assert_eq!(told(&failure, "x-should-retry").as_deref(), Some("false"), "{failure:?}");
+        }
+        for failure in [Failure::Dpop(DpopError::UseNonce), Failure::Refused(Refusal::ProofTooOld { floor })] {
+            assert_eq!(failure.code().status(), 401);
+            assert_eq!(told(&failure, "x-should-retry"), None, "{failure:?}");
+        }
+        for failure in [Failure::Refused(Refusal::Paused), Failure::BrokerUnavailable, Failure::BodyTooLarge] {
+            assert_eq!(told(&failure, "x-should-retry"), None, "{failure:?}");
+        }
+        assert!(EXPOSED.contains("x-should-retry"));
+    }
+
+    #[test]
+    fn a_websocket_is_told_what_is_served_instead_rfc_9110_15_5_22() {
+        assert_eq!(Failure::WebSocket.code().status(), 426);
+        assert_eq!(told(&Failure::WebSocket, "upgrade").as_deref(), Some("HTTP/1.1"));
+        assert_eq!(told(&Failure::InvalidToken, "upgrade"), None);
+    }
+
+    #[test]
+    fn a_websocket_is_asked_for_by_its_name_in_any_case_and_by_get_alone() {
+        for upgrade in ["websocket", "WebSocket", "h2c, websocket", "foo/2 ,\tWEBSOCKET"] {
+            assert!(asks_for_websocket("GET", Some(upgrade)), "{upgrade}");
+            assert!(!asks_for_websocket("POST", Some(upgrade)), "{upgrade}");
+        }
+        for upgrade in [None, Some("h2c"), Some("websockets"), Some("")] {
+            assert!(!asks_for_websocket("GET", upgrade), "{upgrade:?}");
+        }
     }
 
     #[test]

@@ -307,7 +307,8 @@ fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
         FailureCode::InvalidRequest
         | FailureCode::BodyTooLarge
         | FailureCode::FieldNotAllowed
-        | FailureCode::TooManyTools => "invalid_request_error",
+        | FailureCode::TooManyTools
+        | FailureCode::WebSocketNotServed => "invalid_request_error",
         FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",
         FailureCode::RequestsExhausted
         | FailureCode::BudgetExhausted

@@ -157,6 +157,7 @@ test("a revoked grant is an AuthenticationError, and is not retried", async () =
   const { error, tries } = await failure(() => client.messages.create(hello));
   assert.ok(error instanceof Anthropic.AuthenticationError);
   assert.deepEqual([error.status, error.error.error.type, tries], [401, "authentication_error", 1]);
+  assert.equal(error.headers.get("x-should-retry"), "false");
 });
 
 test("a model that is not granted is a PermissionDeniedError, and is not retried", async () => {

@@ -70,6 +70,7 @@ test("a proof beside a token that is bound to nothing changes nothing", async ()
 test("RFC 9449 §9: a proof without a nonce is answered with one", async () => {
   const answer = await proven({ nonce: undefined });
   assertOpenAiError(answer, 401, "use_dpop_nonce");
+  assert.equal(answer.headers.get("x-should-retry"), null, "the same again, with the nonce, is what is asked for");
   assert.match(challenge(answer), /^DPoP .*error="use_dpop_nonce"/);
   const nonce = answer.headers.get("dpop-nonce");
   assert.match(nonce, NONCE);

@@ -189,6 +189,7 @@ test("a revoked grant is an AuthenticationError, and is not retried", async () =
   const { error, tries } = await failure(() => client.chat.completions.create(hello));
   assert.ok(error instanceof OpenAI.AuthenticationError);
   assert.deepEqual([error.status, error.code, tries], [401, "invalid_token", 1]);
+  assert.equal(error.headers.get("x-should-retry"), "false");
 });
 
 test("a model that is not granted is a PermissionDeniedError, and is not retried", async () => {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { createPrivateKey, sign } from "node:crypto";
+import { once } from "node:events";
+import http from "node:http";
 import { test } from "node:test";
 import { base64url, newSigningKey } from "../support/broker.mjs";
 import {
@@ -284,6 +286,7 @@ test("the Fetch standard: answers and refusals can be read from any origin, with
     assert.ok(["*", "https://app.example"].includes(answer.headers.get("access-control-allow-origin")), answer.text);
     assert.match(answer.headers.get("access-control-expose-headers"), /aipassport-error/);
     assert.match(answer.headers.get("access-control-expose-headers"), /aipassport-request-id/);
+    assert.match(answer.headers.get("access-control-expose-headers"), /x-should-retry/);
   }
 });
 
@@ -341,6 +344,7 @@ for (const [what, make] of Object.entries(FORGERIES)) {
     const answer = await call(broker, null, CHAT, { body: chatBody(), headers: { authorization: `Bearer ${make()}` } });
     assertOpenAiError(answer, 401, "invalid_token");
     assert.match(answer.headers.get("www-authenticate"), /^Bearer/);
+    assert.equal(answer.headers.get("x-should-retry"), "false");
     const none = await chat(broker, null);
     assert.equal(answer.body.error.message, none.body.error.message);
     assert.equal(standin.requests.length, before);
@@ -418,6 +422,60 @@ test("/models shows what is granted and nothing else", async () => {
   assert.equal((await call(broker, narrow, "/openai/v1/models/gpt-5-mini", { method: "GET" })).status, 200);
   const hidden = all.find((id) => !some.includes(id));
   assertOpenAiError(await call(broker, narrow, `/openai/v1/models/${hidden}`, { method: "GET" }), 403, "model_not_granted");
+});
+
+test("/models is asked for by the parameters that are known, and clients may add their own", async () => {
+  for (const [path, upstream] of [
+    ["/openai/v1/models?client_version=0.171.0", "/v1/models"],
+    ["/openai/v1/models/gpt-5-mini?client_version=0.171.0", "/v1/models/gpt-5-mini"],
+    ["/anthropic/v1/models?limit=1000&client_version=1&after_id=a", "/v1/models?limit=1000&after_id=a"],
+  ]) {
+    const answer = await call(broker, token, path, { method: "GET" });
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(latest().path, upstream);
+  }
+  assertOpenAiError(await call(broker, token, `${CHAT}?client_version=1`, { body: chatBody() }), 400, "invalid_request");
+});
+
+// WebSockets, which aren't served.
+
+/** What a WebSocket's handshake (RFC 6455 §4.1) is answered with, where no WebSocket is. */
+async function handshake(path, headers) {
+  const own = { connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==" };
+  const request = http.get(new URL(path, broker.url), { agent: false, headers: { ...own, ...headers } });
+  const [response] = await once(request, "response");
+  const text = (await response.toArray()).join("");
+  const answer = { status: response.statusCode, headers: new Headers(response.headers), text, body: JSON.parse(text) };
+  return { ...answer, code: answer.headers.get("aipassport-error") };
+}
+
+test("RFC 9110 §15.5.22: who asks for a WebSocket is sent back to HTTP, whatever the token", async () => {
+  const before = standin.requests.length;
+  for (const authorization of [`Bearer ${token}`, "Bearer nothing", ""]) {
+    for (const path of ["/openai/v1/responses", "/openai/v1/realtime?model=gpt-realtime"]) {
+      const answer = await handshake(path, { authorization });
+      assertOpenAiError(answer, 426, "websocket_not_served");
+      assert.match(answer.body.error.message, /POST/);
+    }
+    assertAnthropicError(await handshake("/anthropic/v1/messages", { authorization, upgrade: "WebSocket" }), 426, "websocket_not_served");
+  }
+  assert.equal(standin.requests.length, before);
+});
+
+test("a WebSocket of a real client fails, and its call over HTTP goes through", async () => {
+  const socket = new WebSocket(`${broker.url.replace("http", "ws")}/openai/v1/responses`);
+  socket.addEventListener("open", () => assert.fail("it opened"));
+  await new Promise((resolve) => socket.addEventListener("error", resolve, { once: true }));
+  const body = { model: "gpt-5-mini", input: "hello" };
+  assert.equal((await call(broker, token, "/openai/v1/responses", { body })).status, 200);
+});
+
+test("RFC 9110 §7.8: another protocol that a client would rather speak is ignored", async () => {
+  const headers = { connection: "Upgrade, HTTP2-Settings", upgrade: "h2c", "http2-settings": "AAMAAABkAAQAAP__", authorization: `Bearer ${token}` };
+  const request = http.get(new URL("/openai/v1/models", broker.url), { agent: false, headers });
+  const [response] = await once(request, "response");
+  response.resume();
+  assert.equal(response.statusCode, 200);
 });
 
 // Fields that reach beyond the grant.

@@ -119,18 +119,14 @@ pub fn refusal(
     let code = failure.code();
     let mut head = Head::new(code.status(), request_id);
     head.headers.set("content-type", "application/json");
-    head.headers.set(headers::ERROR, code.as_str());
+    for (name, value) in headers::of_failure(failure) {
+        head.headers.set(name, &value);
+    }
     if code.status() == 401 || is_insufficient(code) {
         head.headers.set("www-authenticate", &challenge.header(failure));
     }
     if let Some(nonce) = nonce {
         head.headers.set(headers::DPOP_NONCE, nonce);
-    }
-    if let Some(seconds) = failure.retry_after_seconds() {
-        head.headers.set("retry-after", &seconds.to_string());
-    }
-    if failure.is_hopeless() {
-        head.headers.set("x-should-retry", "false");
     }
     let body = (dialect(provider).error_body)(failure, request_id);
     head.with_bytes(body.to_string().as_bytes())

@@ -55,6 +55,8 @@ pub enum FailureCode {
     TooManyTools,
     /// 413.
     BodyTooLarge,
+    /// 426.
+    WebSocketNotServed,
     /// 502.
     UpstreamUnreachable,
     /// 502.
@@ -98,6 +100,7 @@ impl FailureCode {
             Self::InvalidRequest => "invalid_request",
             Self::TooManyTools => "too_many_tools",
             Self::BodyTooLarge => "body_too_large",
+            Self::WebSocketNotServed => "websocket_not_served",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::ProviderKeyRejected => "provider_key_rejected",
             Self::ProviderNotConfigured => "provider_not_configured",
@@ -126,6 +129,7 @@ impl FailureCode {
             | Self::FieldNotAllowed
             | Self::DelegationNotAllowed => 403,
             Self::BodyTooLarge => 413,
+            Self::WebSocketNotServed => 426,
             Self::RateLimited
             | Self::ConcurrencyExceeded
             | Self::RequestsHeld
