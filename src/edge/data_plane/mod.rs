@@ -73,6 +73,10 @@ impl Call {
         let presented = gateway::headers::token(|name| self.inbound.header(name).map(str::to_owned));
         let settings = Settings::get(&self.env).map_err(|error| unavailable(&mut entry, &error));
         let outcome = match &settings {
+            // Before the token is looked at: the answer is the same for everybody and says nothing of anybody. Coding agents try a
+            // WebSocket first, and go on over HTTP at once after a 426, where they learn what their token is worth; after a 403 or 404
+            // they try it again for seconds.
+            _ if asks_for_websocket(&self.inbound.method, self.inbound.header("upgrade")) => Err(Failure::WebSocket),
             Ok(settings) => self.carry_out(presented.as_ref(), settings, began, &mut entry).await,
             Err(failure) => Err(failure.clone()),
         };
