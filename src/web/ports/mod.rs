@@ -199,8 +199,9 @@ pub trait Users {
 
 /// What calls are metered with.
 pub trait Prices {
-    /// What a call costs that reads and writes so many tokens of text; `None`: no price of the model is known.
-    fn price(&self, provider: Provider, model: &str, tokens: (u64, u64)) -> Option<NanoUsd>;
+    /// What a call costs that reads and writes so many tokens of text; `None`: no price of the model is known, or it isn't one that
+    /// answers in text.
+    fn price_of_chat(&self, provider: Provider, model: &str, tokens: (u64, u64)) -> Option<NanoUsd>;
 }
 
 /// The Durable Objects that enforce grants.
