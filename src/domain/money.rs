@@ -93,6 +93,21 @@ impl Amount {
     /// What is proposed for a token of one's own.
     pub const TWO_USD: Self = Self(NonZeroU64::MIN.saturating_add(2 * NANO_PER_USD - 1));
 
+    /// The largest that can be stored.
+    const MAX: Self = Self(NonZeroU64::MIN.saturating_add(MAX_STORED_INTEGER - 1));
+
+    /// The sum, at most what can be stored.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0.get())).min(Self::MAX)
+    }
+
+    /// So many times as much, at most what can be stored; not at all is once.
+    #[must_use]
+    pub fn times(self, times: u64) -> Self {
+        Self(self.0.saturating_mul(NonZeroU64::new(times).unwrap_or(NonZeroU64::MIN))).min(Self::MAX)
+    }
+
     /// In nano-USD.
     #[must_use]
     pub const fn nano_usd(self) -> NanoUsd {
@@ -148,6 +163,14 @@ mod tests {
         assert_eq!("0.00".parse::<Amount>(), Err(NotAnAmount));
         assert_eq!("5.00".parse(), Ok(Amount::FIVE_USD));
         assert_eq!("2.00".parse(), Ok(Amount::TWO_USD));
+    }
+
+    #[test]
+    fn sums_of_amounts_stop_at_what_can_be_stored() {
+        let amount = |text: &str| text.parse::<Amount>().unwrap();
+        assert_eq!((amount("1.5").plus(amount("2")), amount("1.5").times(3)), (amount("3.5"), amount("4.5")));
+        assert_eq!(amount("9007199").plus(amount("9007199")).nano_usd(), NanoUsd::MAX);
+        assert_eq!(amount("9007199").times(u64::MAX).nano_usd(), NanoUsd::MAX);
     }
 
     #[test]

@@ -21,7 +21,6 @@ use crate::{
         oauth::{client_metadata::FetchError, remote_address::RemoteAddress},
         permission::Provider,
     },
-    gateway::usage::Usage,
     web::ports::{self, Fetched, StoreError},
 };
 
@@ -127,10 +126,8 @@ impl ports::Ledgers for EdgePorts {
 }
 
 impl ports::Prices for EdgePorts {
-    fn price(&self, provider: Provider, model: &str, (input_tokens, output_tokens): (u64, u64)) -> Option<NanoUsd> {
-        let settings = Settings::get(&self.env).ok()?;
-        let usage = Usage { input_tokens, output_tokens, ..Usage::default() };
-        Some(settings.prices.find(provider, model)?.cost(&usage))
+    fn price_of_chat(&self, provider: Provider, model: &str, tokens: (u64, u64)) -> Option<NanoUsd> {
+        Settings::get(&self.env).ok()?.prices.of_chat(provider, model, tokens)
     }
 }
 

@@ -179,53 +179,59 @@ impl RefusalView {
     }
 }
 
-/// Why a call was refused, for the person whose grant it is.
+/// Why a call was refused, for the person whose grant it is: a sentence. The one table of these words; a new reason doesn't compile
+/// before it has some.
 fn why(reason: Reason, model: &str, language: Language) -> String {
-    if !model.is_empty() {
-        match reason {
-            Reason::ModelNotGranted => {
-                return language.with("It asked for the model {0}, which you did not allow.", &[&model]);
-            }
-            Reason::CapabilityNotGranted => {
-                return language.with("It wanted to use {0} for something that you did not allow.", &[&model]);
-            }
-            Reason::PriceUnknown => {
-                return language.with("Nobody knows what a call of {0} costs, and its use is limited.", &[&model]);
-            }
-            _ => {}
+    let (text, naming_the_model) = match reason {
+        Reason::ModelNotGranted => (
+            language.t("It asked for a model that you did not allow."),
+            Some(language.t("It asked for the model {0}, which you did not allow.")),
+        ),
+        Reason::CapabilityNotGranted => (
+            language.t("It wanted to do something that you did not allow."),
+            Some(language.t("It wanted to use {0} for something that you did not allow.")),
+        ),
+        Reason::PriceUnknown => (
+            language.t("No price is known for a call, and what it may spend is limited."),
+            Some(language.t("No price is known for {0}, and what it may spend is limited.")),
+        ),
+        Reason::ModelNotAllowed => (
+            language.t("The operator of this broker doesn’t allow this model."),
+            Some(language.t("The operator of this broker doesn’t allow the model {0}.")),
+        ),
+        Reason::Ended => (language.t("It called although its access had ended."), None),
+        Reason::GrantPaused => (language.t("It called while you had it paused."), None),
+        Reason::ProviderNotGranted => (language.t("It asked for a provider that you did not allow."), None),
+        Reason::TooManyTools => (
+            language.t("One call used too many of the provider’s own tools, and what it may spend is limited."),
+            None,
+        ),
+        Reason::BudgetExhausted => (language.t("Not enough money was left for a call."), None),
+        Reason::TokensExhausted => (language.t("Not enough tokens were left for a call."), None),
+        Reason::RequestsExhausted => (language.t("It has made as many requests as you allowed."), None),
+        Reason::BudgetHeld => (language.t("The rest of the money was reserved for calls in progress."), None),
+        Reason::TokensHeld => (language.t("The rest of the tokens were reserved for calls in progress."), None),
+        Reason::RequestsHeld => (language.t("The rest of the requests were taken by calls in progress."), None),
+        Reason::RateLimited => (language.t("It made more calls in a minute than you allowed."), None),
+        Reason::ConcurrencyExceeded => (language.t("It made more calls at once than you allowed."), None),
+        Reason::EndpointNotGranted => (language.t("It used a part of the provider that can not be allowed."), None),
+        Reason::FieldNotAllowed => (language.t("A call asked for something that can not be allowed."), None),
+        Reason::InvalidRequest => (language.t("A call could not be read."), None),
+        Reason::BodyTooLarge => (language.t("A call was too long."), None),
+        Reason::ProviderNotConfigured => (language.t("This broker has no key for the provider."), None),
+        Reason::ProviderNotAllowed => (language.t("The operator of this broker doesn’t allow this provider."), None),
+        Reason::AccountBudgetExhausted => {
+            (language.t("Not enough was left of what the operator allows you in a month."), None)
         }
-    }
-    let text = match reason {
-        Reason::Ended => language.t("It called although its access had ended."),
-        Reason::GrantPaused => language.t("It called while you had it paused."),
-        Reason::ProviderNotGranted => language.t("It asked for a provider that you did not allow."),
-        Reason::ModelNotGranted => language.t("It asked for a model that you did not allow."),
-        Reason::CapabilityNotGranted => language.t("It wanted to do something that you did not allow."),
-        Reason::PriceUnknown => language.t("Nobody knows what a call costs, and its use is limited."),
-        Reason::TooManyTools => {
-            language.t("One call brought too many of the provider’s own tools, and its use is limited.")
-        }
-        Reason::BudgetExhausted => language.t("A call did not fit into the money that is left."),
-        Reason::TokensExhausted => language.t("A call did not fit into the tokens that are left."),
-        Reason::RequestsExhausted => language.t("It has made as many requests as you allowed."),
-        Reason::BudgetHeld => language.t("The money that was left was set aside for calls under way."),
-        Reason::TokensHeld => language.t("The tokens that were left were set aside for calls under way."),
-        Reason::RequestsHeld => language.t("The requests that were left were taken by calls under way."),
-        Reason::RateLimited => language.t("It made more calls in a minute than you allowed."),
-        Reason::ConcurrencyExceeded => language.t("It made more calls at once than you allowed."),
-        Reason::EndpointNotGranted => language.t("It used a part of the provider that can not be allowed."),
-        Reason::FieldNotAllowed => language.t("A call asked for something that can not be allowed."),
-        Reason::InvalidRequest => language.t("A call could not be read."),
-        Reason::BodyTooLarge => language.t("A call was too long."),
-        Reason::ProviderNotConfigured => language.t("This broker has no key for the provider."),
-        Reason::ProviderNotAllowed => language.t("The operator of this broker doesn’t allow this provider."),
-        Reason::ModelNotAllowed => language.t("The operator of this broker doesn’t allow this model."),
-        Reason::AccountBudgetExhausted => language.t("It didn’t fit into what the operator allows you in a month."),
-        Reason::AccountBudgetHeld => {
-            language.t("What the operator allows you in a month was held by other calls at that moment.")
-        }
+        Reason::AccountBudgetHeld => (
+            language.t("The rest of what the operator allows you in a month was reserved for calls in progress."),
+            None,
+        ),
     };
-    text.to_owned()
+    match naming_the_model.filter(|_| !model.is_empty()) {
+        Some(text) => language.with(text, &[&model]),
+        None => text.to_owned(),
+    }
 }
 
 /// `GET /notices`.
@@ -266,6 +272,8 @@ pub async fn read<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Respons
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_795_478_400);
@@ -316,12 +324,18 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_is_said_in_both_languages() {
-        for model in ["", "gpt-9"] {
-            for reason in Reason::ALL {
-                let [english, korean] = Language::ALL.map(|language| why(reason, model, language));
-                assert!(english.ends_with('.') && english != korean, "{english}");
+    fn every_reason_is_said_in_words_of_its_own_in_both_languages() {
+        for language in Language::ALL {
+            for model in ["", "gpt-9"] {
+                let said: BTreeSet<String> =
+                    Reason::ALL.into_iter().map(|reason| why(reason, model, language)).collect();
+                assert_eq!(said.len(), Reason::ALL.len(), "two reasons are said alike: {said:#?}");
+                assert!(said.iter().all(|text| text.ends_with('.')), "{said:#?}");
             }
+        }
+        for (reason, model) in Reason::ALL.into_iter().flat_map(|reason| [(reason, ""), (reason, "gpt-9")]) {
+            let [english, korean] = Language::ALL.map(|language| why(reason, model, language));
+            assert!(!english.contains("another reason") && english != korean, "{english}");
         }
     }
 }

@@ -108,7 +108,7 @@ test("without a word of the app on money, five dollars in all are proposed, and 
 test("money is the first thing on the form", async () => {
   const { form } = await browser.consent(app);
   const buttons = ["step", "language", "decision"];
-  const names = form.names.filter((name) => !["csrf", "request", "as_shown", ...buttons].includes(name));
+  const names = form.names.filter((name) => !["csrf", "request", "as_shown", "offered", ...buttons].includes(name));
   assert.deepEqual(names.slice(0, 2), ["plan", "budget_usd"]);
 });
 

@@ -44,18 +44,32 @@ test("Try it grants one dollar for a day", async () => {
   assert.deepEqual([(await lastTerms()).limits, await lastLife()], [{ budget_usd: "1.00" }, 86_400]);
 });
 
-test("a plan that is wider than what the app asks is not offered, and not taken either", async () => {
+test("a plan is narrowed to what the app asks; one that would come to the same is not offered, and not taken either", async () => {
   const details = [DETAILS[0], { type: "ai_limits", budget_usd: "0.50" }];
   const { form } = await ask(app, { details });
-  assert.deepEqual(form.values("plan"), ["asked", "custom"]);
+  assert.deepEqual(form.values("plan"), ["try", "asked", "custom"]);
   const data = form.press("decision", "allow").data();
-  for (const plan of ["week", "try", "usual", "everything"]) {
+  for (const plan of ["week", "usual", "everything"]) {
     data.set("plan", plan);
     const { status, location } = await browser.submit(form, { data });
     assert.deepEqual([status, location], [400, null], plan);
   }
   await allow(form);
   assert.deepEqual((await lastTerms()).limits, { budget_usd: "0.50" });
+  await allow((await ask(app, { details })).form.fill({ plan: "try" }));
+  assert.deepEqual([(await lastTerms()).limits, await lastLife()], [{ budget_usd: "0.50" }, 86_400]);
+});
+
+test("limits that the app named for its provider stand with the plan that is chosen, and a shorter try sets none beside them", async () => {
+  const limits = { budget_usd: "1.00", requests: 50, requests_per_minute: 20 };
+  const details = [{ ...DETAILS[0], models: ["gpt-5-mini", "text-embedding-3-small", "gpt-image-1"], limits }];
+  const { form, page } = await ask(app, { details });
+  assert.deepEqual([form.values("plan"), form.data().get("plan")], [["try", "asked", "custom"], "asked"]);
+  assert.match(page.text, /As the app asked 1\.00 USD in all, 50 requests, for 7 days ?about 50 short questions with gpt-5-mini Your own limits/);
+  await allow(form.fill({ plan: "try" }));
+  const terms = await lastTerms();
+  assert.deepEqual([terms.limits ?? {}, terms.permissions[0].limits, await lastLife()], [{}, limits, 86_400]);
+  assert.match((await audit("grant_allowed"))[0].detail, /; 1\.00 USD in all; 50 requests; 1 day$/);
 });
 
 test("limits that were written and then left for a plan are an error, never a guess", async () => {
@@ -183,7 +197,7 @@ test("limits that were remembered are proposed next time, to this person and for
   const first = await ask(mine);
   await allow(first.form.fill({ budget_usd: "2.25", expires_in: "3600", requests: "40" }).tick("remember"));
   const next = await ask(mine);
-  assert.match(next.page.text, /Your usual limits 2\.25 USD in all, for 1 hour/);
+  assert.match(next.page.text, /Your usual limits 2\.25 USD in all, 40 requests, for 1 hour/);
   assert.equal(next.form.value("requests"), "40");
   assert.ok(next.form.isTicked("remember"));
   for (const elsewhere of [await ask(app), await (await browser.somebodyElse("user_usual")).consent(mine, { details: CHAT })]) {

@@ -89,7 +89,7 @@ test("refused calls are told with the app and the reason", async () => {
   const app = await browser.register({ name: "Curious app" });
   const { access_token: token } = await browser.grant(app);
   assertOpenAiError(await chat(broker, token, "x", { model: "gpt-5-pro" }), 403, "model_not_granted");
-  await told(/Curious app *1 call refused: this model is not in the grant/);
+  await told(/Curious app *It asked for the model gpt-5-pro, which you did not allow\. *1 refused call,/);
 });
 
 test("a grant that ends soon is told, one that ends later or was revoked is not", async () => {

@@ -245,6 +245,23 @@ test("usual limits above the ceiling are offered lowered to it, and granted so",
   assert.equal(JSON.parse(terms).limits.budget_usd, "8.00");
 });
 
+test("what is proposed for a token can be made as it is, and its ceiling is said", async () => {
+  await allow({ "openai.models": "gpt-own", max_per_grant: "0.5" }, ["anthropic"]);
+  const person = await member();
+  const { page } = await person.get("/tokens/new");
+  const form = page.form("/tokens");
+  assert.deepEqual([form.value("budget_usd"), form.values("openai.models")[0]], ["0.50", "gpt-own"]);
+  assert.ok(!form.names.includes("anthropic.on") && !form.names.includes("no_budget"), page.text);
+  assert.match(page.text, /Your operator allows at most 0\.50 USD for each grant/);
+  const made = await person.submit(form.fill({ name: "notebook" }));
+  assert.equal(made.status, 201, made.page?.text);
+  const [{ terms }] = await broker.sql("SELECT terms FROM grants WHERE user_id = ? AND client_id = 'personal'", person.id);
+  assert.equal(JSON.parse(terms).limits.budget_usd, "0.50");
+  await allow({ "openai.models": "" }, ["openai", "anthropic"]);
+  const none = await person.get("/tokens/new");
+  assert.match(none.page.text, /Your operator allows members none of this broker’s models/);
+});
+
 test("what a consent page offered before the policy changed is not granted after it", async () => {
   await allow({});
   const person = await member();

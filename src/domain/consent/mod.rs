@@ -1,12 +1,14 @@
 //! From what an app asks to what the user grants: narrower in any way, wider in none.
 
 mod denial;
+mod most;
 mod plan;
 mod question;
 
 pub use denial::Denial;
+pub use most::{Budget, Most, MostMoney};
 pub use plan::{Offer, Plan, Usual};
-pub use question::{QUESTION_TOKENS, QUESTION_WORDS, questions};
+pub use question::{QUESTION_TOKENS, QUESTION_WORDS, Questions};
 
 use super::{
     authorization_details::Requested,

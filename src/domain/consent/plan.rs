@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DEFAULT_LIFETIME_SECONDS, LIFETIMES_SECONDS};
-use crate::domain::{authorization_details::Requested, limits::Limits, money::Amount};
+use super::{Budget, DEFAULT_LIFETIME_SECONDS, LIFETIMES_SECONDS, Most, MostMoney};
+use crate::domain::{
+    authorization_details::Requested,
+    limits::{Limits, Period},
+    money::Amount,
+};
 
 const DAY_SECONDS: u64 = 86_400;
 
@@ -54,57 +58,119 @@ pub struct Usual {
     pub lifetime_seconds: u64,
 }
 
-/// A plan, and what it comes to.
+/// A plan, and what it sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// Which.
     pub plan: Plan,
-    /// Money over the whole grant, and nothing else.
+    /// Money over the whole grant, and nothing else. None where the limits that the app named for each provider say it all.
     pub money: Limits,
     /// Life of the grant in seconds.
     pub lifetime_seconds: u64,
-    /// Whether it is less than the person is used to, since their operator allows no more.
+    /// Whether it is less than the person is used to, or than the app asked, since their operator allows no more.
     pub is_lowered: bool,
 }
 
+/// The plans, the one first that is chosen unless the person chooses another. Of two that come to the same this one is shown.
+const PROPOSED: [Plan; 4] = [Plan::Usual, Plan::Asked, Plan::Week, Plan::Try];
+
 impl Requested {
-    /// The plans for this request, in the order in which they are shown: none is wider than what was asked, and none leaves money open.
-    /// [`Plan::Custom`] is always there, and is none of them. `most`: what the operator allows for a grant, where they say so: nothing is
-    /// offered that would be refused.
+    /// The plans for this request, in the order in which they are shown: none is wider than what was asked, none leaves money open, and
+    /// no two come to the same. [`Plan::Custom`] is always there, and is none of them.
+    ///
+    /// `as_asked`: the request before the operator's policy narrowed it. `most`: what the operator allows for a grant, where they say so:
+    /// nothing is offered that would be refused.
     #[must_use]
-    pub fn offers(&self, usual: Option<&Usual>, most: Option<Amount>) -> Vec<Offer> {
-        let total = |amount| Limits { budget_usd: Some(amount), ..Limits::NONE };
-        let offer = |plan, money, lifetime_seconds| Offer { plan, money, lifetime_seconds, is_lowered: false };
-        let week = offer(Plan::Week, total(Amount::FIVE_USD), DEFAULT_LIFETIME_SECONDS);
-        let asked = offer(Plan::Asked, money_of(&self.limits), DEFAULT_LIFETIME_SECONDS);
+    pub fn offers(&self, as_asked: &Self, usual: Option<&Usual>, most: Option<Amount>) -> Vec<Offer> {
+        let preset = |plan, amount, lifetime_seconds| {
+            let money = self.at_most(amount, most);
+            Offer { plan, money, lifetime_seconds, is_lowered: false }
+        };
         let all = [
-            usual.map(|usual| {
-                let money = money_of(&usual.limits);
-                let budget_usd = money.budget_usd.map(|budget| most.map_or(budget, |most| budget.min(most)));
-                let is_lowered = budget_usd != money.budget_usd;
-                let money = Limits { budget_usd, ..money };
-                Offer { is_lowered, ..offer(Plan::Usual, money, usual.lifetime_seconds) }
-            }),
-            Some(offer(Plan::Try, total(Amount::ONE_USD), DAY_SECONDS)),
-            Some(week).filter(|week| week.money != asked.money),
-            Some(asked),
+            usual.and_then(|usual| self.usual(usual, most)),
+            Some(preset(Plan::Try, Amount::ONE_USD, DAY_SECONDS)),
+            Some(preset(Plan::Week, Amount::FIVE_USD, DEFAULT_LIFETIME_SECONDS)),
+            self.asked(as_asked, most),
         ];
-        let is_allowed =
-            |offer: &Offer| most.is_none_or(|most| offer.money.budget_usd.is_none_or(|budget| budget <= most));
-        all.into_iter().flatten().filter(|offer| self.takes(offer) && is_allowed(offer)).collect()
+        let offers: Vec<Offer> = all.into_iter().flatten().filter(|offer| self.takes(offer, most)).collect();
+        let comes_to = |offer: &Offer| {
+            let life = offer.lifetime_seconds;
+            (self.most(&offer.money, most).in_a_life_of(life), life)
+        };
+        let rank = |offer: &Offer| PROPOSED.iter().position(|plan| *plan == offer.plan);
+        let is_shown = |offer: &&Offer| {
+            !offers.iter().any(|other| rank(other) < rank(offer) && comes_to(other) == comes_to(offer))
+        };
+        offers.iter().filter(is_shown).copied().collect()
     }
 
-    fn takes(&self, offer: &Offer) -> bool {
+    /// The most that a grant of this request can use, with these limits over everything and below the operator's `ceiling`.
+    #[must_use]
+    pub fn most(&self, overall: &Limits, ceiling: Option<Amount>) -> Most {
+        Most::of(overall, &self.permissions, ceiling)
+    }
+
+    /// Money over everything, so that it is no more than this in all, nor than what the app asked or the operator allows.
+    fn at_most(&self, amount: Amount, most: Option<Amount>) -> Limits {
+        let own: Option<Vec<Amount>> = self.permissions.iter().map(|asked| asked.limits.budget_usd).collect();
+        let sum = own.and_then(|own| own.into_iter().reduce(Amount::plus));
+        let amount = [most, self.limits.budget_usd, sum].into_iter().flatten().fold(amount, Amount::min);
+        let asked = money_of(&self.limits);
+        // What the limits that the app named come to anyway is not set once more.
+        let is_said = match self.most(&asked, None).money {
+            MostMoney::Together(budgets) => budgets.iter().any(|budget| budget.is_within(&Budget::in_all(amount))),
+            MostMoney::Each(_) | MostMoney::Open => false,
+        };
+        if is_said { asked } else { Limits { budget_usd: Some(amount), ..Limits::NONE } }
+    }
+
+    /// Lowered to what the operator allows. Nothing where the app asks for less by now: then it isn't what the person is used to.
+    fn usual(&self, usual: &Usual, most: Option<Amount>) -> Option<Offer> {
+        let money = money_of(&usual.limits);
+        let budget_usd = money.budget_usd.map(|budget| most.map_or(budget, |most| budget.min(most)));
+        let offer = Offer {
+            plan: Plan::Usual,
+            money: Limits { budget_usd, ..money },
+            lifetime_seconds: usual.lifetime_seconds,
+            is_lowered: budget_usd != money.budget_usd,
+        };
+        let said = self.most(&offer.money, None).money;
+        let is_said = Budget::of(&offer.money)
+            .is_none_or(|budget| matches!(said, MostMoney::Together(budgets) if budgets.contains(&budget)));
+        is_said.then_some(offer)
+    }
+
+    /// Nothing where the app asked for no limit over everything, and the only one is the operator's.
+    fn asked(&self, as_asked: &Self, most: Option<Amount>) -> Option<Offer> {
+        if as_asked.limits.budget_usd.is_none() && self.limits.budget_usd.is_some() {
+            return None;
+        }
+        let money = money_of(&self.limits);
+        let lifetime_seconds = DEFAULT_LIFETIME_SECONDS;
+        let comes_to = |most: Most| most.in_a_life_of(lifetime_seconds).money;
+        let is_lowered = comes_to(self.most(&money, most)) != comes_to(as_asked.most(&as_asked.limits, None));
+        Some(Offer { plan: Plan::Asked, money, lifetime_seconds, is_lowered })
+    }
+
+    fn takes(&self, offer: &Offer, most: Option<Amount>) -> bool {
         let open = Limits::leave_money_open(&offer.money, self.permissions.iter().map(|asked| &asked.limits));
-        !open && offer.money.is_within(&money_of(&self.limits)) && LIFETIMES_SECONDS.contains(&offer.lifetime_seconds)
+        let is_allowed = most.is_none_or(|most| offer.money.budget_usd.is_none_or(|budget| budget <= most));
+        let is_offered = LIFETIMES_SECONDS.contains(&offer.lifetime_seconds);
+        !open && is_allowed && is_offered && offer.money.is_within(&money_of(&self.limits))
     }
 
     /// The plan that is chosen unless the person chooses another: what they are used to, else what the app asked, else a week.
     #[must_use]
     pub fn proposed(offers: &[Offer]) -> Option<&Offer> {
-        [Plan::Usual, Plan::Asked, Plan::Week, Plan::Try]
-            .into_iter()
-            .find_map(|plan| offers.iter().find(|offer| offer.plan == plan))
+        PROPOSED.into_iter().find_map(|plan| offers.iter().find(|offer| offer.plan == plan))
+    }
+
+    /// The other limits over everything that the page proposes: what the person is used to, where the app asks for nothing tighter.
+    #[must_use]
+    pub fn proposed_numbers(&self, usual: Option<&Usual>) -> Limits {
+        let asked = numbers_of(&self.limits);
+        let usual = usual.map(|usual| numbers_of(&usual.limits).or(asked)).filter(|usual| usual.is_within(&asked));
+        usual.unwrap_or(asked)
     }
 }
 
@@ -113,104 +179,10 @@ fn money_of(limits: &Limits) -> Limits {
     Limits { budget_usd: limits.budget_usd, budget_period: limits.budget_period, ..Limits::NONE }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::limits::Period;
-
-    fn requested(limits: Limits) -> Requested {
-        let requested = Requested::from_scope("openai:chat").unwrap();
-        Requested { limits, ..requested }
-    }
-
-    fn money(usd: &str, budget_period: Period) -> Limits {
-        Limits { budget_usd: usd.parse().ok(), budget_period, ..Limits::NONE }
-    }
-
-    fn plans(requested: &Requested, usual: Option<&Usual>) -> Vec<Plan> {
-        requested.offers(usual, None).iter().map(|offer| offer.plan).collect()
-    }
-
-    fn proposed(requested: &Requested, usual: Option<&Usual>) -> Option<Plan> {
-        Requested::proposed(&requested.offers(usual, None)).map(|offer| offer.plan)
-    }
-
-    #[test]
-    fn an_app_that_names_no_money_gets_a_try_or_a_week() {
-        let asked = requested(Limits::NONE);
-        assert_eq!(plans(&asked, None), [Plan::Try, Plan::Week]);
-        assert_eq!(proposed(&asked, None), Some(Plan::Week));
-    }
-
-    #[test]
-    fn what_the_app_asked_is_proposed_where_it_asked() {
-        let asked = requested(money("9", Period::Month));
-        assert_eq!(plans(&asked, None), [Plan::Try, Plan::Week, Plan::Asked]);
-        assert_eq!(proposed(&asked, None), Some(Plan::Asked));
-    }
-
-    #[test]
-    fn a_plan_that_is_wider_than_what_was_asked_is_not_offered() {
-        assert_eq!(plans(&requested(money("0.75", Period::Total)), None), [Plan::Asked]);
-        assert_eq!(plans(&requested(money("3", Period::Day)), None), [Plan::Try, Plan::Asked]);
-    }
-
-    #[test]
-    fn the_same_money_is_offered_once() {
-        assert_eq!(plans(&requested(money("5", Period::Total)), None), [Plan::Try, Plan::Asked]);
-    }
-
-    #[test]
-    fn the_usual_is_proposed_where_it_fits() {
-        let usual = |usd, lifetime_seconds| Usual { limits: money(usd, Period::Total), lifetime_seconds };
-        assert_eq!(proposed(&requested(Limits::NONE), Some(&usual("2", 3600))), Some(Plan::Usual));
-        assert_eq!(proposed(&requested(money("1", Period::Total)), Some(&usual("2", 3600))), Some(Plan::Asked));
-        assert_eq!(
-            proposed(&requested(Limits::NONE), Some(&usual("2", 5))),
-            Some(Plan::Week),
-            "such a life is not offered"
-        );
-        let open = Usual { limits: Limits::NONE, lifetime_seconds: 3600 };
-        assert_eq!(
-            proposed(&requested(Limits::NONE), Some(&open)),
-            Some(Plan::Week),
-            "no limit takes a choice each time"
-        );
-    }
-
-    #[test]
-    fn nothing_is_offered_above_what_the_operator_allows_and_the_usual_is_lowered_to_it() {
-        let usual = Usual { limits: money("20", Period::Month), lifetime_seconds: 3600 };
-        let offers = |most: &str| requested(Limits::NONE).offers(Some(&usual), most.parse().ok());
-        let told = |most: &str| offers(most).iter().map(|offer| (offer.plan, offer.is_lowered)).collect::<Vec<_>>();
-        assert_eq!(told("20"), [(Plan::Usual, false), (Plan::Try, false), (Plan::Week, false)]);
-        assert_eq!(told("8"), [(Plan::Usual, true), (Plan::Try, false), (Plan::Week, false)]);
-        assert_eq!(offers("8")[0].money, money("8", Period::Month));
-        assert_eq!(told("0.5"), [(Plan::Usual, true)]);
-    }
-
-    proptest! {
-        #[test]
-        fn no_plan_is_wider_than_what_was_asked_or_leaves_money_open(
-            cents in prop::option::of(1_u64..2_000),
-            period in 0_usize..3,
-            usual_cents in prop::option::of(1_u64..2_000),
-            usual_period in 0_usize..3,
-        ) {
-            let usd = |cents: u64| format!("{}.{:02}", cents / 100, cents % 100);
-            let limits = cents.map_or(Limits::NONE, |cents| money(&usd(cents), Period::ALL[period]));
-            let usual = usual_cents.map(|cents| Usual {
-                limits: money(&usd(cents), Period::ALL[usual_period]),
-                lifetime_seconds: 3600,
-            });
-            let asked = requested(limits);
-            let offers = asked.offers(usual.as_ref(), None);
-            prop_assert!(!offers.is_empty());
-            for offer in &offers {
-                prop_assert!(offer.money.is_within(&limits) && offer.money.budget_usd.is_some());
-            }
-        }
-    }
+/// Everything but money.
+const fn numbers_of(limits: &Limits) -> Limits {
+    Limits { budget_usd: None, budget_period: Period::Total, ..*limits }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,13 @@
-//! What a user should look at: grants that end soon, whose limits are nearly used up, whose calls were refused.
+//! What a user should look at: grants that end soon, whose limits are nearly used up.
 
 use serde::Deserialize;
 
-use super::{Flag, Value, grants::GRANT_COLUMNS, unreadable};
+use super::{Flag, Value, grants::GRANT_COLUMNS};
 use crate::{
     domain::{grant::Grant, id::UserId, time::Timestamp},
     edge::ports::EdgePorts,
-    web::ports::{Attention, RefusedApp, StoreError},
+    web::ports::{Attention, StoreError},
 };
-
-/// The latest, whichever grants they are of. Binds: the user, the moment in milliseconds, how many.
-const REFUSED: &str = "SELECT refusals.grant_id, client_name, reason, count, last_at_ms FROM refusals INDEXED BY refusals_by_owner \
-     CROSS JOIN grants USING (grant_id) WHERE refusals.owner_id = ?1 AND last_at_ms >= ?2 \
-     ORDER BY last_at_ms DESC, refusals.grant_id, reason LIMIT ?3";
 
 /// Binds: the user, now.
 const HAS_GRANTS: &str = "SELECT EXISTS (SELECT 1 FROM grants INDEXED BY grants_of_user_by_age WHERE user_id = ?1 \
@@ -34,29 +29,6 @@ fn near_limits() -> String {
          (SELECT grant_id FROM notices INDEXED BY notices_near_limits WHERE user_id = ?1 AND kind = 'limit' AND threshold >= 80 \
          AND at >= ?3 ORDER BY at DESC, notice_id DESC LIMIT ?4)"
     )
-}
-
-#[derive(Deserialize)]
-struct RefusedRow {
-    grant_id: String,
-    client_name: String,
-    reason: String,
-    count: u64,
-    last_at_ms: u64,
-}
-
-impl TryFrom<RefusedRow> for RefusedApp {
-    type Error = StoreError;
-
-    fn try_from(row: RefusedRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            grant: row.grant_id.try_into().map_err(|_| unreadable("grants.grant_id"))?,
-            app: row.client_name,
-            reason: row.reason,
-            count: row.count,
-            last_at: Timestamp::from_millis(row.last_at_ms),
-        })
-    }
 }
 
 #[derive(Deserialize)]
@@ -91,11 +63,5 @@ impl Attention for EdgePorts {
     ) -> Result<Vec<Grant>, StoreError> {
         let values = [Value::Text(user.as_str()), Value::Time(now), Value::Time(since), Value::Count(limit)];
         self.database.grants_by(&near_limits(), &values).await
-    }
-
-    async fn list_refused(&self, user: &UserId, since: Timestamp, limit: u32) -> Result<Vec<RefusedApp>, StoreError> {
-        let values = [Value::Text(user.as_str()), Value::OptionalMillis(Some(since)), Value::Count(limit)];
-        let rows: Vec<RefusedRow> = self.database.rows((REFUSED, &values)).await?;
-        rows.into_iter().map(RefusedApp::try_from).collect()
     }
 }

@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, sync::OnceLock};
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::json::Json,
+    super::{json::Json, usage::Usage},
     Price,
     parse::{Entry, PriceError},
 };
-use crate::domain::permission::Provider;
+use crate::domain::{money::NanoUsd, permission::Provider};
 
 /// Made by `scripts/prices.mjs`: a line that says where it is from, then one line for each model, sorted.
 pub(super) const TABLE: &str = include_str!("table.jsonl");
@@ -81,6 +81,19 @@ impl PriceBook {
             let (base, _) = base.split_once(':')?;
             self.exactly(provider, &format!("{FINE_TUNED}{base}"))
         })
+    }
+
+    /// What a call costs that reads and writes so many tokens of text; `None`: no price of the model is known, or it answers in
+    /// something else.
+    #[must_use]
+    pub fn of_chat(
+        &self,
+        provider: Provider,
+        model: &str,
+        (input_tokens, output_tokens): (u64, u64),
+    ) -> Option<NanoUsd> {
+        let price = self.find(provider, model).filter(|price| price.is_of_chat())?;
+        Some(price.cost(&Usage { input_tokens, output_tokens, ..Usage::default() }))
     }
 
     /// The models of a provider that have a price, in order.

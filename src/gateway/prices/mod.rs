@@ -85,6 +85,21 @@ impl Price {
         self.is_by_characters() && !self.rates.has_cost(&Rate::OF_INPUT) && !self.rates.has_cost(&Rate::OF_OUTPUT)
     }
 
+    /// Whether it is that of a model which answers in text: not one of embeddings, moderations, images, speech or transcription. What is
+    /// billed tells; only speech that is billed by its tokens has a price of text too, but no context that is known.
+    #[must_use]
+    pub fn is_of_chat(&self) -> bool {
+        let has = |rate| self.rates.has_any(&[rate]);
+        let is_speech = has(Rate::AudioOutput) && self.window.is_none();
+        has(Rate::Input)
+            && has(Rate::Output)
+            && !has(Rate::ImageOutput)
+            && !is_speech
+            && !self.is_by_length()
+            && !self.is_by_characters()
+            && self.max_output != Some(0)
+    }
+
     /// What a call has cost, rounded up once.
     ///
     /// Every token is billed once. Where counts contradict each other (more of a kind than in all), all tokens are billed at the

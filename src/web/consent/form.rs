@@ -5,7 +5,7 @@
 //! | `plan` | which limits on money and time are chosen: a [`Plan`]; one's own where it is missing |
 //! | `expires_in` | of [`Plan::Custom`]: life in seconds, one of those on offer |
 //! | `as_shown` | what the fields of [`Plan::Custom`] held when the page was shown |
-//! | `usual` | what [`Plan::Usual`] came to when the page was shown |
+//! | `offered` | what each plan came to when the page was shown, once per plan |
 //! | `p0.on`, `p1.on`, … | that permission is granted at all |
 //! | `p0.models`, `p0.capabilities` | what stays ticked, once per value |
 //! | `replace` | a grant that ends when the new one begins, once per grant |
@@ -19,6 +19,7 @@ use crate::{
         authorization_details::Requested,
         consent::{Choice, ChoiceError, Offer, PermissionChoice, Plan},
         limits::Limits,
+        money::Amount,
         oauth::params::Params,
         policy::PolicyError,
     },
@@ -70,11 +71,16 @@ impl FormError {
     }
 }
 
-/// Reads a posted form against what was asked, and what was offered.
+/// Reads a posted form against what was asked, and what is on offer below the operator's `ceiling`.
 ///
 /// # Errors
 /// [`FormError`]. Whether the choice is within what was asked is for [`Requested::narrow`] to say.
-pub fn read(params: &Params, asked: &Requested, offers: &[Offer]) -> Result<Choice, FormError> {
+pub fn read(
+    params: &Params,
+    asked: &Requested,
+    offers: &[Offer],
+    ceiling: Option<Amount>,
+) -> Result<Choice, FormError> {
     let permissions = asked
         .permissions
         .iter()
@@ -95,8 +101,9 @@ pub fn read(params: &Params, asked: &Requested, offers: &[Offer]) -> Result<Choi
     if own_limits(params) != params.field("as_shown") {
         return Err(ChoiceError::PlanOrOwn.into());
     }
-    // Another page may have changed what is remembered since this one showed it.
-    if plan == Plan::Usual && usual_as_shown(offers) != params.field("usual") {
+    // Another page may have changed what is remembered since this one showed it, or the operator what they allow.
+    let shown = as_offered(offer, ceiling);
+    if !params.all("offered").any(|offered| offered == shown) {
         return Err(ChoiceError::Plan.into());
     }
     let limits = offer.money.or(limits_form::read_numbers(params, "")?);
@@ -108,13 +115,11 @@ pub fn own_limits(params: &Params) -> String {
     OWN.map(|name| params.field(name)).join("|")
 }
 
-/// What the usual limits come to, to be sent back; nothing where they are not on offer.
-pub fn usual_as_shown(offers: &[Offer]) -> String {
-    let usual = offers.iter().find(|offer| offer.plan == Plan::Usual);
-    usual.map_or_else(String::new, |offer| {
-        let budget = offer.money.budget_usd.map_or_else(String::new, |budget| budget.to_string());
-        format!("{budget}|{}|{}", offer.money.budget_period.as_str(), offer.lifetime_seconds)
-    })
+/// What a plan comes to, to be sent back. What the app asked for can't change while its page is open.
+pub fn as_offered(offer: &Offer, ceiling: Option<Amount>) -> String {
+    let written = |amount: Option<Amount>| amount.map_or_else(String::new, |amount| amount.to_string());
+    let (budget, period) = (written(offer.money.budget_usd), offer.money.budget_period.as_str());
+    format!("{}|{budget}|{period}|{}|{}", offer.plan.as_str(), offer.lifetime_seconds, written(ceiling))
 }
 
 /// Which plan a posted form has chosen; nothing where it is none.
@@ -154,7 +159,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{consent::Usual, limits::Period, money::Amount, time::Timestamp},
+        domain::{consent::Usual, limits::Period, time::Timestamp},
         web::limits_form::LimitsView,
     };
 
@@ -167,10 +172,11 @@ mod tests {
 
     fn form(body: &str) -> Result<Choice, FormError> {
         let asked = asked();
-        read(&Params::parse(body.as_bytes()), &asked, &asked.offers(None, None))
+        read(&Params::parse(body.as_bytes()), &asked, &asked.offers(&asked, None, None), None)
     }
 
-    const SHOWN: &str = "budget_usd=5.00&budget_period=total&expires_in=604800&as_shown=5.00|total||604800";
+    const SHOWN: &str = "budget_usd=5.00&budget_period=total&expires_in=604800&as_shown=5.00|total||604800\
+        &offered=try|1.00|total|86400|&offered=week|5.00|total|604800|";
 
     #[test]
     fn a_plan_says_the_money_and_the_time_and_the_fields_the_rest() {
@@ -212,14 +218,32 @@ mod tests {
         let requested = Requested::from_scope("openai:chat").unwrap();
         let offers = |usd: &str, lifetime_seconds| {
             let limits = Limits { budget_usd: usd.parse().ok(), ..Limits::NONE };
-            requested.offers(Some(&Usual { limits, lifetime_seconds }), None)
+            requested.offers(&requested, Some(&Usual { limits, lifetime_seconds }), None)
         };
         let shown = offers("1", 3600);
-        let body = format!("plan=usual&usual={}&{SHOWN}", usual_as_shown(&shown));
-        let read = |offers: &[Offer]| read(&Params::parse(body.as_bytes()), &requested, offers);
+        let body = format!("plan=usual&offered={}&{SHOWN}", as_offered(&shown[0], None));
+        let read = |offers: &[Offer]| read(&Params::parse(body.as_bytes()), &requested, offers, None);
         assert_eq!(read(&shown).map(|choice| choice.limits.budget_usd), Ok(Some(Amount::ONE_USD)));
         for since in [offers("50", 3600), offers("1", 31_536_000)] {
             assert_eq!(read(&since), Err(ChoiceError::Plan.into()));
+        }
+    }
+
+    #[test]
+    fn a_plan_is_granted_only_as_it_was_shown_below_what_the_operator_allowed_then() {
+        let asked = Requested::from_authorization_details(
+            r#"[{"type":"ai_access","provider":"openai","models":["*"],"capabilities":["chat"],"limits":{"budget_usd":"2"}},
+                {"type":"ai_access","provider":"anthropic","models":["*"],"capabilities":["chat"],"limits":{"budget_usd":"2"}}]"#,
+        )
+        .unwrap();
+        let offers = |ceiling| asked.offers(&asked, None, ceiling);
+        let (then, now) = ("2".parse().ok(), "9".parse().ok());
+        for offer in offers(then) {
+            let plan = offer.plan.as_str();
+            let body = format!("plan={plan}&offered={}&expires_in=604800&as_shown=|||604800", as_offered(&offer, then));
+            let read = |ceiling| read(&Params::parse(body.as_bytes()), &asked, &offers(ceiling), ceiling);
+            assert!(read(then).is_ok(), "{plan}");
+            assert_eq!(read(now), Err(ChoiceError::Plan.into()), "{plan}");
         }
     }
 
@@ -315,7 +339,7 @@ mod tests {
                 "expires_in=3600".to_owned(),
             ];
             let body = fields.join("&");
-            let choice = read(&Params::parse(body.as_bytes()), &asked, &asked.offers(None, None)).unwrap();
+            let choice = read(&Params::parse(body.as_bytes()), &asked, &asked.offers(&asked, None, None), None).unwrap();
             let terms = asked.narrow(&choice, Timestamp::from_seconds(1)).unwrap();
             prop_assert_eq!(terms.permissions[0].limits, asked.permissions[0].limits);
             prop_assert_eq!(terms.limits.budget_usd, asked.limits.budget_usd.or_else(|| asked.proposed_budget()));

@@ -16,6 +16,7 @@ mod answering;
 mod asked;
 mod form;
 mod held;
+mod plans;
 mod view;
 
 use askama::Template;
@@ -269,9 +270,10 @@ async fn allow<P: Ports>(
     open: &Open<'_>,
     params: &Params,
 ) -> Result<Response<Body>, Trouble> {
-    let requested = open.pending.asked.requested();
+    let (requested, as_asked) = (open.pending.asked.requested(), open.pending.asked.as_asked());
     let usual = state.ports.find_usual_limits(&open.visitor.user.id, &open.client.id).await?;
-    let choice = form::read(params, requested, &requested.offers(usual.as_ref(), open.ceiling()));
+    let offers = requested.offers(as_asked, usual.as_ref(), open.ceiling());
+    let choice = form::read(params, requested, &offers, open.ceiling());
     let (policed, user) = (open.policed, &open.visitor.user.id);
     let agree = |choice| Ok((allowance::agree(requested, &choice, policed, user, state.now)?, choice));
     match choice.and_then(agree) {

@@ -4,17 +4,15 @@ use super::{
     asked::{self, LeftOutView, PermissionView, Tick, in_words},
     form::{self, FormError},
     held::HeldView,
+    plans::{Basis, PlanView},
 };
 use crate::{
     domain::{
         authorization_details::Requested,
-        consent::{
-            ChoiceError, DEFAULT_LIFETIME_SECONDS, Denial, LIFETIMES_SECONDS, Offer, Plan, QUESTION_TOKENS,
-            QUESTION_WORDS, Usual, questions,
-        },
+        consent::{ChoiceError, DEFAULT_LIFETIME_SECONDS, Denial, LIFETIMES_SECONDS, Plan, QUESTION_WORDS, Usual},
         id::UserId,
-        limits::{Limits, Period},
-        money::{Amount, NanoUsd},
+        limits::Limits,
+        money::Amount,
         oauth::{
             client::{Client, ClientKind},
             params::Params,
@@ -22,12 +20,11 @@ use crate::{
             redirect_uri::Destination,
             remote_address::RemoteAddress,
         },
-        permission::{Capability, Permission},
     },
     web::{
         format,
         language::Language,
-        limits_form::{LimitsView, Posted, digits},
+        limits_form::{self, LimitsView, Posted, digits},
         ports::Prices,
         state::Config,
     },
@@ -76,8 +73,8 @@ pub struct ConsentView {
     pub is_custom: bool,
     /// What the fields of one's own limits hold, to be sent back.
     pub as_shown: String,
-    /// What the usual limits come to, to be sent back.
-    pub usual_as_shown: String,
+    /// What each plan comes to, to be sent back.
+    pub offered: Vec<String>,
     /// What the app asks for over everything, in words.
     pub asked_overall: Vec<String>,
     /// What the operator allows for a grant, where they say so.
@@ -139,23 +136,6 @@ pub enum DestinationView {
     OtherDevice(String),
 }
 
-/// Limits to choose.
-#[derive(Debug)]
-pub struct PlanView {
-    /// What is sent.
-    pub value: &'static str,
-    /// Its name: a text of the tables.
-    pub label: &'static str,
-    /// What it comes to.
-    pub terms: String,
-    /// What that roughly buys, where somebody knows.
-    pub buys: Option<String>,
-    /// Whether it is chosen.
-    pub chosen: bool,
-    /// Whether it is less than what the person chose before.
-    pub is_lowered: bool,
-}
-
 /// A life on offer.
 #[derive(Debug)]
 pub struct LifetimeView {
@@ -181,7 +161,7 @@ impl ConsentView {
         let posted =
             filled.map(|filled| Posted { params: filled.params, wrong: filled.error.and_then(FormError::field) });
         let (requested, as_asked) = (pending.asked.requested(), pending.asked.as_asked());
-        let offers = requested.offers(usual, ceiling);
+        let offers = requested.offers(as_asked, usual, ceiling);
         let proposed = Requested::proposed(&offers);
         let chosen = match filled {
             Some(filled) => form::chosen(filled.params).unwrap_or(Plan::Custom),
@@ -193,6 +173,10 @@ impl ConsentView {
             .is_some_and(|error| *error == FormError::Choice(ChoiceError::PlanOrOwn));
         let chosen =
             if is_doubtful || !offers.iter().any(|offer| offer.plan == chosen) { Plan::Custom } else { chosen };
+        let numbers = match posted {
+            Some(form) => posted_numbers(form.params, requested),
+            None => requested.proposed_numbers(usual),
+        };
         let life = posted
             .and_then(|form| digits(form.params.field("expires_in")))
             .or_else(|| proposed.map(|offer| offer.lifetime_seconds))
@@ -204,9 +188,9 @@ impl ConsentView {
             limits.money.none = None;
         }
         if posted.is_none() {
-            prefill(&mut limits, proposed.map_or(&requested.limits, |offer| &offer.money), usual, &requested.limits);
+            prefill(&mut limits, proposed.map_or(&requested.limits, |offer| &offer.money), &numbers);
         }
-        let questions = priced_questions(prices, &requested.permissions);
+        let plans = Basis { requested, numbers: &numbers, ceiling, prices, language }.plans(&offers, chosen);
         let (permissions, left_out) = asked::beside(as_asked, requested, (config, language), posted);
         let lifetimes: Vec<LifetimeView> = LIFETIMES_SECONDS
             .iter()
@@ -224,11 +208,11 @@ impl ConsentView {
                 Asked::Redirect(request) => DestinationView::of(&request.redirect_uri),
                 Asked::Device { user_code, .. } => DestinationView::OtherDevice(user_code.to_string()),
             },
-            question: questions.as_ref().map(|_| QUESTION_WORDS),
-            plans: offers.iter().map(|offer| PlanView::new(offer, chosen, questions.as_ref(), language)).collect(),
+            question: plans.iter().any(|plan| plan.buys.is_some()).then_some(QUESTION_WORDS),
+            plans,
             is_custom: chosen == Plan::Custom,
             as_shown: as_shown(&limits, &lifetimes),
-            usual_as_shown: form::usual_as_shown(&offers),
+            offered: offers.iter().map(|offer| form::as_offered(offer, ceiling)).collect(),
             asked_overall: in_words(&as_asked.limits, language),
             ceiling,
             permissions,
@@ -276,23 +260,25 @@ pub const fn label_of(reason: Denial) -> &'static str {
     }
 }
 
-/// Puts the proposal into the fields, and what the person is used to where the app asks for nothing tighter.
-fn prefill(view: &mut LimitsView, money: &Limits, usual: Option<&Usual>, asked: &Limits) {
+/// The limits over everything, but for money, that a form holds; what was asked where it holds something that is refused.
+fn posted_numbers(params: &Params, requested: &Requested) -> Limits {
+    let asked = requested.proposed_numbers(None);
+    let posted = limits_form::read_numbers(params, "").map(|posted| posted.or(asked)).ok();
+    posted.filter(|posted| posted.is_within(&asked)).unwrap_or(asked)
+}
+
+/// Puts the proposal into the fields.
+fn prefill(view: &mut LimitsView, money: &Limits, numbers: &Limits) {
     view.money.amount = money.budget_usd.map(|budget| budget.to_string()).unwrap_or_default();
     for period in &mut view.money.periods {
         period.chosen = period.value == money.budget_period.as_str();
     }
-    let numbers = |limits: &Limits| Limits { budget_usd: None, budget_period: Period::Total, ..*limits };
-    let Some(usual) = usual.map(|usual| numbers(&usual.limits).or(numbers(asked))) else { return };
-    if !usual.is_within(&numbers(asked)) {
-        return;
-    }
     for number in &mut view.numbers {
         let value = match number.name.as_str() {
-            "tokens" => usual.tokens.map(|most| most.to_string()),
-            "requests" => usual.requests.map(|most| most.to_string()),
-            "requests_per_minute" => usual.requests_per_minute.map(|most| most.to_string()),
-            "concurrency" => usual.concurrency.map(|most| most.to_string()),
+            "tokens" => numbers.tokens.map(|most| most.to_string()),
+            "requests" => numbers.requests.map(|most| most.to_string()),
+            "requests_per_minute" => numbers.requests_per_minute.map(|most| most.to_string()),
+            "concurrency" => numbers.concurrency.map(|most| most.to_string()),
             _ => None,
         };
         if let Some(value) = value {
@@ -308,72 +294,6 @@ fn as_shown(limits: &LimitsView, lifetimes: &[LifetimeView]) -> String {
     let none = if limits.money.none == Some(true) { "on" } else { "" };
     let life = lifetimes.iter().find(|life| life.chosen).or(lifetimes.first()).map_or(0, |life| life.seconds);
     format!("{}|{}|{none}|{life}", limits.money.amount, period.map_or("", |period| period.value))
-}
-
-/// What a short question costs with the cheapest and with the dearest model that is named; the same where there is one.
-struct PricedQuestions {
-    cheapest: (String, NanoUsd),
-    dearest: (String, NanoUsd),
-}
-
-fn priced_questions(prices: &impl Prices, permissions: &[Permission]) -> Option<PricedQuestions> {
-    let mut questions: Vec<(String, NanoUsd)> = permissions
-        .iter()
-        .filter(|permission| permission.capabilities.contains(&Capability::Chat))
-        .flat_map(|permission| permission.models.iter().map(|model| (permission.provider, model.as_str())))
-        .filter_map(|(provider, model)| {
-            // Of a family, the model that it is named after.
-            let model = model.trim_end_matches('*');
-            let cost = prices.price(provider, model, QUESTION_TOKENS)?;
-            (cost > NanoUsd::ZERO).then(|| (model.to_owned(), cost))
-        })
-        .collect();
-    questions.sort_by(|one, other| one.1.cmp(&other.1).then_with(|| one.0.cmp(&other.0)));
-    Some(PricedQuestions { dearest: questions.last()?.clone(), cheapest: questions.into_iter().next()? })
-}
-
-impl PricedQuestions {
-    fn in_words(&self, budget: Amount, of: Period, language: Language) -> Option<String> {
-        let count = |(model, cost): &(String, NanoUsd)| {
-            let count = questions(budget.nano_usd(), *cost)?;
-            (count > 0).then(|| (format::thousands(count), model.clone()))
-        };
-        let (many, cheapest) = count(&self.cheapest)?;
-        let text = match count(&self.dearest).filter(|(_, dearest)| *dearest != cheapest) {
-            Some((few, dearest)) => language
-                .with("about {0} short questions with {1}, or {2} with {3}", &[&many, &cheapest, &few, &dearest]),
-            None => language.with("about {0} short questions with {1}", &[&many, &cheapest]),
-        };
-        Some(match of {
-            Period::Total => text,
-            Period::Month => language.with("each month {0}", &[&text]),
-            Period::Day => language.with("each day {0}", &[&text]),
-        })
-    }
-}
-
-impl PlanView {
-    fn new(offer: &Offer, chosen: Plan, questions: Option<&PricedQuestions>, language: Language) -> Self {
-        let life = format::lifetime(offer.lifetime_seconds, language);
-        let Limits { budget_usd, budget_period, .. } = offer.money;
-        Self {
-            value: offer.plan.as_str(),
-            label: match offer.plan {
-                Plan::Usual => "Your usual limits",
-                Plan::Try => "Try it",
-                Plan::Week => "A week",
-                Plan::Asked => "As the app asked",
-                Plan::Custom => "Your own limits",
-            },
-            terms: match budget_usd {
-                Some(budget) => language.with("{0}, for {1}", &[&format::per(budget, budget_period, language), &life]),
-                None => language.with("money limited for each provider, for {0}", &[&life]),
-            },
-            buys: budget_usd.and_then(|budget| questions?.in_words(budget, budget_period, language)),
-            chosen: offer.plan == chosen,
-            is_lowered: offer.is_lowered,
-        }
-    }
 }
 
 impl OriginView {

@@ -5,10 +5,10 @@ use futures_util::future::join4;
 use crate::{
     domain::{grant::Grant, id::UserId, time::Timestamp},
     web::{
-        format::thousands,
         grants::terms_of,
         language::{Language, Moment},
-        ports::{Ports, RefusedApp, StoreError},
+        notices::RefusalView,
+        ports::{Ports, StoreError},
         usage::{GrantUsage, Usage},
     },
 };
@@ -47,18 +47,7 @@ pub enum Notice {
         at: Moment,
     },
     /// Calls that were refused.
-    Refused {
-        /// Whose.
-        grant: String,
-        /// Its app.
-        app: String,
-        /// How many, in words.
-        calls: String,
-        /// Why, in words.
-        reason: &'static str,
-        /// When the last one was.
-        at: Moment,
-    },
+    Refused(RefusalView),
 }
 
 /// What there is to look at.
@@ -79,7 +68,7 @@ impl Attention {
         let (near, ending, refused, unread) = join4(
             ports.list_near_limits(user, now, since(NOTICED_SECONDS), MOST),
             ports.list_ending(user, now, now.plus_seconds(SOON_SECONDS), MOST),
-            ports.list_refused(user, since(LATELY_SECONDS), MOST),
+            ports.recent_refusals(user, since(LATELY_SECONDS), MOST),
             ports.count_unread_notices(user),
         )
         .await;
@@ -100,7 +89,7 @@ impl Attention {
         let ending = attention.kept(ending);
         attention.notices.extend(ending.iter().map(|grant| Notice::ending(grant, now)));
         let refused = attention.kept(refused);
-        attention.notices.extend(refused.into_iter().map(|calls| Notice::refused(calls, now, language)));
+        attention.notices.extend(RefusalView::all(&refused, language, now).into_iter().map(Notice::Refused));
         attention
     }
 
@@ -129,42 +118,6 @@ impl Notice {
     fn ending(grant: &Grant, now: Timestamp) -> Self {
         let at = Moment::new(grant.terms.expires_at, now);
         Self::Ending { grant: grant.id.to_string(), app: grant.client_name.clone(), at }
-    }
-
-    fn refused(calls: RefusedApp, now: Timestamp, language: Language) -> Self {
-        Self::Refused {
-            grant: calls.grant.to_string(),
-            app: calls.app,
-            calls: match calls.count {
-                1 => language.t("1 call refused").to_owned(),
-                count => language.with("{0} calls refused", &[&thousands(count)]),
-            },
-            reason: reason(&calls.reason, language),
-            at: Moment::new(calls.last_at, now),
-        }
-    }
-}
-
-/// Why a call was refused, by the code that the app was told.
-fn reason(code: &str, language: Language) -> &'static str {
-    match code {
-        "ended" => language.t("the grant had ended"),
-        "grant_paused" => language.t("the grant is paused"),
-        "provider_not_granted" => language.t("this provider is not in the grant"),
-        "model_not_granted" => language.t("this model is not in the grant"),
-        "capability_not_granted" => language.t("this kind of call is not in the grant"),
-        "price_unknown" => language.t("nobody knows what this model costs"),
-        "too_many_tools" => language.t("too many of the provider’s own tools in one call"),
-        "budget_exhausted" => language.t("the money does not suffice"),
-        "tokens_exhausted" => language.t("the tokens do not suffice"),
-        "requests_exhausted" => language.t("no request is left"),
-        "budget_held" | "tokens_held" | "requests_held" => language.t("other calls held what is left"),
-        "rate_limited" => language.t("too many calls in a minute"),
-        "concurrency_exceeded" => language.t("too many calls at once"),
-        "endpoint_not_granted" | "field_not_allowed" => language.t("no grant can cover what was asked for"),
-        "invalid_request" | "body_too_large" => language.t("the call could not be read"),
-        "provider_not_configured" => language.t("this broker has no key for the provider"),
-        _ => language.t("for another reason"),
     }
 }
 
@@ -212,11 +165,5 @@ mod tests {
     #[test]
     fn what_comes_back_within_a_minute_is_nothing_to_look_at() {
         assert_eq!(figure(r#""requests_per_minute":5"#, ScopeUsage { last_minute: 5, ..ScopeUsage::default() }), None);
-    }
-
-    #[test]
-    fn a_reason_that_is_not_known_is_told_as_such() {
-        assert_eq!(reason("<script>", Language::English), "for another reason");
-        assert_eq!(reason("model_not_granted", Language::Korean), "허용되지 않은 모델이에요");
     }
 }

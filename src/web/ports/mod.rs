@@ -25,9 +25,7 @@ pub use accounts::{
 pub use grants::{Decided, Grants, NewAnswer, UsualLimits};
 pub use members::{Members, Person, PersonalTokens, Policies};
 pub use requests::{DeviceCodes, Entered, PushedRequests};
-pub use usage::{
-    AppSum, Attention, Booking, CallSum, DaySum, GrantList, ModelSum, MonthSums, RefusedApp, Sum, Usage, UsageSums,
-};
+pub use usage::{AppSum, Attention, Booking, CallSum, DaySum, GrantList, ModelSum, MonthSums, Sum, Usage, UsageSums};
 pub use watch::{Audit, AuditQuery, AuditRow, Delivery, History, Notices, Refusals, Webhook, Webhooks};
 
 use super::limit::Limit;
@@ -201,8 +199,9 @@ pub trait Users {
 
 /// What calls are metered with.
 pub trait Prices {
-    /// What a call costs that reads and writes so many tokens of text; `None`: no price of the model is known.
-    fn price(&self, provider: Provider, model: &str, tokens: (u64, u64)) -> Option<NanoUsd>;
+    /// What a call costs that reads and writes so many tokens of text; `None`: no price of the model is known, or it isn't one that
+    /// answers in text.
+    fn price_of_chat(&self, provider: Provider, model: &str, tokens: (u64, u64)) -> Option<NanoUsd>;
 }
 
 /// The Durable Objects that enforce grants.

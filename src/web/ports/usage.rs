@@ -27,21 +27,6 @@ pub trait GrantList {
     ) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
 }
 
-/// Calls of a grant that were refused, for one reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedApp {
-    /// Whose calls.
-    pub grant: GrantId,
-    /// Its app, as the user saw it.
-    pub app: String,
-    /// Why, as the app was told.
-    pub reason: String,
-    /// How many.
-    pub count: u64,
-    /// When the last one was.
-    pub last_at: Timestamp,
-}
-
 /// What a user should look at.
 pub trait Attention {
     /// Whether they ever allowed anything that an app came for.
@@ -64,14 +49,6 @@ pub trait Attention {
         since: Timestamp,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
-
-    /// Their calls that were refused since then, the latest first, at most `limit`.
-    fn list_refused(
-        &self,
-        user: &UserId,
-        since: Timestamp,
-        limit: u32,
-    ) -> impl Future<Output = Result<Vec<RefusedApp>, StoreError>> + Send;
 }
 
 /// What a ledger has booked for a call, for the person who watches.

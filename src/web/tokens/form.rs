@@ -20,9 +20,9 @@ use crate::{
         limits::Limits,
         money::Amount,
         oauth::params::Params,
-        permission::{Capability, Permission, Provider},
+        permission::{Capability, ModelPattern, Permission, Provider},
         personal_token::{self, End, NotOffered, TokenChoice, TokenError, capabilities_of, end_of_friday},
-        policy::PolicyError,
+        policy::{Policy, PolicyError},
         time::Timestamp,
     },
     web::{
@@ -133,15 +133,20 @@ pub fn once(params: &Params) -> Option<&str> {
     Some(params.field("once")).filter(|once| from_base64url(once).is_some_and(|bytes| bytes.len() == 16))
 }
 
-/// Reads a posted form.
+/// The money that is proposed: no more than the operator allows for a grant.
+fn proposed_money(policy: Option<&Policy>) -> Amount {
+    policy.and_then(|policy| policy.max_per_grant).map_or(Amount::TWO_USD, |most| most.min(Amount::TWO_USD))
+}
+
+/// Reads a posted form; `policy`: that of whoever sent it, if one binds them.
 ///
 /// # Errors
 /// [`FormError`].
-pub fn read(params: &Params) -> Result<TokenChoice, FormError> {
+pub fn read(params: &Params, policy: Option<&Policy>) -> Result<TokenChoice, FormError> {
     let name = personal_token::read_name(params.field("name"))?;
     let permissions = Provider::ALL.into_iter().filter(|provider| is_on(params, *provider));
     let permissions = permissions.map(|provider| read_permission(params, provider)).collect::<Result<Vec<_>, _>>()?;
-    let (limits, no_money_limit) = limits_form::read_overall(params, Some(Amount::TWO_USD))?;
+    let (limits, no_money_limit) = limits_form::read_overall(params, Some(proposed_money(policy)))?;
     let end = End::parse(params.field("end"), params.field("end_day"))?;
     Ok(TokenChoice { name, permissions, limits, no_money_limit, end })
 }
@@ -172,7 +177,11 @@ pub struct FormView {
     pub once: String,
     pub name: String,
     pub providers: Vec<ProviderView>,
+    /// Whether there are more, none of which is for this person.
+    pub is_none_allowed: bool,
     pub limits: LimitsView,
+    /// What the operator allows for a token, where they say so.
+    pub ceiling: Option<Amount>,
     pub ends: Vec<EndView>,
     pub end_day: String,
     /// The days that can be chosen.
@@ -190,6 +199,8 @@ pub struct ProviderView {
     pub on: bool,
     /// What stands in its fields for models.
     pub models: Vec<String>,
+    /// Whether the operator allows only some.
+    pub is_restricted: bool,
     /// What can be suggested.
     pub known: Vec<String>,
     pub capabilities: Vec<CapabilityView>,
@@ -210,25 +221,36 @@ pub struct EndView {
 }
 
 impl FormView {
-    /// `posted`: how it was filled in, and what was wrong with that.
+    /// `posted`: how it was filled in, and what was wrong with that. `policy`: the one that binds the person, if one does; what it forbids is
+    /// not proposed.
     #[must_use]
     pub fn new(
         once: String,
         posted: Option<(&Params, &FormError)>,
-        config: &Config,
+        (config, policy): (&Config, Option<&Policy>),
         (now, language): (Timestamp, Language),
     ) -> Self {
         let params = posted.map(|(params, _)| params);
         let wrong = posted.map(|(_, error)| error.field()).unwrap_or_default();
         let value = |name: &str| params.map_or("", |params| params.field(name)).to_owned();
         let form = params.map(|params| Posted { params, wrong: Some(wrong.as_str()) });
-        let limits = LimitsView::asked("", &Limits::NONE, Some(Amount::TWO_USD), form, language);
-        let providers = config.providers.iter().map(|provider| ProviderView::new(*provider, params, config, language));
+        let mut limits = LimitsView::asked("", &Limits::NONE, Some(proposed_money(policy)), form, language);
+        let ceiling = policy.and_then(|policy| policy.max_per_grant);
+        if ceiling.is_some() {
+            // It would be refused.
+            limits.money.none = None;
+        }
+        let is_allowed = |provider: &&Provider| policy.is_none_or(|policy| !policy.models_of(**provider).is_empty());
+        let providers = config.providers.iter().filter(is_allowed);
+        let providers: Vec<ProviderView> =
+            providers.map(|provider| ProviderView::new(*provider, params, (config, policy), language)).collect();
         Self {
             once,
             name: value("name"),
-            providers: providers.collect(),
+            is_none_allowed: providers.is_empty() && !config.providers.is_empty(),
+            providers,
             limits,
+            ceiling,
             ends: ends(params, now, language),
             end_day: value("end_day"),
             first_day: Day::of(now).to_string(),
@@ -245,10 +267,21 @@ impl FormView {
 }
 
 impl ProviderView {
-    fn new(provider: Provider, params: Option<&Params>, config: &Config, language: Language) -> Self {
+    fn new(
+        provider: Provider,
+        params: Option<&Params>,
+        (config, policy): (&Config, Option<&Policy>),
+        language: Language,
+    ) -> Self {
         let fields = named(provider, "models");
-        let mut models: Vec<String> =
-            params.map(|params| params.all(&fields).take(MAX_MODELS).map(str::to_owned).collect()).unwrap_or_default();
+        let allowed = policy.map(|policy| policy.models_of(provider)).unwrap_or_default();
+        let is_restricted = policy.is_some() && !allowed.iter().any(ModelPattern::is_every_model);
+        let mut models: Vec<String> = match params {
+            Some(params) => params.all(&fields).take(MAX_MODELS).map(str::to_owned).collect(),
+            // Without a name it would be any model, which is refused.
+            None if is_restricted => allowed.iter().take(MAX_MODELS).map(ModelPattern::to_string).collect(),
+            None => Vec::new(),
+        };
         models.resize(models.len().max(MODEL_FIELDS), String::new());
         let ticks = named(provider, "capabilities");
         let capabilities = capabilities_of(provider).iter().map(|capability| CapabilityView {
@@ -263,6 +296,7 @@ impl ProviderView {
             name: provider.display_name(),
             on: params.is_none_or(|params| is_on(params, provider)),
             models,
+            is_restricted,
             known: config.known_models.get(&provider).cloned().unwrap_or_default(),
             capabilities: capabilities.collect(),
         }
@@ -292,7 +326,7 @@ mod tests {
 
     fn read_form(body: &str) -> Result<TokenChoice, String> {
         let form = format!("name=n&budget_usd=2.00&budget_period=total&end=3600&{body}");
-        read(&Params::parse(form.as_bytes())).map_err(|error| error.text(Language::English))
+        read(&Params::parse(form.as_bytes()), None).map_err(|error| error.text(Language::English))
     }
 
     #[test]
@@ -320,13 +354,25 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_its_field() {
-        let error = read(&Params::parse(b"name=%E2%80%AE&end=3600")).unwrap_err();
+        let error = read(&Params::parse(b"name=%E2%80%AE&end=3600"), None).unwrap_err();
         assert_eq!(
             (error.field().as_str(), error.text(Language::English).as_str()),
             ("name", "a name is plain text on one line")
         );
-        let error = read(&Params::parse(b"name=n&openai.on=on&openai.models=two+words")).unwrap_err();
+        let error = read(&Params::parse(b"name=n&openai.on=on&openai.models=two+words"), None).unwrap_err();
         assert_eq!(error.field(), "openai.models");
+    }
+
+    fn policy(openai: &str, max_per_grant: &str) -> Policy {
+        let models = [(Provider::OpenAi, openai.split_whitespace().map(|model| model.parse().unwrap()).collect())];
+        Policy { models: models.into(), max_per_grant: max_per_grant.parse().ok(), max_per_month: None }
+    }
+
+    #[test]
+    fn no_more_money_is_proposed_than_the_operator_allows() {
+        let proposed = |most: &str| proposed_money(Some(&policy("*", most))).to_string();
+        assert_eq!([proposed("0.5"), proposed("2"), proposed("9"), proposed("")], ["0.50", "2.00", "2.00", "2.00"]);
+        assert_eq!(proposed_money(None), Amount::TWO_USD);
     }
 
     #[test]

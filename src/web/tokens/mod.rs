@@ -37,6 +37,7 @@ use crate::domain::{
     ledger::Snapshot,
     oauth::{params::Params, registration::MAX_NAME_CHARS, token_request::granted_scope},
     personal_token::{MAX_ACTIVE, is_risky},
+    policy::Policy,
     time::Timestamp,
 };
 use form::{FormError, FormView};
@@ -126,10 +127,18 @@ pub async fn list<P: Ports>(
 }
 
 /// `GET /tokens/new`.
-pub async fn new<P: Ports>(state: AppState<P>, SignedIn { frame, .. }: SignedIn) -> Response<Body> {
+///
+/// # Errors
+/// The database can't answer.
+pub async fn new<P: Ports>(
+    state: AppState<P>,
+    SignedIn { visitor, frame }: SignedIn,
+) -> Result<Response<Body>, Trouble> {
+    let policed = allowance::policy_for(&state, &visitor.user).await?;
+    let policy = policed.as_ref().map(|policed| &policed.policy);
     let once = base64url(&state.ports.entropy16());
-    let form = FormView::new(once, None, &state.config, (state.now, frame.language));
-    frame.html(StatusCode::OK, &NewPage { frame: frame.clone(), form })
+    let form = FormView::new(once, None, (&state.config, policy), (state.now, frame.language));
+    Ok(frame.html(StatusCode::OK, &NewPage { frame: frame.clone(), form }))
 }
 
 /// `POST /tokens`: makes a token. It is on the answer, and never again.
@@ -140,13 +149,14 @@ pub async fn make<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Respons
     let OwnForm { visitor, params, frame } = form;
     let once = form::once(&params).ok_or_else(|| Trouble::forged(&state.config).with_detail("once"))?;
     let policed = allowance::policy_for(&state, &visitor.user).await?;
-    let made = form::read(&params).and_then(|choice| {
+    let policy = policed.as_ref().map(|policed| &policed.policy);
+    let made = form::read(&params, policy).and_then(|choice| {
         let terms = choice.terms(state.now)?;
         Ok((choice.name, allowance::bind(terms, policed.as_ref(), &visitor.user.id)?))
     });
     let (name, terms) = match made {
         Ok(made) => made,
-        Err(error) => return Ok(refused(&state, &frame, once, &params, &error)),
+        Err(error) => return Ok(refused(&state, &frame, once, (&params, &error), policy)),
     };
     if is_risky(&terms, state.now) && !confirm::is_recent(&visitor, state.now) {
         return Ok(confirm::ask(&frame, "/tokens", &params));
@@ -200,10 +210,10 @@ fn refused<P: Ports>(
     state: &AppState<P>,
     frame: &Frame,
     once: &str,
-    params: &Params,
-    error: &FormError,
+    posted: (&Params, &FormError),
+    policy: Option<&Policy>,
 ) -> Response<Body> {
-    let form = FormView::new(once.to_owned(), Some((params, error)), &state.config, (state.now, frame.language));
+    let form = FormView::new(once.to_owned(), Some(posted), (&state.config, policy), (state.now, frame.language));
     frame.html(StatusCode::BAD_REQUEST, &NewPage { frame: frame.clone(), form })
 }
 

@@ -19,6 +19,37 @@ fn every_line_of_the_table_is_found() {
 }
 
 #[test]
+fn every_model_of_the_table_answers_in_text_but_those_that_make_something_else() {
+    let other = ["embedding", "moderation", "image", "tts", "transcribe", "whisper"];
+    let mut kinds = 0;
+    for (model, price) in PriceBook::built_in().all() {
+        let is_other = other.iter().any(|kind| model.contains(kind));
+        assert_eq!(price.unwrap().is_of_chat(), !is_other, "{model}");
+        kinds += usize::from(is_other);
+    }
+    assert!(kinds > other.len(), "there are some of each");
+}
+
+#[test]
+fn what_a_question_costs_is_known_of_models_that_answer_in_text() {
+    let book = PriceBook::built_in();
+    let cost = |model| book.of_chat(Provider::OpenAi, model, (1_000, 1_000));
+    assert_eq!(cost("gpt-5-mini"), Some(NanoUsd(2_250_000)));
+    for model in
+        ["text-embedding-3-small", "gpt-image-1", "gpt-4o-mini-tts", "whisper-1", "omni-moderation-latest", "no"]
+    {
+        assert_eq!(cost(model), None, "{model}");
+    }
+    let own = r#"[{"provider":"openai","model":"m","input":"1","output":"2"}]"#;
+    let own = PriceBook::with_overrides(own).unwrap();
+    assert_eq!(
+        own.of_chat(Provider::OpenAi, "m", (1_000, 1_000)),
+        Some(NanoUsd(3_000_000)),
+        "the operator's needs no more"
+    );
+}
+
+#[test]
 fn only_exact_ids_have_a_price() {
     let book = PriceBook::built_in();
     for model in ["gpt-5-mini-2099-01-01", "gpt-5-min", "GPT-5-mini", "gpt-5-mini ", "", "ft:gpt-5-mini:me::1", "ft:"] {

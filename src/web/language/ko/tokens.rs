@@ -29,6 +29,14 @@ pub const TABLE: super::Table = &[
     ("my notebook", "내 노트북"),
     ("Only some models", "일부 모델만"),
     (
+        "Your operator allows these. Empty the fields of those that it should not use.",
+        "운영자가 허용하는 모델이에요. 쓰지 않을 모델은 칸을 비우세요.",
+    ),
+    (
+        "Your operator allows members none of this broker’s models.",
+        "운영자가 이 브로커의 모델을 구성원에게 하나도 허용하지 않아요.",
+    ),
+    (
         "With all fields empty it may use any model. A name that ends in * stands for all that begin so.",
         "모두 비워 두면 모든 모델을 쓸 수 있어요. *로 끝나는 이름은 그렇게 시작하는 모든 모델을 뜻해요.",
     ),
