@@ -69,6 +69,7 @@ test("limits that the app named for its provider stand with the plan that is cho
   await allow(form.fill({ plan: "try" }));
   const terms = await lastTerms();
   assert.deepEqual([terms.limits ?? {}, terms.permissions[0].limits, await lastLife()], [{}, limits, 86_400]);
+  assert.match((await audit("grant_allowed"))[0].detail, /; 1\.00 USD in all; 50 requests; 1 day$/);
 });
 
 test("limits that were written and then left for a plan are an error, never a guess", async () => {
@@ -196,7 +197,7 @@ test("limits that were remembered are proposed next time, to this person and for
   const first = await ask(mine);
   await allow(first.form.fill({ budget_usd: "2.25", expires_in: "3600", requests: "40" }).tick("remember"));
   const next = await ask(mine);
-  assert.match(next.page.text, /Your usual limits 2\.25 USD in all, for 1 hour/);
+  assert.match(next.page.text, /Your usual limits 2\.25 USD in all, 40 requests, for 1 hour/);
   assert.equal(next.form.value("requests"), "40");
   assert.ok(next.form.isTicked("remember"));
   for (const elsewhere of [await ask(app), await (await browser.somebodyElse("user_usual")).consent(mine, { details: CHAT })]) {

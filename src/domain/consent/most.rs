@@ -112,9 +112,7 @@ fn money(overall: &Limits, permissions: &[Permission], ceiling: Option<Amount>) 
     let sum = own.as_deref().and_then(sum_of);
     let others: Vec<Budget> = Budget::of(overall).into_iter().chain(ceiling.map(Budget::in_all)).collect();
     match own {
-        Some(own) if others.is_empty() && own.windows(2).any(|two| is_of_different_periods(two)) => {
-            MostMoney::Each(own)
-        }
+        Some(own) if others.is_empty() && own.windows(2).any(is_of_different_periods) => MostMoney::Each(own),
         _ => match tightest(others.into_iter().chain(sum)) {
             none if none.is_empty() => MostMoney::Open,
             together => MostMoney::Together(together),

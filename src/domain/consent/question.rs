@@ -133,7 +133,7 @@ mod tests {
         ) {
             let period = Period::ALL[period];
             let most = most(budget % crate::domain::limits::MAX_STORED_INTEGER + 1, period, requests, 0);
-            let MostMoney::Together(budgets) = &most.money else { unreachable!() };
+            let MostMoney::Together(budgets) = &most.money else { panic!("{most:?}") };
             if let Some(questions) = Questions::that_fit(&most, NanoUsd(cost), days * DAY_SECONDS) {
                 let budget = u128::from(budgets[0].amount.nano_usd().0);
                 let (count, cost) = (u128::from(questions.count), u128::from(cost));

@@ -9,11 +9,12 @@ use axum::{
 use super::{
     Open, gone,
     held::{self, Replaced},
+    plans::most_in_words,
 };
 use crate::{
     domain::{
         audit::Event,
-        consent::{Choice, Denial, Usual},
+        consent::{Choice, Denial, Most, Usual},
         grant::{Grant, Terms},
         id::GrantId,
         oauth::{
@@ -311,10 +312,8 @@ pub(super) async fn deny<P: Ports>(
 fn in_words(terms: &Terms, lifetime_seconds: u64, language: Language) -> String {
     let mut parts: Vec<String> =
         terms.permissions.iter().map(|permission| format::sentence(permission, language)).collect();
-    parts.push(match terms.limits.budget_usd {
-        Some(budget) => format::per(budget, terms.limits.budget_period, language),
-        None => language.t("no money limit over everything").to_owned(),
-    });
+    let most = Most::of(&terms.limits, &terms.permissions, terms.ceiling).in_a_life_of(lifetime_seconds);
+    parts.extend(most_in_words(&most, language));
     parts.push(format::lifetime(lifetime_seconds, language));
     parts.join("; ")
 }

@@ -139,7 +139,7 @@ struct ChatModel<'a> {
 }
 
 /// Limits that are used up, in words, one each: `1.00 USD in all`, `50 requests`.
-fn most_in_words(most: &Most, language: Language) -> Vec<String> {
+pub fn most_in_words(most: &Most, language: Language) -> Vec<String> {
     let mut words: Vec<String> = match &most.money {
         MostMoney::Together(budgets) => {
             budgets.iter().map(|budget| format::per(budget.amount, budget.period, language)).collect()
@@ -151,7 +151,7 @@ fn most_in_words(most: &Most, language: Language) -> Vec<String> {
                 language.with("{0} with {1}", &[&money, &provider.display_name()])
             })
             .collect(),
-        MostMoney::Open => vec![language.t("No money limit").to_owned()],
+        MostMoney::Open => vec![language.t("no money limit").to_owned()],
     };
     words.extend(most.requests.map(|most| language.count(most.get(), "{0} request", "{0} requests")));
     words.extend(most.tokens.map(|most| language.count(most.get(), "{0} token", "{0} tokens")));

@@ -46,7 +46,7 @@ fn said(requested: &Requested, usual: Option<&Usual>, most: Option<Amount>) -> V
     offers.iter().map(|offer| (offer.plan, words(offer), offer.lifetime_seconds / DAY_SECONDS)).collect()
 }
 
-fn as_said<'a>(plans: &'a [(Plan, String, u64)]) -> Vec<(Plan, &'a str, u64)> {
+fn as_said(plans: &[(Plan, String, u64)]) -> Vec<(Plan, &str, u64)> {
     plans.iter().map(|(plan, words, days)| (*plan, words.as_str(), *days)).collect()
 }
 

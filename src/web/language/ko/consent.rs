@@ -131,8 +131,8 @@ pub const TABLE: super::Table = &[
         "앱의 요청: {0}. 지금이든 나중이든 더 적게 허용할 수 있어요.",
     ),
     (
-        "The app did not limit all that it may spend, so this is a proposal. You can change it now and at any time.",
-        "앱이 전체 금액 한도를 정하지 않아서 제안하는 한도예요. 지금이든 나중이든 바꿀 수 있어요.",
+        "The app did not say how much it may spend in all, so this is a proposal. You can change it now and at any time.",
+        "앱이 모두 합쳐 얼마까지 쓸지 정하지 않아서 제안하는 한도예요. 지금이든 나중이든 바꿀 수 있어요.",
     ),
     (
         "You can allow less than the app asks for, now and at any time.",
@@ -212,7 +212,6 @@ pub const TABLE: super::Table = &[
     ("I do not know this app", "모르는 앱"),
     ("Something else", "다른 이유"),
     ("A newer grant took its place", "새 권한으로 대체됨"),
-    ("no money limit over everything", "전체 금액 한도 없음"),
     ("Allowed, and something is left to do", "허용했고, 할 일이 남았어요"),
     ("Allowed, but the older access may still be there", "허용했지만 이전 권한이 아직 남아 있을 수 있어요"),
     (

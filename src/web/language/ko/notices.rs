@@ -33,7 +33,7 @@ pub const TABLE: super::Table = &[
     ),
     ("{0} refused call", "거부된 호출 {0}건"),
     ("{0} refused calls", "거부된 호출 {0}건"),
-    ("It asked for the model {0}, which you did not allow.", "허용하지 않은 모델 {0} 을(를) 요청했어요."),
+    ("It asked for the model {0}, which you did not allow.", "허용하지 않은 {0} 모델을 요청했어요."),
     ("It wanted to use {0} for something that you did not allow.", "{0} 모델을 허용하지 않은 용도로 쓰려고 했어요."),
     (
         "No price is known for {0}, and what it may spend is limited.",
