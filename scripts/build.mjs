@@ -90,10 +90,13 @@ async function bindgen(wasm, folder, { wasmBindgen, isSmall }) {
   await step("esbuild", bin("esbuild"), esbuild, { cwd: root });
 }
 
-/** A fifth of the file would be names of functions; a panic says its file and line without them. */
+/**
+ * Of the level that leaves least to upload: `-Oz` takes four times as long for 6 % fewer bytes, which compress to 10 % more. A fifth of
+ * the file would be names of functions; a panic says its file and line without them.
+ */
 async function shrink(wasm) {
   const features = WASM_FEATURES.map((feature) => `--enable-${feature}`);
-  await step("wasm-opt", bin("wasm-opt"), ["-Oz", "--strip-debug", ...features, wasm, "-o", wasm], { cwd: root });
+  await step("wasm-opt", bin("wasm-opt"), ["-O1", "--strip-debug", ...features, wasm, "-o", wasm], { cwd: root });
 }
 
 /** Copies what differs: wrangler serves anew for each file that is written. */
