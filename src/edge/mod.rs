@@ -53,6 +53,9 @@ fn start() {
 
 /// Panics. No script of the Worker calls this export, and no request reaches it: a script that stands before the Worker in a test does,
 /// to see what a panic leaves behind.
+///
+/// # Panics
+/// Always.
 #[wasm_bindgen(js_name = panicOnPurpose)]
 #[expect(clippy::panic, reason = "this is what it is for")]
 pub fn panic_on_purpose() {

@@ -110,12 +110,6 @@ impl Call {
         began: Timestamp,
         entry: &mut log::Entry,
     ) -> Result<Response, Failure> {
-        // Before the token is looked at: the answer is the same for everybody and says nothing of anybody. Coding agents try a WebSocket
-        // first, and go on over HTTP at once after a 426, where they learn what their token is worth; after a 403 or 404 they try it again
-        // for seconds.
-        if asks_for_websocket(&self.inbound.method, self.inbound.header("upgrade")) {
-            return Err(Failure::WebSocket);
-        }
         let presented = presented.ok_or(Failure::InvalidToken)?;
         let issuer = settings.issuer(&self.inbound.origin);
         let claims =
