@@ -202,10 +202,9 @@ fn why(reason: Reason, model: &str, language: Language) -> String {
         Reason::Ended => (language.t("It called although its access had ended."), None),
         Reason::GrantPaused => (language.t("It called while you had it paused."), None),
         Reason::ProviderNotGranted => (language.t("It asked for a provider that you did not allow."), None),
-        Reason::TooManyTools => (
-            language.t("One call used too many of the provider’s own tools, and what it may spend is limited."),
-            None,
-        ),
+        Reason::TooManyTools => {
+            (language.t("One call used too many of the provider’s own tools, and what it may spend is limited."), None)
+        }
         Reason::BudgetExhausted => (language.t("Not enough money was left for a call."), None),
         Reason::TokensExhausted => (language.t("Not enough tokens were left for a call."), None),
         Reason::RequestsExhausted => (language.t("It has made as many requests as you allowed."), None),

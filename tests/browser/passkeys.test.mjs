@@ -132,13 +132,13 @@ test("when nobody answers the browser, the page says so and can be tried again",
 test("what is risky asks once more, and then goes on by itself with what was filled in", async () => {
   await page.goto(`${broker.url}/members/invitations`);
   // The page that asks is also the answer to a proof that was none, with all that was filled in.
-  const csrf = await page.locator('form[action="/members/invitations"] input[name="csrf"]').inputValue();
+  const hidden = (name) => page.locator(`form[action="/members/invitations"] input[name="${name}"]`).inputValue();
   await page.evaluate(
-    ([token]) => {
+    ([token, revision]) => {
       const form = document.createElement("form");
       form.method = "post";
       form.action = "/confirm";
-      const fields = { csrf: token, action: "/members/invitations", "kept.name": "Chief", "kept.role": "operator", code: "nonsense" };
+      const fields = { csrf: token, action: "/members/invitations", "kept.name": "Chief", "kept.role": "operator", "kept.revision": revision, code: "nonsense" };
       for (const [name, value] of Object.entries(fields)) {
         const input = document.createElement("input");
         Object.assign(input, { type: "hidden", name, value });
@@ -147,7 +147,7 @@ test("what is risky asks once more, and then goes on by itself with what was fil
       document.body.append(form);
       form.submit();
     },
-    [csrf],
+    [await hidden("csrf"), await hidden("revision")],
   );
   await page.getByRole("heading", { name: "Confirm that it is you" }).waitFor();
   await press(page, "Confirm with a passkey");
