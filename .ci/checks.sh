@@ -1,8 +1,9 @@
 # How a check is run and told, for .ci/run and .ci/long. Sourced.
 
 export WRANGLER_SEND_METRICS=false
-# What is compiled here is compiled once.
-export CARGO_INCREMENTAL=0
+# What a change leaves as it was isn't compiled again: rustc goes by contents, also in a clean checkout, and what it keeps lies in the
+# cache (share_crates). What ships is always compiled whole (scripts/build.mjs).
+export CARGO_INCREMENTAL=1
 
 failed=()
 told() { # name, seconds, exit code
@@ -33,7 +34,8 @@ beside() { # name, command …
   printf '%s' "$name" >"$folder/name"
   (
     began=$SECONDS
-    "$@" </dev/null >"$folder/output" 2>&1
+    # What the others wait for goes first.
+    nice -n 10 "$@" </dev/null >"$folder/output" 2>&1
     echo $? $((SECONDS - began)) >"$folder/outcome"
   ) &
   printf '%s' $! >"$folder/pid"
@@ -52,7 +54,7 @@ collect() {
   besides=()
 }
 
-# Crates of others are compiled once on this machine, and not in each checkout again.
+# Crates of others are compiled once on this machine, and not in each checkout again; of ours, what has changed.
 share_crates() {
   CARGO_BUILD_BUILD_DIR=$(node --input-type=module -e 'import { inCache } from "./scripts/lib/paths.mjs"; console.log(inCache("cargo"))')
   export CARGO_BUILD_BUILD_DIR

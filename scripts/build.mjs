@@ -65,6 +65,8 @@ async function compile(profile, env) {
     env: {
       ...env,
       RUST_BACKTRACE: "0",
+      // Whoever saves a file waits for what has changed; what ships is optimised as a whole.
+      CARGO_INCREMENTAL: PROFILES[profile].isSmall ? "0" : "1",
       CARGO_TERM_PROGRESS_WHEN: "never",
       // Futures of wasm-bindgen's own `js_sys`, as `worker` wants them; its macro reads this while it expands.
       WASM_BINDGEN_USE_JS_SYS: "1",

@@ -8,7 +8,7 @@
 // last of them. How long each took the last time is kept in the cache.
 
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, setPriority } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "./build.mjs";
@@ -48,9 +48,10 @@ const FILE_STAGES = {
 };
 const STAGES = ["native", ...Object.keys(FILE_STAGES)];
 
-/** Runs a test runner; resolves to its output and whether it succeeded. `show` is handed what it writes. */
-async function runner(command, args, { env = {}, show }) {
+/** Runs a test runner; resolves to its output and whether it succeeded. `show` is handed what it writes; a patient one leaves others the cores. */
+async function runner(command, args, { env = {}, show, isPatient = false }) {
   const child = start(command, args, { cwd: root, env: { ...process.env, ...env } });
+  if (isPatient && child.pid) setPriority(child.pid, 10);
   let text = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (chunk) => {
@@ -70,9 +71,9 @@ function judged(counts, ok) {
   return counts;
 }
 
-async function native(filter, show) {
+async function native(filter, { isBeside, show }) {
   const began = Date.now();
-  const { text, ok } = await runner("cargo", ["test", "--locked", "--no-fail-fast", ...filter], { show });
+  const { text, ok } = await runner("cargo", ["test", "--locked", "--no-fail-fast", ...filter], { show, isPatient: isBeside });
   const counts = nothing();
   for (const [, passed, failed, ignored] of text.matchAll(/^test result:.*? (\d+) passed; (\d+) failed; (\d+) ignored/gm)) {
     counts.passed += Number(passed);
@@ -176,7 +177,7 @@ await runScript(async () => {
   let kept = "";
   const keep = (text) => (kept += text);
   const [ofNative, ofFiles] = await Promise.all([
-    wanted.includes("native") ? native(positionals, files.length > 0 ? keep : print).then((result) => [result], failing(["native"])) : [],
+    wanted.includes("native") ? native(positionals, files.length > 0 ? { isBeside: true, show: keep } : { show: print }).then((result) => [result], failing(["native"])) : [],
     files.length > 0 ? runFiles(files, positionals, print).catch(failing(files)) : [],
   ]);
   if (kept) print(`\n── native ${"─".repeat(54)}\n${kept}`);

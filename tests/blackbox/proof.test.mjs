@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { prove, report } from "../proof/run.mjs";
 
 test("never above a cap, while clients leave and the process is killed", async () => {
-  const result = await prove({ seconds: 20, killEvery: [4, 6], clients: 48, seed: process.env.SEED || undefined });
+  const result = await prove({ seconds: 12, killEvery: [3, 5], clients: 48, seed: process.env.SEED || undefined });
   const { summary, violations } = result;
   if (violations.length > 0) console.error(report(result));
   assert.deepEqual(violations, []);

@@ -281,7 +281,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: orders(12_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_order_of_calls_crashes_and_policies_breaks_the_cap_of_an_account(

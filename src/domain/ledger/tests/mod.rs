@@ -24,6 +24,12 @@ use crate::domain::{
 const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const TTL: u64 = 100;
 
+/// How many random orders a property is tried in: a fifth of `all`, and all of them by `npm run check:long` (`LEDGER_ORDERS=all`).
+fn orders(all: u32) -> u32 {
+    let is_long = std::env::var("LEDGER_ORDERS").is_ok_and(|orders| orders == "all");
+    if is_long { all } else { all / 5 }
+}
+
 fn terms(limits: &str, overall: &str) -> Terms {
     let details = format!(
         r#"[{{"type":"ai_access","provider":"openai","models":["gpt-5*"],"capabilities":["chat"],"limits":{limits}}},

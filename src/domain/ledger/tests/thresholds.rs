@@ -217,7 +217,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: orders(5_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Between two changes of a limit: what is said is true when it is said, climbs, and never comes twice; and what is used shows in
     /// what was said.
