@@ -8,10 +8,13 @@ import { createHash, generateKeyPairSync, randomBytes, randomInt } from "node:cr
 import diagnosticsChannel from "node:diagnostics_channel";
 import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, readdir, rename, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { Miniflare } from "miniflare";
+
+// Not by `import`: what a CommonJS module of this size exports, Node finds out in more time than it takes to run it.
+const { Miniflare } = createRequire(import.meta.url)("miniflare");
 
 export const ROOT = path.resolve(import.meta.dirname, "../..");
 const SQL_WORKER = path.join(import.meta.dirname, "sql.worker.mjs");

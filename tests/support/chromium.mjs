@@ -1,9 +1,12 @@
 // Chromium, and an ear on everything that it complains about.
 
 import { accessSync, constants } from "node:fs";
+import { createRequire } from "node:module";
 import path from "node:path";
-import { chromium } from "playwright-core";
 import { ROOT } from "./broker.mjs";
+
+// As in broker.mjs: finding out what it exports would take longer than running it.
+const { chromium } = createRequire(import.meta.url)("playwright-core");
 
 const KNOWN = [
   process.env.CHROMIUM,
