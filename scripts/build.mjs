@@ -3,7 +3,7 @@
 //   node scripts/build.mjs [--profile development] [--max-kb 1200]
 //
 // `release` (into build/) is what is deployed, tested and measured. `development` (into build-dev/) is what `npm run dev` serves: the
-// same sources, compiled in seconds, larger and slower. AIPASSPORT_PROFILE says which, where no argument does.
+// same sources, compiled in seconds, larger and slower. Where no argument says which, AIPASSPORT_PROFILE does.
 //
 // What worker-build would do is three programs after each other, here by name: cargo, wasm-bindgen, and esbuild for its glue. Its shim
 // isn't needed, since `src/edge/entry.mjs` is the Worker's first script, and compiling it took a newcomer two minutes.
@@ -107,7 +107,7 @@ function put(from, to) {
 }
 
 /** Builds what changed. Returns whether anything had. */
-export async function build({ profile = chosenProfile() } = {}) {
+export async function build({ profile = "release" } = {}) {
   if (!Object.hasOwn(PROFILES, profile)) throw new SetupError(`There is no profile ${profile}; there are ${Object.keys(PROFILES).join(" and ")}.`);
   const { out, isSmall } = PROFILES[profile];
   await ensureNpmPackages();
@@ -132,8 +132,7 @@ export async function build({ profile = chosenProfile() } = {}) {
   });
 }
 
-/** Which profile a program builds that isn't told, and the folder of the work tree that it is built into. */
-export const chosenProfile = () => process.env.AIPASSPORT_PROFILE || "release";
+/** The folder of the work tree that a profile is built into. */
 export const outOf = (profile) => PROFILES[profile].out;
 
 /** The size that counts at Cloudflare: everything uploaded, compressed. */
@@ -146,8 +145,10 @@ if (isMain(import.meta.url)) {
   await runScript(async () => {
     const text = { type: "string" };
     const { values } = parseArgs({ options: { profile: text, "max-kb": text } });
-    const built = await build(values);
-    const out = outOf(values.profile ?? chosenProfile());
+    // wrangler's build command takes no argument from `npm run dev`.
+    const profile = values.profile ?? (process.env.AIPASSPORT_PROFILE || "release");
+    const built = await build({ profile });
+    const out = outOf(profile);
     const size = Math.ceil(compressedBytes(out) / 1024);
     say(`${built ? `Built ${out}/` : "Nothing changed"}, ${size} KB compressed.`);
     const limit = Number(values["max-kb"] ?? Infinity);

@@ -115,9 +115,7 @@ async function pool(stages, filter, env, show) {
   const report = inRoot("target", "test-report.jsonl");
   mkdirSync(dirname(report), { recursive: true });
   rmSync(report, { force: true });
-  const reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout", `--test-reporter=${inRoot("scripts/lib/test-report.mjs")}`, `--test-reporter-destination=${report}`];
-  const options = ["--test", `--test-concurrency=${FILES_AT_A_TIME}`, ...reporters, `--test-timeout=${FILE_TIMEOUT_MS}`];
-  const { ok } = await runner(process.execPath, [...options, ...files], {
+  const { ok } = await runner(process.execPath, [inRoot("scripts/lib/run-test-files.mjs"), report, FILES_AT_A_TIME, FILE_TIMEOUT_MS, ...files], {
     // What a file imports is compiled once for all of them.
     env: { WRANGLER_SEND_METRICS: "false", FORCE_COLOR: "0", NODE_COMPILE_CACHE: inCache("node-compile-cache"), ...env },
     show,
