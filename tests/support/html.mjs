@@ -3,11 +3,13 @@
 import assert from "node:assert/strict";
 import { parse } from "parse5";
 
-function* elements(node, name) {
+/** What is inside of a node, or of it the elements of one name; in the order of the page. */
+function elements(node, name, found = []) {
   for (const child of node.childNodes ?? []) {
-    if (!name || child.tagName === name) yield child;
-    yield* elements(child, name);
+    if (!name || child.tagName === name) found.push(child);
+    elements(child, name, found);
   }
+  return found;
 }
 
 const attribute = (element, name) => element.attrs?.find((attr) => attr.name === name)?.value;
@@ -20,10 +22,16 @@ function textOf(node) {
 }
 
 export class Page {
+  #document;
+
   constructor(html, url) {
     this.html = html;
     this.url = url;
-    this.document = parse(html);
+  }
+
+  /** Parsed when it is read first: of many a page only its status counts. */
+  get document() {
+    return (this.#document ??= parse(this.html));
   }
 
   /** What is read on it, white space collapsed. */
@@ -32,7 +40,7 @@ export class Page {
   }
 
   get title() {
-    return textOf([...elements(this.document, "title")][0] ?? { childNodes: [] }).trim();
+    return textOf(elements(this.document, "title")[0] ?? { childNodes: [] }).trim();
   }
 
   /** All but the switch of languages, which every page that can be asked for again has: see `languages`. */
@@ -46,16 +54,16 @@ export class Page {
   }
 
   #everyForm() {
-    return [...elements(this.document, "form")].map((form) => new Form(form, this));
+    return elements(this.document, "form").map((form) => new Form(form, this));
   }
 
   /** The values of an attribute, over all elements that have it. */
   all(name) {
-    return [...elements(this.document)].map((element) => attribute(element, name)).filter((value) => value !== undefined);
+    return elements(this.document).map((element) => attribute(element, name)).filter((value) => value !== undefined);
   }
 
   elementNames() {
-    return new Set([...elements(this.document)].map((element) => element.tagName).filter(Boolean));
+    return new Set(elements(this.document).map((element) => element.tagName).filter(Boolean));
   }
 
   /** The one form whose action, without the origin, is (or matches) this. */
@@ -79,7 +87,7 @@ export class Form {
     this.options = attribute(element, "data-options");
     const isField = (field) => ["input", "select", "textarea", "button"].includes(field.tagName);
     const id = attribute(element, "id");
-    const owned = [...elements(page.document)].filter((field) => id && attribute(field, "form") === id);
+    const owned = id ? elements(page.document).filter((field) => attribute(field, "form") === id) : [];
     const fields = [...elements(element), ...owned].filter(isField);
     this.fields = fields.map(readField).filter((field) => !field.disabled);
   }
@@ -170,7 +178,7 @@ function readField(element) {
     case "textarea":
       return { ...field, type: "textarea", value: textOf(element).replace(/^\n/, "") };
     case "select": {
-      const options = [...elements(element, "option")];
+      const options = elements(element, "option");
       const valueOf = (option) => attribute(option, "value") ?? textOf(option).trim();
       const chosen = options.find((option) => has(option, "selected")) ?? options[0];
       return { ...field, type: "select", value: chosen && valueOf(chosen), options: options.map(valueOf) };
