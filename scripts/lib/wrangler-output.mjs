@@ -3,7 +3,7 @@
 const ANSI = /\x1b\[[0-9;]*m/g;
 const BUILD = /^\[custom build\] ?(.*)$/;
 /** Said each time, or said again by wrangler about a build that has just explained itself. */
-const KNOWN = /^(Running: |Nothing changed|$)|Process exited with non-zero status|Running custom build .* failed|Request\.cf/;
+const KNOWN = /^(Running: |Nothing changed|$)|Process exited with non-zero status|Scheduled Workers are not automatically triggered|Running custom build .* failed|Request\.cf/;
 const HEADING = /\[(ERROR|WARNING|wrangler:warn|wrangler:error)\]\s*(.*)$/;
 
 /** Returns a function from a line to what to show of it, or null. Keeps in mind whether the line belongs to an error above. */
