@@ -56,6 +56,8 @@ try {
   assert.doesNotMatch(output, /dev ended/, output);
   const built = /wasm build: done in (\d+) s/.exec(output);
   seconds.of_which_the_first_build = Number(built?.[1] ?? 0);
+  // wrangler begins to watch the sources a moment after it serves; nobody saves a file sooner.
+  await sleep(5_000);
   seconds.saved_rust_to_served = await edit("/health", "src/web/metadata.rs", '"status": "ok"', '"status": "very well"');
   seconds.saved_page_to_served = await edit("/", "src/web/pages/home.html", "</h1>", " Indeed.</h1>");
 } finally {

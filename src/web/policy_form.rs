@@ -87,7 +87,7 @@ fn read_models(params: &Params, provider: Provider) -> Result<Vec<ModelPattern>,
 /// An amount; empty is no limit.
 ///
 /// # Errors
-/// Neither.
+/// Neither empty nor an amount of USD.
 pub fn read_money(params: &Params, field: &str) -> Result<Option<Amount>, PolicyFormError> {
     let text = params.field(field).trim();
     if text.is_empty() {

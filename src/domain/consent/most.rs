@@ -14,14 +14,14 @@ const SHORTEST_MONTH_SECONDS: u64 = 28 * DAY_SECONDS;
 /// Money for a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// How much.
+    /// The most that is spent in a period.
     pub amount: Amount,
-    /// For how long.
+    /// The period after which the amount is there anew.
     pub period: Period,
 }
 
 impl Budget {
-    /// That of limits, where they have one.
+    /// The budget of limits, where they have one.
     #[must_use]
     pub fn of(limits: &Limits) -> Option<Self> {
         let period = limits.budget_period;
@@ -58,18 +58,18 @@ pub enum MostMoney {
     Together(Vec<Budget>),
     /// Each provider's own, which are for different periods: there is no one amount that says the same.
     Each(Vec<(Provider, Budget)>),
-    /// Not limited.
+    /// Money has no limit.
     Open,
 }
 
 /// The most that a grant can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Most {
-    /// Money.
+    /// Budgets that bound the money.
     pub money: MostMoney,
-    /// Calls over its life.
+    /// Calls over the life of the grant.
     pub requests: Option<NonZeroU64>,
-    /// Tokens over its life.
+    /// Tokens over the life of the grant.
     pub tokens: Option<NonZeroU64>,
 }
 

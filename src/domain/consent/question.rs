@@ -14,11 +14,11 @@ const MONTH_SECONDS: u64 = 30 * DAY_SECONDS;
 /// How many short questions fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Questions {
-    /// At most so many.
+    /// Questions that fit into one period.
     pub count: u64,
-    /// In each of these.
+    /// The period of `count`.
     pub each: Period,
-    /// Over the whole life of the grant.
+    /// Questions that fit into the whole life of the grant.
     pub in_all: u64,
 }
 

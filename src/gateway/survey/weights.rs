@@ -34,7 +34,7 @@ pub(in super::super) struct Weights {
     pub(in super::super) described_tools: u64,
     /// Tools that run at the provider, at most [`MAX_SERVER_TOOLS`].
     pub(in super::super) tools: Vec<Tool>,
-    /// There are more of them.
+    /// More than [`MAX_SERVER_TOOLS`] tools run at the provider.
     pub(in super::super) too_many_tools: bool,
     /// The first key at the top of which nobody here knows what it costs.
     pub(in super::super) unknown: Option<String>,

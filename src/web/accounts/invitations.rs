@@ -136,7 +136,7 @@ pub async fn list<P: Ports>(
 }
 
 impl InvitationsPage {
-    /// With the form as it was filled in.
+    /// The page with the form as it was posted.
     fn filled(mut self, params: &Params) -> Self {
         self.typed = params.field("name").chars().take(MAX_NAME_CHARS).collect();
         self.for_operator = params.field("role") == Role::Operator.as_str();

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The field.
+/// The name of the form field.
 const FIELD: &str = "max_per_month";
 /// In USD, proposed to an operator who has said nothing about members yet.
 const PROPOSED: &str = "20.00";
@@ -25,13 +25,13 @@ const PROPOSED: &str = "20.00";
 /// What the page says and asks.
 #[derive(Debug)]
 pub struct MonthlyLimit {
-    /// Of the policy that is shown.
+    /// Revision of the policy that the page shows.
     pub revision: u64,
     /// What each member may spend. `None`: there is no limit, so that the form asks for one.
     pub most: Option<Amount>,
-    /// What stands in the field.
+    /// Text of the field.
     pub typed: String,
-    /// What is wrong with it.
+    /// Why the text of the field is no amount.
     pub error: Option<Text>,
 }
 
@@ -43,7 +43,7 @@ impl MonthlyLimit {
         Self { revision: policed.revision, most: policed.policy.max_per_month, typed, error: None }
     }
 
-    /// As it was filled in.
+    /// The same with the text that was posted.
     #[must_use]
     pub fn filled(self, params: &Params) -> Self {
         match params.all(FIELD).next() {

@@ -20,15 +20,15 @@ use crate::{
 /// Limits to choose.
 #[derive(Debug)]
 pub struct PlanView {
-    /// What is sent.
+    /// The value of the form field.
     pub value: &'static str,
     /// Its name: a text of the tables.
     pub label: &'static str,
-    /// What it comes to.
+    /// The money, calls and time of the plan, in words.
     pub terms: String,
-    /// What that roughly buys, where somebody knows.
+    /// The short questions that the plan roughly pays for, where prices are known.
     pub buys: Option<String>,
-    /// Whether it is chosen.
+    /// Whether the plan is preselected.
     pub chosen: bool,
     /// Whether it is less than what the person chose before, or than what the app asked, and why: a text of the tables.
     pub is_lowered: Option<&'static str>,
@@ -37,7 +37,7 @@ pub struct PlanView {
 /// What the plans are worked out from.
 #[derive(Clone, Copy, Debug)]
 pub struct Basis<'a, P> {
-    /// What can be granted.
+    /// The request, narrowed to what the person may grant.
     pub requested: &'a Requested,
     /// The limits over everything, but for money, that hold whichever plan is chosen.
     pub numbers: &'a Limits,
@@ -45,7 +45,7 @@ pub struct Basis<'a, P> {
     pub ceiling: Option<Amount>,
     /// What models cost.
     pub prices: &'a P,
-    /// In which language.
+    /// The language of the page.
     pub language: Language,
 }
 
@@ -134,7 +134,7 @@ impl<P: Prices> Basis<'_, P> {
 struct ChatModel<'a> {
     permission: &'a Permission,
     name: &'a str,
-    /// Of a short question.
+    /// The price of a short question.
     cost: NanoUsd,
 }
 

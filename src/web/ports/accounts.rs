@@ -252,7 +252,7 @@ pub struct NewInvitation {
 pub struct ShownPolicy<'a> {
     /// Its revision.
     pub revision: u64,
-    /// What they put in its place.
+    /// The policy that replaces it, where the operator decided on one.
     pub next: Option<&'a Policy>,
 }
 
