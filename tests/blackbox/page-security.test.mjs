@@ -303,12 +303,8 @@ const BY_ITSELF = {
 
 /** Everything else that is stored, by table. */
 async function stored() {
-  const tables = await broker.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '%cf_%'");
-  const contents = {};
-  for (const { name } of tables) {
-    contents[name] = await broker.sql(`SELECT * FROM "${name}"`);
-    for (const row of contents[name]) for (const column of BY_ITSELF[name] ?? []) delete row[column];
-  }
+  const contents = await broker.tables();
+  for (const [name, rows] of Object.entries(contents)) for (const row of rows) for (const column of BY_ITSELF[name] ?? []) delete row[column];
   return contents;
 }
 

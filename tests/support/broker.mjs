@@ -304,6 +304,13 @@ class Broker {
     return rows;
   }
 
+  /** Everything that its D1 has, by table: `{ grants: [{ grant_id, … }, …], … }`. */
+  async tables() {
+    const tables = await this.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '%cf_%'");
+    const rows = await this.#batch(tables.map(({ name }) => [`SELECT * FROM "${name}"`]));
+    return Object.fromEntries(tables.map(({ name }, index) => [name, rows[index]]));
+  }
+
   async #batch(statements) {
     // Another port after each restart.
     const url = await this.#miniflare.unsafeGetDirectURL("sql");
