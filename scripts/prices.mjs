@@ -34,6 +34,23 @@ const CORRECTIONS = [
   { models: ["gpt-4o", "gpt-4o-2024-05-13", "gpt-4o-2024-08-06", "gpt-4o-2024-11-20"], set: { search: 25_000_000_000n } },
 ];
 
+/**
+ * How many tokens of a picture OpenAI bills for each that its model reads, in percent: neither list says it. From its guide to images
+ * ("Images and vision", 2026-07-15, and the table of September 2026; where they differ, the larger), without the dates of snapshots. The
+ * first that matches holds; of a model that none does the broker takes 246, the largest of those that cut pictures into patches.
+ */
+const IMAGE_PERCENTS = [
+  // They hear, and see nothing.
+  [/-audio(-|$)/, 100],
+  // 2,833 for the picture and 5,667 for each of its tiles, where its siblings have 85 and 170.
+  [/^gpt-4o-mini/, 3334],
+  [/^(gpt-4\.1|gpt-5|gpt-5\.4)-nano/, 246],
+  [/^(gpt-4\.1|gpt-5|gpt-5\.4)-mini/, 162],
+  [/^o4-mini/, 172],
+  [/^(gpt-5(\.1)?-codex|gpt-5\.[2-6]|gpt-6-astra)(-|$)/, 120],
+  [/^(gpt-4o|chatgpt-4o|gpt-4\.1|gpt-4-turbo|gpt-5(\.1)?(?!-pro)|o1|o3|computer-use-preview)(-|$)/, 100],
+];
+
 // ── numbers ──────────────────────────────────────────────────────────────────────────────────────
 
 /** JSON whose numbers stay the texts they are. */
@@ -128,6 +145,7 @@ function fromFirst(id, row) {
   } else if (row.mode === "chat" || row.mode === "responses") {
     model.window = row.max_input_tokens && Number(row.max_input_tokens);
     model.max_output = row.max_output_tokens && Number(row.max_output_tokens);
+    if (model.provider === "openai") model.image_percent = IMAGE_PERCENTS.find(([models]) => models.test(id.replace(/^ft:/, "")))?.[1];
   }
   // Transcription splits long audio into windows, and images have another measure: neither is bound by a window.
   const { standard = {} } = model.rates;
@@ -252,6 +270,7 @@ function line(model) {
     max_output: standard.max_output,
     region_percent: standard.region_percent,
     fast_percent: standard.fast_percent,
+    image_percent: standard.image_percent,
     long: model.above && { above: model.above, ...rates(model.long.standard) },
     ...Object.fromEntries(TIERS.filter((name) => model.rates[name] || model.long[name]).map((name) => [name, tier(name)])),
   };

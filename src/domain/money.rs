@@ -28,6 +28,12 @@ impl NanoUsd {
         u64::try_from(pico.div_ceil(PICO_PER_NANO)).map_or(Self::MAX, |nano| Self(nano).min(Self::MAX))
     }
 
+    /// Whether it is nothing.
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// The sum, at most [`Self::MAX`].
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

@@ -153,6 +153,10 @@ impl Settings {
             Some(_) => Err(SettingsError::NotASwitch(name)),
         };
         let issuer = get("ISSUER").map(|text| origin(&text).ok_or(SettingsError::NotAnOrigin)).transpose()?;
+        let mut prices = match get("PRICES") {
+            None => PriceBook::built_in(),
+            Some(json) => PriceBook::with_overrides(&json)?,
+        };
         let mut upstreams = BTreeMap::new();
         for provider in Provider::ALL {
             let (key, base_url) = match provider {
@@ -160,14 +164,13 @@ impl Settings {
                 Provider::Anthropic => ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
             };
             let base_url = address(base_url)?.unwrap_or_else(|| dialect(provider).origin.to_owned());
+            if dialect(provider).has_regional_hosts && base_url != dialect(provider).origin {
+                prices = prices.in_one_region(provider);
+            }
             if let Some(key) = get(key) {
                 upstreams.insert(provider, Upstream { base_url, key: key.into() });
             }
         }
-        let prices = match get("PRICES") {
-            None => PriceBook::built_in(),
-            Some(json) => PriceBook::with_overrides(&json)?,
-        };
         Ok(Self {
             known_models: Arc::new(
                 Provider::ALL.map(|provider| (provider, prices.models(provider).into_iter().collect())).into(),

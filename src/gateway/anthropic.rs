@@ -5,12 +5,15 @@ use crate::domain::permission::Capability;
 use super::{
     dialect::{Call, Dialect, Endpoint, Kind, Method, no_tool},
     failure::{Failure, FailureCode},
-    survey::{Rules, STORED_ELSEWHERE, ToolNeeds, Weight},
+    prices::ToolKind,
+    survey::{ROUTED, Rules, STORED_ELSEWHERE, ToolNeeds, Weight},
     usage::AnswerKind,
 };
 
 pub(super) const DIALECT: Dialect = Dialect {
     origin: "https://api.anthropic.com",
+    // A request names its region, and the answer too.
+    has_regional_hosts: false,
     key_header: ("x-api-key", ""),
     // Only for clients that name no version; the SDKs always do, and newer versions exist.
     default_headers: &[("anthropic-version", "2023-06-01")],
@@ -22,8 +25,14 @@ pub(super) const DIALECT: Dialect = Dialect {
     ],
     // `beta=true` is what older SDKs' beta namespace sends; the rest pages through the list of models.
     query: &["beta", "limit", "after_id", "before_id"],
+    server_tool,
+    most_rounds: Some(MOST_ROUNDS),
     error_body,
 };
+
+/// "The default limit is 10 iterations per request" (Anthropic's documentation, "Handling stop reasons", `pause_turn`), and one more,
+/// which was seen. `max_uses` bounds none of them: a use beyond it is answered with an error, which the model reads too.
+const MOST_ROUNDS: u64 = 11;
 
 const fn messages(answer: AnswerKind) -> Kind {
     Kind::Call(Call {
@@ -31,7 +40,8 @@ const fn messages(answer: AnswerKind) -> Kind {
         rules: &RULES,
         default_model: None,
         model_brings_tool: no_tool,
-        maximum: None,
+        // The provider takes no message without one. Who answers behind the operator's own address may, with a default of its own.
+        maximum: Some("max_tokens"),
         is_form: false,
         answer,
     })
@@ -48,8 +58,14 @@ const RULES: Rules = Rules {
         ("container", STORED_ELSEWHERE),
         ("thread", STORED_ELSEWHERE),
         ("fallback_credit_token", STORED_ELSEWHERE),
+        ("models", ROUTED),
+        ("fallback_model", ROUTED),
+        ("fallback_models", ROUTED),
     ],
-    lists: &[("fallbacks", "the provider would choose a model that nobody allowed; list the models")],
+    lists: &[(
+        "fallbacks",
+        "the provider would choose a model that nobody allowed; list the models, each as an object",
+    )],
     noted: &[("mcp_servers", Capability::ServerTools)],
     // A tool that is added in the middle of a conversation.
     tool_keys: &["definition"],
@@ -60,8 +76,13 @@ const RULES: Rules = Rules {
         ("speed", Weight::Speed),
         ("inference_geo", Weight::Region),
     ],
-    // In `fallbacks`.
-    deep_weights: &[("max_tokens", Weight::MaxOutput), ("speed", Weight::Speed)],
+    // Of models in `fallbacks`.
+    deep_weights: &[
+        ("max_tokens", Weight::MaxOutput),
+        // Of `thinking`: with interleaved thinking it may be more than `max_tokens`.
+        ("budget_tokens", Weight::MaxOutput),
+        ("speed", Weight::Speed),
+    ],
     // Edits that only take from the conversation, and what they are told by. `compact_…` counts as a tool that has no price.
     closed: &[(
         "context_management",
@@ -133,6 +154,17 @@ fn tool_needs(kind: &str) -> ToolNeeds {
     if is_client_tool { ToolNeeds::NOTHING } else { ToolNeeds::SERVER }
 }
 
+/// Exact versions. Those of 2026 let the model write and run code over what they bring, whose container is free of charge then.
+fn server_tool(kind: &str) -> Option<ToolKind> {
+    match kind {
+        "web_search_20250305" | "web_search_20260209" | "web_search_20260318" => Some(ToolKind::WebSearch),
+        "web_fetch_20250910" | "web_fetch_20260209" | "web_fetch_20260309" | "web_fetch_20260318" => {
+            Some(ToolKind::WebFetch)
+        }
+        _ => None,
+    }
+}
+
 /// `{"type":"error","error":{"type","message"},"request_id"}`, with what a program can use under `error.aipassport`.
 fn error_body(failure: &Failure, request_id: &str) -> serde_json::Value {
     let code = failure.code();
@@ -140,6 +172,7 @@ fn error_body(failure: &Failure, request_id: &str) -> serde_json::Value {
         FailureCode::InvalidRequest
         | FailureCode::FieldNotAllowed
         | FailureCode::TooManyTools
+        | FailureCode::TooManyModels
         | FailureCode::WebSocketNotServed => "invalid_request_error",
         FailureCode::BodyTooLarge => "request_too_large",
         FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::{
-    betas,
+    dialect,
     prices::{Answer, Ask, AskedTier, CacheTime, Price, PriceBook, Region, ServerTool, ToolKind},
+    shown,
     survey::{MAX_SERVER_TOOLS, Survey, Weights},
     usage::{AnswerKind, Reading, Tier, Usage, Used},
 };
@@ -33,6 +34,19 @@ pub struct Meterage {
     pub characters: Option<u64>,
     /// The service tier that was asked for.
     pub tier: AskedTier,
+    /// The most that the provider can believably say was used.
+    pub most: Most,
+}
+
+/// The most that one answer can believably say, so that a count above the bound is told from one that can't be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Most {
+    /// How often each model reads what it is sent.
+    pub rounds: u64,
+    /// Whether there may be pictures in that.
+    pub media: bool,
+    /// How often the web is searched.
+    pub searches: u64,
 }
 
 /// What the provider writes to the model about a tool that it knows by its `type`. Known of: 245 tokens (bash), 700 (text editor),
@@ -40,14 +54,8 @@ pub struct Meterage {
 const DESCRIPTION_TOKENS: u64 = 2_048;
 
 /// What a provider names a tool, and what kind that is.
-fn tool_kind(name: &str) -> ToolKind {
-    if name.starts_with("web_search") {
-        ToolKind::WebSearch
-    } else if name.starts_with("web_fetch") {
-        ToolKind::WebFetch
-    } else {
-        ToolKind::Other(name.to_owned())
-    }
+fn tool_kind(provider: Provider, name: &str) -> ToolKind {
+    (dialect(provider).server_tool)(name).unwrap_or_else(|| ToolKind::Other(shown(name)))
 }
 
 fn asked_tier(provider: Provider, tier: Option<&str>) -> AskedTier {
@@ -61,21 +69,22 @@ fn asked_tier(provider: Provider, tier: Option<&str>) -> AskedTier {
     }
 }
 
-fn region(provider: Provider, region: Option<&str>) -> Region {
+fn region(prices: &PriceBook, provider: Provider, region: Option<&str>) -> Region {
     match (provider, region) {
-        // A regional host is the operator's choice, with prices of its own to configure.
+        _ if prices.is_in_one_region(provider) => Region::One,
         (Provider::OpenAi, _) | (Provider::Anthropic, Some("global")) => Region::Global,
         (Provider::Anthropic, None) => Region::Unsaid,
         (Provider::Anthropic, Some(_)) => Region::One,
     }
 }
 
-fn server_tools(weights: &Weights, capabilities: &[Capability], searches: u64) -> Vec<ServerTool> {
+fn server_tools(meterage: &Meterage, weights: &Weights, capabilities: &[Capability]) -> Vec<ServerTool> {
+    let searches = meterage.searches;
     let mut tools: Vec<ServerTool> = weights
         .tools
         .iter()
         .map(|tool| ServerTool {
-            kind: tool_kind(&tool.kind),
+            kind: tool_kind(meterage.provider, &tool.kind),
             // OpenAI limits all tools together, Anthropic each.
             max_uses: tool.max_uses.into_iter().chain(weights.tool_uses).min(),
         })
@@ -89,7 +98,7 @@ fn server_tools(weights: &Weights, capabilities: &[Capability], searches: u64) -
 }
 
 /// What a request asks for. `body_bytes` is its length.
-fn ask(meterage: &Meterage, found: &Survey, capabilities: &[Capability], body_bytes: usize) -> Ask {
+fn ask(prices: &PriceBook, meterage: &Meterage, found: &Survey, capabilities: &[Capability], body_bytes: usize) -> Ask {
     let weights = &found.weights;
     let max_tokens = weights.max_output;
     Ask {
@@ -111,8 +120,9 @@ fn ask(meterage: &Meterage, found: &Survey, capabilities: &[Capability], body_by
             Provider::Anthropic | Provider::OpenAi => CacheTime::Any,
         },
         fast: weights.speed.as_deref().is_some_and(|speed| speed != "standard"),
-        region: region(meterage.provider, weights.region.as_deref()),
-        server_tools: server_tools(weights, capabilities, meterage.searches),
+        region: region(prices, meterage.provider, weights.region.as_deref()),
+        server_tools: server_tools(meterage, weights, capabilities),
+        most_rounds: dialect(meterage.provider).most_rounds,
     }
 }
 
@@ -124,14 +134,9 @@ impl Meterage {
         found: &Survey,
         capabilities: &[Capability],
         body_bytes: usize,
-        betas: Option<&str>,
     ) -> Worst {
         if self.answer == AnswerKind::Free {
             return Worst::Free;
-        }
-        if let Some(beta) = betas.and_then(betas::widening) {
-            let beta: String = beta.chars().take(60).collect();
-            return Worst::Unknown(format!("with the beta {beta} the model reads or writes more than its price says"));
         }
         if let Some(field) = &found.weights.unknown {
             return Worst::Unknown(format!("what {field} costs is not known here"));
@@ -140,8 +145,9 @@ impl Meterage {
             && found.weights.tools.is_empty()
             && capabilities.contains(&Capability::ServerTools);
         self.searches = if searches { found.weights.choices.unwrap_or(1).max(1) } else { 0 };
-        let ask = ask(self, found, capabilities, body_bytes);
+        let ask = ask(prices, self, found, capabilities, body_bytes);
         self.runs_tools = !ask.server_tools.is_empty();
+        self.most = Most { rounds: ask.rounds(), media: ask.media, searches: ask.uses() };
         self.tier = ask.tier;
         if found.weights.too_many_tools {
             return Worst::TooManyTools(MAX_SERVER_TOOLS as u64);
@@ -174,17 +180,17 @@ impl Meterage {
             return Some(Cost { nano_usd: NanoUsd::ZERO, tokens: 0, exact: true });
         }
         if self.answer == AnswerKind::Speech {
-            return self.spoken(prices, reading, ticket.bounded);
+            return self.spoken(prices, reading, ticket);
         }
         match &reading.used {
-            Used::Complete(usages) => self.exact(prices, usages, ticket.bounded),
+            Used::Complete(usages) => self.exact(prices, usages, ticket),
             Used::Partial(usages) => self.at_most(prices, usages, output_tokens),
             Used::Missing => None,
         }
     }
 
     /// Speech. What is billed by its characters is known from the request: sound says nothing, and most events don't either.
-    fn spoken(&self, prices: &PriceBook, reading: &Reading, bounded: bool) -> Option<Cost> {
+    fn spoken(&self, prices: &PriceBook, reading: &Reading, ticket: &Ticket) -> Option<Cost> {
         let price = self.models.first().and_then(|model| prices.find(self.provider, model));
         let mut usage = match &reading.used {
             Used::Complete(usages) => usages.first()?.clone(),
@@ -197,39 +203,68 @@ impl Meterage {
         if price.is_some_and(Price::is_by_characters) {
             usage.characters = self.characters?;
         }
-        self.exact(prices, &[usage], bounded)
+        self.exact(prices, &[usage], ticket)
     }
 
     /// What the provider said, priced. Without prices only the tokens are known, which is all that a call without a bound can say.
-    fn exact(&self, prices: &PriceBook, usages: &[Usage], bounded: bool) -> Option<Cost> {
+    ///
+    /// `None` where it is more than the bound and can't be believed either: then the bound is what was agreed with the cap.
+    fn exact(&self, prices: &PriceBook, usages: &[Usage], ticket: &Ticket) -> Option<Cost> {
         let mut cost = Cost { nano_usd: NanoUsd::ZERO, tokens: 0, exact: true };
         for (index, usage) in usages.iter().enumerate() {
             let mut usage = Cow::Borrowed(usage);
             if index == 0 && usage.web_searches < self.searches {
                 usage.to_mut().web_searches = self.searches;
             }
+            if prices.is_in_one_region(self.provider) && !usage.in_region {
+                usage.to_mut().in_region = true;
+            }
             let price = self.price_of(prices, &usage, index == 0);
-            if price.is_none() && bounded {
+            if price.is_none() && ticket.bounded {
                 return None;
             }
             cost.nano_usd = cost.nano_usd.plus(price.unwrap_or_default());
             cost.tokens = cost.tokens.saturating_add(usage.tokens());
         }
-        Some(cost)
+        let is_above = cost.nano_usd > ticket.amounts.nano_usd || cost.tokens > ticket.amounts.tokens;
+        let is_believed = || usages.iter().all(|usage| self.is_plausible(prices, usage));
+        (!ticket.bounded || !is_above || is_believed()).then_some(cost)
     }
 
-    /// The first usage is of one of the models that the call may dispatch: the one that it names, or else the dearest. Further ones
-    /// are of whatever model they name.
-    fn price_of(&self, prices: &PriceBook, usage: &Usage, first: bool) -> Option<NanoUsd> {
+    /// Whether any of the models that may have answered can have used so much: it reads no more at once than its window, and writes no more
+    /// than its maximum, or the call's.
+    fn is_plausible(&self, prices: &PriceBook, usage: &Usage) -> bool {
         let named = usage.model.as_deref();
+        let models = self.models.iter().map(String::as_str).chain(named);
+        let known = models.filter_map(|model| prices.find(self.provider, model));
+        let (read, written) = known.fold((0, 0), |(read, written), price| {
+            (read.max(price.most_read(self.most.media).unwrap_or(0)), written.max(price.max_output().unwrap_or(0)))
+        });
+        let bound = self.bound.as_ref();
+        let written = written.max(bound.map_or(0, |bound| bound.output_tokens));
+        let choices = bound.map_or(1, |bound| bound.choices).max(1);
+        usage.input_tokens <= read.saturating_mul(self.most.rounds.max(1))
+            && usage.output_tokens <= written.saturating_mul(choices)
+            && usage.web_searches <= self.most.searches.max(self.searches)
+            && usage.audio_millis == 0
+    }
+
+    /// The first usage is of the model that it names, if the table knows that one, or of one that the call may dispatch: the dearer
+    /// counts. A name that the provider points at another model may have been dearer, and may be again. Further ones are of whatever
+    /// model they name.
+    fn price_of(&self, prices: &PriceBook, usage: &Usage, first: bool) -> Option<NanoUsd> {
         // A length that has no price is not free.
         let covers = |price: &&Price| usage.audio_millis == 0 || price.is_by_length();
         let cost = |model: &str| {
             prices.find(self.provider, model).filter(covers).map(|price| self.cost_in_tiers(price, usage))
         };
+        let named = usage.model.as_deref();
         match named {
             Some(named) if !first || self.models.iter().any(|model| model == named) => cost(named),
-            _ => self.models.iter().map(|model| cost(model)).collect::<Option<Vec<_>>>()?.into_iter().max(),
+            _ => {
+                let asked = self.models.iter().map(|model| cost(model)).collect::<Option<Vec<_>>>()?.into_iter().max();
+                asked.max(named.and_then(cost))
+            }
         }
     }
 
@@ -250,6 +285,7 @@ impl Meterage {
         let (bound, [usage], [model]) = (self.bound.as_ref()?, usages, self.models.as_slice()) else { return None };
         let price: &Price = prices.find(self.provider, model)?;
         let read = Usage {
+            in_region: usage.in_region || prices.is_in_one_region(self.provider),
             output_tokens: 0,
             reasoning_tokens: 0,
             output_audio_tokens: 0,

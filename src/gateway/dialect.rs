@@ -4,19 +4,27 @@ use std::fmt;
 
 use crate::domain::permission::Capability;
 
-use super::{failure::Failure, survey::Rules, usage::AnswerKind};
+use super::{failure::Failure, prices::ToolKind, survey::Rules, usage::AnswerKind};
 
 /// A provider's API.
 #[derive(Debug)]
 pub struct Dialect {
     /// Where its API lives unless the operator says otherwise: an origin.
     pub origin: &'static str,
+    /// Whether the provider has further hosts, each for one region, where calls cost what [`super::prices`] has for that.
+    pub has_regional_hosts: bool,
     /// The header that carries the provider key, and what stands before the key in it.
     pub key_header: (&'static str, &'static str),
     /// Headers to send when the client did not.
     pub default_headers: &'static [(&'static str, &'static str)],
     /// The endpoints that a grant can cover.
     pub(super) endpoints: &'static [Endpoint],
+    /// What a tool that runs at the provider is, by the `type` that a request names it by. A version that isn't known here is no tool of
+    /// a kind that has a price: what a new one does nobody here knows.
+    pub(super) server_tool: fn(&str) -> Option<ToolKind>,
+    /// How often the model reads the conversation at most in one request in which tools run at the provider. `None`: as often as tools
+    /// run, and once more.
+    pub(super) most_rounds: Option<u64>,
     /// Query parameters that pass. What becomes of others depends on the endpoint.
     pub(super) query: &'static [&'static str],
     /// The body of a failure in this provider's shape, for the request of this id.

@@ -6,7 +6,7 @@ mod code;
 
 pub use code::FailureCode;
 
-use super::account;
+use super::{account, survey::MAX_NAMED_MODELS};
 use crate::domain::{
     ledger::{Beyond, Limit, MAX_DELEGATIONS, MAX_DEPTH, Reason, Refusal, Resource, Scope, Shortage},
     limits::Period,
@@ -44,6 +44,8 @@ pub enum Failure {
         /// Why, as the end of a sentence.
         reason: &'static str,
     },
+    /// More models are named than are looked at.
+    TooManyModels,
     /// The request can't be read.
     InvalidRequest(String),
     /// The body is longer than [`super::MAX_BODY_BYTES`].
@@ -146,6 +148,7 @@ impl Failure {
             Self::NotAllowed(refusal) => account::code(refusal),
             Self::EndpointNotGranted { .. } => FailureCode::EndpointNotGranted,
             Self::FieldNotAllowed { .. } => FailureCode::FieldNotAllowed,
+            Self::TooManyModels => FailureCode::TooManyModels,
             Self::InvalidRequest(_) => FailureCode::InvalidRequest,
             Self::BodyTooLarge => FailureCode::BodyTooLarge,
             Self::WebSocket => FailureCode::WebSocketNotServed,
@@ -163,7 +166,7 @@ impl Failure {
         match self {
             Self::EndpointNotGranted { .. } => Some(Reason::EndpointNotGranted),
             Self::FieldNotAllowed { .. } => Some(Reason::FieldNotAllowed),
-            Self::InvalidRequest(_) => Some(Reason::InvalidRequest),
+            Self::InvalidRequest(_) | Self::TooManyModels => Some(Reason::InvalidRequest),
             Self::BodyTooLarge => Some(Reason::BodyTooLarge),
             Self::ProviderNotConfigured(_) => Some(Reason::ProviderNotConfigured),
             Self::NotAllowed(refusal) => Reason::of_account(refusal),
@@ -244,6 +247,9 @@ impl Failure {
                 format!("a grant can not cover this path and method; it can cover {covered}")
             }
             Self::FieldNotAllowed { field, reason } => format!("{field} can not be used here: {reason}"),
+            Self::TooManyModels => {
+                format!("more than {MAX_NAMED_MODELS} models are named beside the one that is asked; name fewer")
+            }
             Self::InvalidRequest(reason) => format!("the request can not be read: {reason}"),
             Self::WebSocket => {
                 "WebSockets are not served here; send the same body as a POST over HTTP, with \"stream\": true"
@@ -295,6 +301,7 @@ impl Failure {
             | Self::EndpointNotGranted { .. }
             | Self::FieldNotAllowed { .. }
             | Self::InvalidRequest(_)
+            | Self::TooManyModels
             | Self::BodyTooLarge
             | Self::WebSocket
             | Self::ProviderNotConfigured(_)
@@ -381,7 +388,9 @@ pub fn is_billed(status: u16, body: Option<&str>) -> Billed {
     };
     match status {
         429 => Billed::Nothing,
-        408 | 504 => Billed::Unknown,
+        // 499 is what a proxy writes down for a client that left, and some answer it; 425 is to be sent again, and nobody says whether
+        // it was carried out.
+        408 | 425 | 499 | 504 => Billed::Unknown,
         400 if body.is_some_and(|body| AFTER_WRITING.iter().any(|words| body.contains(words))) => Billed::Unknown,
         ..500 => Billed::ACall,
         500 | 503 | 529 if says_error() => Billed::Nothing,

@@ -55,6 +55,8 @@ pub const BUDGET_REMAINING: &str = "aipassport-budget-remaining-usd";
 pub const TOKENS_REMAINING: &str = "aipassport-tokens-remaining";
 /// The maximum of tokens to write that the broker set, because the call named none and the model's own didn't fit.
 pub const MAX_OUTPUT_TOKENS: &str = "aipassport-max-output-tokens";
+/// Names of betas that the provider wasn't told of, because what they change of a call's cost isn't known here and the grant has a cap.
+pub const DROPPED: &str = "aipassport-dropped";
 
 /// What an answer says about the limits that its call came under.
 #[must_use]
@@ -100,7 +102,7 @@ pub fn asks_for_websocket(method: &str, upgrade: Option<&str>) -> bool {
 pub const DPOP_NONCE: &str = "dpop-nonce";
 
 /// What a browser app may read of an answer.
-pub const EXPOSED: &str = "aipassport-budget-remaining-usd, aipassport-error, aipassport-max-output-tokens, \
+pub const EXPOSED: &str = "aipassport-budget-remaining-usd, aipassport-dropped, aipassport-error, aipassport-max-output-tokens, \
     aipassport-request-id, aipassport-requests-remaining, aipassport-tokens-remaining, dpop-nonce, \
     openai-processing-ms, openai-version, request-id, retry-after, retry-after-ms, www-authenticate, x-request-id, x-should-retry";
 

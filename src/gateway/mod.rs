@@ -5,7 +5,7 @@
 
 mod account;
 mod anthropic;
-mod betas;
+pub mod betas;
 pub mod challenge;
 mod cost;
 mod dialect;
@@ -28,6 +28,14 @@ pub use plan::{Edit, MAX_BODY_BYTES, Plan, Request, Response, Route, Sent, filte
 pub use redact::without_account_names;
 
 use crate::domain::permission::Provider;
+
+/// Most characters of a caller's text that an error shows.
+const SHOWN_CHARS: usize = 64;
+
+/// A caller's text as an error shows it: without control characters, and not all of a long one. What is decided is decided by all of it.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
+}
 
 /// The dialect of a provider.
 #[must_use]

@@ -5,12 +5,14 @@ use crate::domain::permission::Capability;
 use super::{
     dialect::{Call, Dialect, Endpoint, Kind, Method, no_tool},
     failure::{Failure, FailureCode},
-    survey::{Rules, STORED_ELSEWHERE, ToolNeeds, Weight},
+    prices::ToolKind,
+    survey::{ROUTED, Rules, STORED_ELSEWHERE, ToolNeeds, Weight},
     usage::AnswerKind,
 };
 
 pub(super) const DIALECT: Dialect = Dialect {
     origin: "https://api.openai.com",
+    has_regional_hosts: true,
     key_header: ("authorization", "Bearer "),
     default_headers: &[],
     endpoints: &[
@@ -35,6 +37,8 @@ pub(super) const DIALECT: Dialect = Dialect {
         Endpoint { method: Method::Get, path: "/v1/models/{model}", kind: Kind::Models },
     ],
     query: &[],
+    server_tool,
+    most_rounds: None,
     error_body,
 };
 
@@ -43,7 +47,13 @@ const CHAT: Kind = Kind::Call(Call {
     rules: &Rules {
         opaque: &["parameters", "schema", "metadata", "logit_bias", "annotations"],
         own_ids: &["tool_call_id"],
-        refused: &[("store", NOT_STORED)],
+        refused: &[
+            ("store", NOT_STORED),
+            ("models", ROUTED),
+            ("fallbacks", ROUTED),
+            ("fallback_model", ROUTED),
+            ("fallback_models", ROUTED),
+        ],
         noted: &[("web_search_options", Capability::ServerTools), ("audio", Capability::Audio)],
         weights: &[
             ("max_completion_tokens", Weight::MaxOutput),
@@ -144,6 +154,10 @@ const RESPONSES: Kind = Kind::Call(Call {
             ("background", "the answer could only be fetched from the provider later, where apps are not kept apart"),
             ("conversation", STORED_ELSEWHERE),
             ("prompt", STORED_ELSEWHERE),
+            ("models", ROUTED),
+            ("fallbacks", ROUTED),
+            ("fallback_model", ROUTED),
+            ("fallback_models", ROUTED),
         ],
         ..RULES
     },
@@ -225,7 +239,7 @@ const RULES: Rules = Rules {
     reference_types: &[],
     // `type` may be left out of an item reference; spoken answers are referred to by their id alone.
     bare_ids: true,
-    refused: &[],
+    refused: &[("models", ROUTED), ("fallbacks", ROUTED), ("fallback_model", ROUTED), ("fallback_models", ROUTED)],
     lists: &[],
     noted: &[],
     tool_keys: &[],
@@ -267,7 +281,7 @@ const RULES: Rules = Rules {
         "text",
         "web_search_call",
     ],
-    carried_by: &[("reasoning", "encrypted_content")],
+    carried_by: &[("reasoning", "encrypted_content"), ("compaction", "encrypted_content")],
     tool_needs,
 };
 
@@ -295,6 +309,13 @@ fn tool_needs(kind: &str) -> ToolNeeds {
     }
 }
 
+/// All of them search the web, each search at a price.
+fn server_tool(kind: &str) -> Option<ToolKind> {
+    const WEB_SEARCH: [&str; 4] =
+        ["web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"];
+    WEB_SEARCH.contains(&kind).then_some(ToolKind::WebSearch)
+}
+
 /// Search models search the web with every answer.
 fn model_brings_tool(model: &str) -> bool {
     model.contains("-search") || model.contains("deep-research")
@@ -308,6 +329,7 @@ fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
         | FailureCode::BodyTooLarge
         | FailureCode::FieldNotAllowed
         | FailureCode::TooManyTools
+        | FailureCode::TooManyModels
         | FailureCode::WebSocketNotServed => "invalid_request_error",
         FailureCode::InvalidToken | FailureCode::InvalidDpopProof | FailureCode::UseDpopNonce => "authentication_error",
         FailureCode::RequestsExhausted
@@ -357,7 +379,7 @@ mod tests {
 
     fn plan(path: &str, body: &str, content_type: Option<&str>) -> Result<Plan, Failure> {
         let request = Request { provider: Provider::OpenAi, method: Some(Method::Post), path, query: None };
-        let sent = Sent { body: body.as_bytes(), content_type, betas: None };
+        let sent = Sent { body: body.as_bytes(), content_type };
         request.route()?.plan(sent, &PriceBook::built_in())
     }
 
@@ -437,9 +459,9 @@ mod tests {
     fn speech_takes_audio_and_is_bound_by_its_characters_where_those_are_billed() {
         let speech = json(TO_SPEAK, r#"{"model":"tts-1","voice":"ash","input":"gr\u00fc\u00df dich \ud83d\ude80"}"#);
         assert_eq!(need(speech.as_ref().unwrap()), (vec!["tts-1"], &[Capability::Audio][..]));
-        assert_eq!(speech.as_ref().unwrap().meterage.characters, Some(11));
+        assert_eq!(speech.as_ref().unwrap().meterage.characters, Some(12), "an emoji is two");
         // 15 USD a million, and no character is shorter than a byte.
-        assert!(most(speech).0 >= 11 * 15_000);
+        assert!(most(speech).0 >= 12 * 15_000);
         let by_length =
             json(TO_SPEAK, r#"{"model":"gpt-4o-mini-tts","voice":"ash","input":"x","stream_format":"sse"}"#);
         assert!(unknown(by_length).contains("max_output"));

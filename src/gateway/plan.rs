@@ -10,13 +10,13 @@ use crate::domain::{
 };
 
 use super::{
-    cost::Meterage,
+    cost::{Meterage, Most},
     dialect,
     dialect::{Call, Dialect, Endpoint, Kind, Method},
     failure::Failure,
     multipart::Boundary,
     prices::{AskedTier, PriceBook},
-    splice,
+    shown, splice,
     survey::{Survey, survey, survey_form},
     usage::AnswerKind,
 };
@@ -48,8 +48,6 @@ pub struct Sent<'a> {
     pub body: &'a [u8],
     /// `content-type`.
     pub content_type: Option<&'a str>,
-    /// `anthropic-beta`.
-    pub betas: Option<&'a str>,
 }
 
 /// A call to an endpoint that a grant can cover.
@@ -73,7 +71,7 @@ pub enum Response {
 }
 
 /// How a call is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// What the ledger is asked.
     pub claim: Claim,
@@ -91,6 +89,8 @@ pub struct Plan {
     usage_in_stream: UsageInStream,
     /// The name of the maximum of tokens to write, where the body names none.
     maximum: Option<&'static str>,
+    /// What decided about the call, and was found in its body.
+    surveyed: Option<(&'static Call, Survey)>,
 }
 
 /// How a stream is asked to say what was used.
@@ -138,7 +138,24 @@ impl Plan {
                 .map_err(|_| Failure::InvalidRequest(format!("{name} can not be set")))?;
             edit.body = set.or(edit.body);
         }
-        Ok(edit)
+        match &edit.body {
+            Some(body) if !self.is_as_surveyed(body, output_tokens) => {
+                Err(Failure::InvalidRequest("the body can not be set up so that what it costs stays known".to_owned()))
+            }
+            _ => Ok(edit),
+        }
+    }
+
+    /// Whether a body that was changed decides nothing else than the one that the ledger was asked for: but that a stream says what was
+    /// used, and that no more is written than `output_tokens`.
+    fn is_as_surveyed(&self, body: &[u8], output_tokens: Option<u64>) -> bool {
+        let Some((call, found)) = &self.surveyed else { return false };
+        let mut wanted = found.clone();
+        wanted.weights.stream_options |= self.usage_in_stream != UsageInStream::Unasked;
+        if self.maximum.is_some() {
+            wanted.weights.max_output = output_tokens.or(wanted.weights.max_output);
+        }
+        survey(body, call.rules).is_ok_and(|leaves| leaves == wanted)
     }
 }
 
@@ -186,8 +203,7 @@ impl Request<'_> {
                 if matches!(kind, Kind::Models) {
                     continue;
                 }
-                let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
-                return Err(Failure::InvalidRequest(format!("unknown query parameter {name:?}")));
+                return Err(Failure::InvalidRequest(format!("unknown query parameter {:?}", shown(&name))));
             }
             query.append_pair(&name, &value);
         }
@@ -222,15 +238,20 @@ impl Route {
                         runs_tools: false,
                         characters: None,
                         tier: AskedTier::Unsaid,
+                        most: Most::default(),
                     },
                     usage_in_stream: UsageInStream::Unasked,
                     maximum: None,
+                    surveyed: None,
                 })
             }
             Kind::Call(call) => {
                 let (found, content_type) = call.survey(sent).map_err(Failure::InvalidRequest)?;
                 if let Some((field, reason)) = found.refused {
                     return Err(Failure::FieldNotAllowed { field, reason });
+                }
+                if found.too_many_models {
+                    return Err(Failure::TooManyModels);
                 }
                 let (models, capabilities) = needs(call, &found)?;
                 let mut meterage = Meterage {
@@ -242,8 +263,9 @@ impl Route {
                     runs_tools: false,
                     characters: found.weights.characters,
                     tier: AskedTier::Unsaid,
+                    most: Most::default(),
                 };
-                let worst = meterage.weigh(prices, &found, &capabilities, sent.body.len(), sent.betas);
+                let worst = meterage.weigh(prices, &found, &capabilities, sent.body.len());
                 let need = Need::Model { models, capabilities };
                 let usage_in_stream = match call.answer {
                     AnswerKind::Chat if found.stream && found.weights.stream_options => UsageInStream::OptionsNamed,
@@ -260,6 +282,7 @@ impl Route {
                     meterage,
                     usage_in_stream,
                     maximum,
+                    surveyed: Some((call, found)),
                 })
             }
         }

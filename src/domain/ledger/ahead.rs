@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::time::Timestamp,
+    super::{money::NanoUsd, time::Timestamp},
     CORRECTION_SECONDS, Counters, Effect, Hold, HoldId, Ledger,
     amounts::Amounts,
     command::{Record, Ticket},
@@ -211,7 +211,12 @@ impl Ledger {
 
     /// Ends a call that a crash made doubtful, at what it cost: when it is booked as let through, and what that changes. `None`: it
     /// is none of those, so it had ended before.
-    pub(super) fn finish_lost(&mut self, ticket: &Ticket, cost: &Amounts) -> Option<(Timestamp, Vec<Effect>)> {
+    pub(super) fn finish_lost(
+        &mut self,
+        ticket: &Ticket,
+        cost: &Amounts,
+        over_bound: &Amounts,
+    ) -> Option<(Timestamp, Vec<Effect>)> {
         if ticket.delegation.is_some() {
             // It had a row, so it isn't doubtful.
             return None;
@@ -226,22 +231,23 @@ impl Ledger {
         lost.overall = lost.overall.minus(&given_back);
         *own = own.minus(&given_back);
         let (at, overdue) = (lost.at, lost.overdue);
-        let end = |counters: &mut Counters, held: &Amounts, cost: &Amounts| {
+        let end = |counters: &mut Counters, held: &Amounts, cost: &Amounts, over_bound: &Amounts| {
             if overdue {
-                counters.correct(held, cost, at);
+                counters.correct(held, cost, over_bound, at);
             } else {
-                counters.settle(held, cost, at);
+                counters.settle(held, cost, over_bound, at);
             }
         };
         let counters = self.permissions.get_mut(ticket.permission);
         for counters in core::iter::once(&mut self.overall).chain(counters) {
-            end(counters, &given_back, cost);
+            end(counters, &given_back, cost, over_bound);
         }
         if lost.overall.calls == 0 {
             // That was the last of them: what is left was set aside for nobody.
-            end(&mut self.overall, &lost.overall, &Amounts::default());
+            let nothing = Amounts::default();
+            end(&mut self.overall, &lost.overall, &nothing, &nothing);
             for (counters, left) in self.permissions.iter_mut().zip(&lost.permissions) {
-                end(counters, left, &Amounts::default());
+                end(counters, left, &nothing, &nothing);
             }
             lost.overall = Amounts::default();
         }
@@ -266,9 +272,10 @@ impl Ledger {
             if lost.overdue {
                 return false;
             }
-            self.overall.settle(&lost.overall, &lost.overall, lost.at);
+            let nothing = Amounts::default();
+            self.overall.settle(&lost.overall, &lost.overall, &nothing, lost.at);
             for (counters, amounts) in self.permissions.iter_mut().zip(&lost.permissions) {
-                counters.settle(amounts, amounts, lost.at);
+                counters.settle(amounts, amounts, &nothing, lost.at);
             }
             lost.overdue = true;
             lost.deadline = now.plus_seconds(CORRECTION_SECONDS);
@@ -294,6 +301,7 @@ impl Lost {
             reserved_at: self.at,
             booked_at: now,
             amounts: self.overall,
+            over_bound: NanoUsd::ZERO,
             basis: Basis::Unaccounted,
             delegation: None,
             record: Record::default(),
@@ -317,6 +325,7 @@ pub(super) fn booking(
         reserved_at: hold.reserved_at,
         booked_at: now,
         amounts,
+        over_bound: NanoUsd::ZERO,
         basis,
         delegation: hold.shares.first().map(|share| share.delegation.clone()),
         record,

@@ -158,6 +158,12 @@ impl Tally {
         self.calls = self.calls.saturating_add(amounts.calls);
     }
 
+    /// Whether nothing was ever added.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Undoes [`Self::add`] of the same.
     pub(super) fn subtract(&mut self, amounts: &Amounts, at: Timestamp) {
         self.money.subtract(amounts.nano_usd, at);

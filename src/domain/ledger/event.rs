@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{grant::Terms, id::DelegationId, time::Timestamp},
+    super::{grant::Terms, id::DelegationId, money::NanoUsd, time::Timestamp},
     Hold, Summary,
     amounts::Amounts,
     command::{HoldId, Record},
@@ -52,6 +52,9 @@ pub struct Event {
     pub booked_at: Timestamp,
     /// What was booked.
     pub amounts: Amounts,
+    /// Of the money: what the call cost above its bound.
+    #[serde(default, skip_serializing_if = "NanoUsd::is_zero")]
+    pub over_bound: NanoUsd,
     /// How that is known.
     pub basis: Basis,
     /// The delegation that called, if one did.

@@ -129,6 +129,12 @@ impl Refusal {
 }
 
 impl Reservation {
+    /// Whether money or tokens of the call are limited.
+    #[must_use]
+    pub const fn is_capped(&self) -> bool {
+        self.budget_remaining.is_some() || self.tokens_remaining.is_some()
+    }
+
     /// What a grant's ledger has to be told before a call of it goes on: the account knows a later policy.
     #[must_use]
     pub fn outdated_by(&self, account: &Self) -> Option<Govern> {

@@ -301,15 +301,15 @@ impl Ledger {
         let (held, bounded) =
             known.as_ref().map_or((ticket.amounts, ticket.bounded), |hold| (hold.amounts, hold.bounded));
         let released = record.is_none();
-        let (amounts, basis) =
-            if released { (Amounts::default(), Basis::Released) } else { price(held, bounded, cost) };
+        let (amounts, basis) = if released { (Amounts::default(), Basis::Released) } else { price(held, cost) };
+        let over_bound = if bounded { amounts.minus(&held) } else { Amounts::default() };
         let now = self.clock;
         if let Some(hold) = known {
             self.on_every_scope(hold.permission, &hold.shares, |counters, _| {
                 if hold.overdue {
-                    counters.correct(&held, &amounts, hold.reserved_at);
+                    counters.correct(&held, &amounts, &over_bound, hold.reserved_at);
                 } else {
-                    counters.settle(&held, &amounts, hold.reserved_at);
+                    counters.settle(&held, &amounts, &over_bound, hold.reserved_at);
                 }
                 if released {
                     counters.uncount_in_rate(hold.reserved_at);
@@ -325,9 +325,10 @@ impl Ledger {
             let counts = held.requests > 0 || amounts != Amounts { calls: amounts.calls, ..Amounts::default() };
             if counts && (!released || hold.overdue) {
                 let record = record.unwrap_or_else(|| hold.record.clone());
-                effects.push(Effect::Book(Box::new(booking(ticket.hold, &hold, now, amounts, basis, record))));
+                let event = booking(ticket.hold, &hold, now, amounts, basis, record);
+                effects.push(Effect::Book(Box::new(Event { over_bound: over_bound.nano_usd, ..event })));
             }
-        } else if let Some((reserved_at, more)) = self.finish_lost(ticket, &amounts) {
+        } else if let Some((reserved_at, more)) = self.finish_lost(ticket, &amounts, &over_bound) {
             effects.extend(more);
             if let Some(record) = record {
                 effects.push(Effect::Book(Box::new(Event {
@@ -337,6 +338,7 @@ impl Ledger {
                     reserved_at,
                     booked_at: now,
                     amounts,
+                    over_bound: over_bound.nano_usd,
                     basis,
                     delegation: ticket.delegation.clone(),
                     record,
@@ -366,7 +368,7 @@ impl Ledger {
             }
             let amounts = hold.amounts;
             self.on_every_scope(hold.permission, &hold.shares, |counters, _| {
-                counters.settle(&amounts, &amounts, hold.reserved_at);
+                counters.settle(&amounts, &amounts, &Amounts::default(), hold.reserved_at);
             });
             self.touch(&hold);
             if self.unsaved.remove(&id) {
@@ -485,13 +487,14 @@ impl Ledger {
     }
 }
 
-/// What is booked for a call that was made. A cost above the bound can't be: the bound is what was agreed with the cap.
-fn price(held: Amounts, bounded: bool, cost: Option<&Cost>) -> (Amounts, Basis) {
+/// What is booked for a call that was made: what it cost, also where that is above its hold. Then the bound was wrong, and hiding that
+/// would only make the next call as wrong.
+const fn price(held: Amounts, cost: Option<&Cost>) -> (Amounts, Basis) {
     match cost {
-        Some(cost) if !bounded || (cost.nano_usd <= held.nano_usd && cost.tokens <= held.tokens) => {
+        Some(cost) => {
             let basis = if cost.exact { Basis::Usage } else { Basis::Bound };
             (Amounts { nano_usd: cost.nano_usd, tokens: cost.tokens, ..held }, basis)
         }
-        _ => (held, Basis::Bound),
+        None => (held, Basis::Bound),
     }
 }

@@ -20,6 +20,9 @@ use super::{
 pub struct Booked {
     /// Calls that were made, and what they cost.
     pub tally: Tally,
+    /// Of that: what calls cost above their bounds, money and tokens.
+    #[serde(default, skip_serializing_if = "Tally::is_nothing")]
+    pub over_bound: Tally,
     /// When the calls of the last minute were reserved. Kept only where a rate is limited.
     #[serde(default)]
     pub window: RateWindow,
@@ -183,10 +186,11 @@ impl Counters {
         }
     }
 
-    /// From held to booked, at what it cost.
-    pub(super) fn settle(&mut self, held: &Amounts, cost: &Amounts, at: Timestamp) {
+    /// From held to booked, at what it cost; `over_bound` of that was not held.
+    pub(super) fn settle(&mut self, held: &Amounts, cost: &Amounts, over_bound: &Amounts, at: Timestamp) {
         self.held.subtract(held, at);
         self.booked.tally.add(cost, at);
+        self.booked.over_bound.add(over_bound, at);
     }
 
     /// Nothing was billed: it doesn't count in the rate after all.
@@ -195,9 +199,10 @@ impl Counters {
     }
 
     /// Corrects a booking that was made because a hold's time had run out.
-    pub(super) fn correct(&mut self, booked: &Amounts, cost: &Amounts, at: Timestamp) {
+    pub(super) fn correct(&mut self, booked: &Amounts, cost: &Amounts, over_bound: &Amounts, at: Timestamp) {
         self.booked.tally.subtract(booked, at);
         self.booked.tally.add(cost, at);
+        self.booked.over_bound.add(over_bound, at);
     }
 
     pub(super) fn usage(&self, limits: &Limits, now: Timestamp) -> ScopeUsage {
@@ -211,6 +216,8 @@ impl Counters {
             spent_total: self.booked.tally.money.within(Period::Total, now),
             spent: self.booked.tally.money.within(period, now),
             held: self.held.money.within(period, now),
+            over_bound: self.booked.over_bound.money.within(period, now),
+            tokens_over_bound: self.booked.over_bound.tokens,
             tokens_used: self.booked.tally.tokens,
             tokens_held: self.held.tokens,
         }

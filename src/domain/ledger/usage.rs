@@ -78,6 +78,12 @@ pub struct ScopeUsage {
     pub spent: NanoUsd,
     /// Money held by calls in flight that belong to that period.
     pub held: NanoUsd,
+    /// Of the money spent in that period: what calls cost above the bounds that they held.
+    #[serde(default)]
+    pub over_bound: NanoUsd,
+    /// Of the tokens booked: the same.
+    #[serde(default)]
+    pub tokens_over_bound: u64,
     /// Tokens booked.
     pub tokens_used: u64,
     /// Tokens held by calls in flight.

@@ -135,8 +135,7 @@ impl Call {
         let route = request.route()?;
         let body = self.inbound.body().await?;
         let bytes: &[u8] = body.as_ref().map_or(&[], |body| &body.bytes);
-        let betas = self.inbound.header("anthropic-beta");
-        let sent = Sent { body: bytes, content_type: self.inbound.header("content-type"), betas };
+        let sent = Sent { body: bytes, content_type: self.inbound.header("content-type") };
         let plan = route.plan(sent, &settings.prices)?;
         let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
         let listed = claims.narrowed.as_deref().map(|own| covered(own, &plan.claim)).transpose();
@@ -178,7 +177,8 @@ impl Call {
             edit.body.as_deref().map(js_sys::Uint8Array::from).or_else(|| body.as_ref().map(|body| body.raw.clone()));
 
         let timeout = settings.upstream_timeout_seconds;
-        let outgoing = Outgoing { body: sent.as_ref(), content_type: &plan.content_type, target: &plan.target };
+        let (content_type, target, is_capped) = (&*plan.content_type, &*plan.target, reservation.is_capped());
+        let outgoing = Outgoing { body: sent.as_ref(), content_type, target, is_capped };
         let outcome = upstream::call(&self.inbound, outgoing, booking.grant_id(), upstream, timeout).await;
         // 32 MiB that nobody needs while the answer streams.
         drop((body, sent, edit.body));

@@ -47,6 +47,9 @@ impl Head {
                 head.headers.set(name, value);
             }
         }
+        if !answered.dropped.is_empty() {
+            head.headers.set(headers::DROPPED, &answered.dropped.join(", "));
+        }
         if let Some(reservation) = reservation {
             for (name, value) in headers::of_reservation(reservation) {
                 head.headers.set(name, &value);

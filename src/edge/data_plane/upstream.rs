@@ -13,7 +13,7 @@ use crate::{
         js::{self, Called},
         settings::Upstream,
     },
-    gateway::{dialect, headers, without_account_names},
+    gateway::{betas, dialect, headers, without_account_names},
 };
 
 /// What goes to the provider.
@@ -25,6 +25,8 @@ pub struct Outgoing<'a> {
     pub content_type: &'a str,
     /// Path and query.
     pub target: &'a str,
+    /// Whether what the call can cost is limited.
+    pub is_capped: bool,
 }
 
 /// What became of the call.
@@ -52,6 +54,8 @@ pub struct Answered {
     pub headers: Headers,
     /// What hangs up on the provider.
     pub give_up: AbortController,
+    /// Betas that the provider wasn't told of.
+    pub dropped: Vec<String>,
 }
 
 /// Makes the call and waits for the head of its answer.
@@ -64,7 +68,7 @@ pub async fn call(
 ) -> Outcome {
     let url = format!("{}{}", upstream.base_url, outgoing.target);
     let content_type = outgoing.body.is_some().then_some(outgoing.content_type);
-    let headers = request_headers(inbound, content_type, grant_id, upstream);
+    let (headers, dropped) = request_headers(inbound, outgoing.is_capped, content_type, grant_id, upstream);
     #[expect(clippy::cast_precision_loss, reason = "a timeout is at most a day")]
     let seconds = timeout_seconds as f64;
     let called = js::call_upstream(&inbound.raw, &inbound.method, &url, headers.as_text(), outgoing.body, seconds);
@@ -77,6 +81,7 @@ pub async fn call(
             raw: called.response(),
             headers: Headers::received(called.headers()),
             give_up: called.give_up(),
+            dropped,
         }),
         Some("late") => Outcome::TimedOut,
         Some("abandoned") => Outcome::Abandoned,
@@ -84,14 +89,28 @@ pub async fn call(
     }
 }
 
-fn request_headers(inbound: &Inbound, content_type: Option<&str>, grant_id: &GrantId, upstream: &Upstream) -> Headers {
+/// The headers that leave, and the betas that don't.
+fn request_headers(
+    inbound: &Inbound,
+    is_capped: bool,
+    content_type: Option<&str>,
+    grant_id: &GrantId,
+    upstream: &Upstream,
+) -> (Headers, Vec<String>) {
     let dialect = dialect(inbound.provider);
     let mut sent = Headers::default();
     for (name, value) in dialect.default_headers {
         sent.set(name, value);
     }
-    for (name, value) in inbound.headers() {
-        if headers::passes_upstream(name) {
+    let mut dropped = Vec::new();
+    for (name, value) in inbound.headers().filter(|(name, _)| headers::passes_upstream(name)) {
+        if is_capped && betas::HEADERS.contains(&name) {
+            let narrowed = betas::narrow(name, value);
+            if let Some(value) = narrowed.value {
+                sent.set(name, &value);
+            }
+            dropped.extend(narrowed.dropped);
+        } else {
             sent.set(name, value);
         }
     }
@@ -107,7 +126,7 @@ fn request_headers(inbound: &Inbound, content_type: Option<&str>, grant_id: &Gra
     }
     let (name, prefix) = dialect.key_header;
     sent.set(name, &format!("{prefix}{}", upstream.key.expose_secret()));
-    sent
+    (sent, dropped)
 }
 
 /// The text of an error answer, without the key, should the provider repeat it, and without the operator's account.

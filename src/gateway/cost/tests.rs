@@ -7,25 +7,29 @@ use crate::{
     gateway::{Method, Plan, Request, Sent, usage::End},
 };
 
-fn plan(provider: Provider, path: &str, body: &serde_json::Value, betas: Option<&str>) -> Plan {
+fn plan(provider: Provider, path: &str, body: &serde_json::Value) -> Plan {
+    plan_with(&PriceBook::built_in(), provider, path, body)
+}
+
+fn plan_with(prices: &PriceBook, provider: Provider, path: &str, body: &serde_json::Value) -> Plan {
     let request = Request { provider, method: Some(Method::Post), path, query: None };
     let body = body.to_string();
-    let sent = Sent { body: body.as_bytes(), content_type: Some("application/json"), betas };
-    request.route().unwrap().plan(sent, &PriceBook::built_in()).unwrap()
+    let sent = Sent { body: body.as_bytes(), content_type: Some("application/json") };
+    request.route().unwrap().plan(sent, prices).unwrap()
 }
 
 fn chat(mut more: serde_json::Value) -> Plan {
     let mut body =
         json!({"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 100});
     body.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
-    plan(Provider::OpenAi, "/v1/chat/completions", &body, None)
+    plan(Provider::OpenAi, "/v1/chat/completions", &body)
 }
 
 fn messages(mut more: serde_json::Value) -> Plan {
     let mut body =
         json!({"model": "claude-haiku-4-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
-    plan(Provider::Anthropic, "/v1/messages", &body, None)
+    plan(Provider::Anthropic, "/v1/messages", &body)
 }
 
 fn bound(plan: &Plan) -> Bound {
@@ -71,7 +75,7 @@ fn a_tier_that_is_not_named_may_be_the_dearest() {
 fn media_may_fill_the_window() {
     let image =
         json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.example"}}]}]);
-    assert_eq!(bound(&chat(json!({"messages": image}))).input_tokens, 272_000);
+    assert_eq!(bound(&chat(json!({"model": "gpt-5", "messages": image}))).input_tokens, 272_000);
 }
 
 #[test]
@@ -93,23 +97,103 @@ fn what_nobody_can_bound_is_unknown() {
     }
 }
 
-fn with_betas(betas: &str) -> Plan {
-    let body = json!({"model": "claude-haiku-4-5", "max_tokens": 5, "messages": []});
-    plan(Provider::Anthropic, "/v1/messages", &body, Some(betas))
-}
-
 #[test]
-fn a_beta_that_widens_what_a_model_reads_or_writes_is_unknown() {
-    for betas in ["context-1m-2025-08-07", "context-management-2025-06-27,Output-128K-2025-02-19"] {
-        assert!(unknown(&with_betas(betas)).starts_with("with the beta "), "{betas}");
+fn tools_of_the_provider_are_known_by_their_exact_version() {
+    let with = |kind: &str| messages(json!({"tools": [{"type": kind, "name": "t", "max_uses": 1}]}));
+    for kind in [
+        "web_search_20250305",
+        "web_search_20260209",
+        "web_search_20260318",
+        "web_fetch_20250910",
+        "web_fetch_20260209",
+        "web_fetch_20260309",
+        "web_fetch_20260318",
+    ] {
+        assert!(matches!(with(kind).claim.worst, Worst::Bound(_)), "{kind}");
+    }
+    for kind in ["web_search_29990101", "web_search", "web_fetch_20250910x", "Web_search_20250305"] {
+        assert!(unknown(&with(kind)).contains(kind), "{kind}");
+    }
+    let long = format!("web_search_20250305{}", "x".repeat(200));
+    assert!(unknown(&with(&long)).len() < 200);
+    let of_openai = |kind: &str| {
+        let body = json!({"model": "gpt-5-mini", "input": "hi", "max_output_tokens": 9, "max_tool_calls": 2, "tools": [{"type": kind}]});
+        plan(Provider::OpenAi, "/v1/responses", &body)
+    };
+    for kind in ["web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"] {
+        assert!(matches!(of_openai(kind).claim.worst, Worst::Bound(_)), "{kind}");
+    }
+    for kind in ["web_search_ultra", "web_search_2027_01_01"] {
+        assert!(unknown(&of_openai(kind)).contains(kind), "{kind}");
     }
 }
 
+/// `claude-haiku-4-5` reads 200,000 tokens at once.
 #[test]
-fn the_betas_of_a_coding_agent_change_no_bound() {
-    let betas = "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,per-turn-control-2026-07-01,\
-        mid-conversation-tool-changes-2026-07-01,thinking-token-count-2026-05-13,advanced-tool-use-2025-11-20,effort-2025-11-24";
-    assert_eq!(bound(&with_betas(betas)), bound(&with_betas("")));
+fn where_tools_run_at_anthropic_the_model_reads_as_often_as_it_goes_on_by_itself_whatever_their_uses() {
+    for uses in [0, 1, 5] {
+        let tools = json!([{"type": "web_search_20250305", "name": "s", "max_uses": uses}]);
+        let bound = bound(&messages(json!({"tools": tools})));
+        assert_eq!((bound.input_tokens, bound.choices), (11 * 200_000, 11), "{uses} uses");
+    }
+}
+
+/// 2,833 tokens of `gpt-4o-mini` and 5,667 a tile are those of `gpt-4o`, 33 times.
+#[test]
+fn pictures_count_as_often_as_the_provider_bills_them() {
+    let image =
+        json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.example"}}]}]);
+    let read = |model: &str| bound(&chat(json!({"model": model, "messages": image}))).input_tokens;
+    assert_eq!(read("gpt-4o-mini"), 128_000 * 3334 / 100);
+    assert_eq!(read("gpt-4o"), 128_000);
+    assert_eq!(read("o4-mini"), 200_000 * 172 / 100);
+    assert_eq!(read("gpt-6-sol"), 922_000 * 246 / 100, "one that is not listed takes the most");
+}
+
+#[test]
+fn a_regional_host_costs_what_the_table_has_for_a_region() {
+    let prices = PriceBook::built_in().in_one_region(Provider::OpenAi);
+    let body = json!({"model": "gpt-5.4", "service_tier": "default", "max_completion_tokens": 100, "messages": []});
+    let [here, there] = [&PriceBook::built_in(), &prices]
+        .map(|prices| plan_with(prices, Provider::OpenAi, "/v1/chat/completions", &body));
+    let tenth_more = |nano: NanoUsd| NanoUsd((nano.0 * 11).div_ceil(10));
+    assert_eq!(bound(&there).nano_usd(), tenth_more(bound(&here).nano_usd()));
+    let usage = Usage { input_tokens: 1_000, output_tokens: 100, tier: Some(Tier::Standard), ..Usage::default() };
+    let cost = |plan: &Plan, prices: &PriceBook| {
+        let reading = Reading { used: Used::Complete(vec![usage.clone()]), end: End::Proper };
+        plan.meterage.cost(prices, &reading, &ticket(plan), None).unwrap().nano_usd
+    };
+    assert_eq!(cost(&there, &prices), tenth_more(cost(&here, &PriceBook::built_in())));
+}
+
+#[test]
+fn an_alias_is_booked_at_the_price_of_the_model_that_answered_where_that_is_dearer() {
+    let body =
+        json!({"model": "chat-latest", "max_completion_tokens": 1_000, "service_tier": "default", "messages": []});
+    let plan = plan(Provider::OpenAi, "/v1/chat/completions", &body);
+    let answered = |model: &str| {
+        let (tier, model) = (Some(Tier::Standard), Some(model.to_owned()));
+        let usage = Usage { input_tokens: 1_000, output_tokens: 1_000, tier, model, ..Usage::default() };
+        cost(&plan, Used::Complete(vec![usage])).unwrap().nano_usd
+    };
+    let own = answered("chat-latest");
+    assert_eq!(answered("gpt-5.5-pro"), NanoUsd(30_000_000 + 180_000_000), "30 and 180 USD a million");
+    assert_eq!(answered("gpt-5-nano"), own, "a cheaper one may be a mistake of its name");
+    assert_eq!(answered("gpt-unheard-of"), own);
+}
+
+#[test]
+fn a_bill_above_the_bound_is_believed_as_far_as_the_model_can_have_done_it() {
+    let plan = chat(json!({"service_tier": "default"}));
+    let booked = |input_tokens: u64, output_tokens: u64| {
+        let usage = Usage { input_tokens, output_tokens, tier: Some(Tier::Standard), ..Usage::default() };
+        cost(&plan, Used::Complete(vec![usage])).map(|cost| cost.tokens)
+    };
+    assert_eq!(booked(272_000, 128_000), Some(400_000), "its window and its maximum");
+    assert_eq!(booked(272_001, 1), None);
+    assert_eq!(booked(1, 128_001), None);
+    let searches = Usage { web_searches: 1, tier: Some(Tier::Standard), ..Usage::default() };
+    assert_eq!(cost(&plan, Used::Complete(vec![searches])), None, "nothing could search");
 }
 
 #[test]
@@ -138,7 +222,7 @@ fn labels_of_the_callers_own_cost_nothing_and_may_say_anything() {
     let body = json!({"model": "gpt-5-mini", "max_output_tokens": 10, "client_metadata": own, "metadata": own, "user": "u",
         "safety_identifier": "s", "prompt_cache_key": "k",
         "input": [{"type": "message", "role": "user", "content": "hi", "internal_chat_message_metadata_passthrough": {"turn_id": "t"}}]});
-    let responses = plan(Provider::OpenAi, "/v1/responses", &body, None);
+    let responses = plan(Provider::OpenAi, "/v1/responses", &body);
     let messages = messages(json!({"metadata": own}));
     for plan in [chat, responses, messages] {
         assert!(bound(&plan).input_tokens < 3_000, "{:?}", plan.claim);
@@ -205,17 +289,19 @@ fn tools_that_the_provider_describes_are_read_too() {
 #[test]
 fn reasoning_that_is_sent_by_its_id_alone_may_fill_the_window() {
     let read = |item: serde_json::Value| {
-        let body = json!({"model": "gpt-5-mini", "max_output_tokens": 10, "input": [item]});
-        bound(&plan(Provider::OpenAi, "/v1/responses", &body, None)).input_tokens
+        let body = json!({"model": "gpt-5", "max_output_tokens": 10, "input": [item]});
+        bound(&plan(Provider::OpenAi, "/v1/responses", &body)).input_tokens
     };
     for item in [
         json!({"type": "reasoning", "id": "rs_1", "summary": []}),
+        json!({"type": "compaction", "id": "cmp_1"}),
         json!({"id": "rs_1", "encrypted_content": null, "type": "reasoning", "summary": [{"type": "summary_text", "text": "x"}]}),
     ] {
         assert_eq!(read(item.clone()), 272_000, "{item}");
     }
     for item in [
         json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}),
+        json!({"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAA"}),
         json!({"encrypted_content": "gAAA", "summary": [], "id": "rs_1", "type": "reasoning"}),
         json!({"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "x"}]}),
     ] {
@@ -270,7 +356,7 @@ fn a_search_that_no_answer_counts_is_paid() {
 #[test]
 fn counting_tokens_costs_nothing() {
     let body = json!({"model": "claude-haiku-4-5", "messages": []});
-    let plan = plan(Provider::Anthropic, "/v1/messages/count_tokens", &body, None);
+    let plan = plan(Provider::Anthropic, "/v1/messages/count_tokens", &body);
     assert_eq!(plan.claim.worst, Worst::Free);
 }
 
@@ -308,12 +394,15 @@ fn speech(model: &str, characters: Option<u64>) -> Meterage {
         runs_tools: false,
         characters,
         tier: AskedTier::Unsaid,
+        most: Most::default(),
     }
 }
 
+/// More than any of it costs.
+const HELD: Amounts = Amounts { nano_usd: NanoUsd::MAX, tokens: 1_000_000, requests: 1, calls: 1 };
+
 fn cost_of(meterage: &Meterage, used: Used) -> Option<Cost> {
-    let ticket =
-        Ticket { hold: HoldId(1), permission: 0, amounts: Amounts::default(), bounded: true, delegation: None };
+    let ticket = Ticket { hold: HoldId(1), permission: 0, amounts: HELD, bounded: true, delegation: None };
     meterage.cost(&PriceBook::built_in(), &Reading { used, end: End::Broken }, &ticket, None)
 }
 

@@ -53,6 +53,8 @@ pub enum FailureCode {
     InvalidRequest,
     /// 400: the SDKs show its message as it is, and try once. It is the call that has to change, not the token.
     TooManyTools,
+    /// 400.
+    TooManyModels,
     /// 413.
     BodyTooLarge,
     /// 426.
@@ -99,6 +101,7 @@ impl FailureCode {
             Self::AccountBudgetHeld => "account_budget_held",
             Self::InvalidRequest => "invalid_request",
             Self::TooManyTools => "too_many_tools",
+            Self::TooManyModels => "too_many_models",
             Self::BodyTooLarge => "body_too_large",
             Self::WebSocketNotServed => "websocket_not_served",
             Self::UpstreamUnreachable => "upstream_unreachable",
@@ -113,7 +116,7 @@ impl FailureCode {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::InvalidRequest | Self::TooManyTools => 400,
+            Self::InvalidRequest | Self::TooManyTools | Self::TooManyModels => 400,
             Self::InvalidToken | Self::InvalidDpopProof | Self::UseDpopNonce => 401,
             Self::RequestsExhausted | Self::BudgetExhausted | Self::TokensExhausted | Self::AccountBudgetExhausted => {
                 402

@@ -24,6 +24,8 @@ pub struct Ask {
     pub region: Region,
     /// Tools that run at the provider.
     pub server_tools: Vec<ServerTool>,
+    /// How often the model reads everything at most where tools run at the provider; `None`: once for each use, and once more.
+    pub most_rounds: Option<u64>,
 }
 
 /// What is written.
@@ -128,6 +130,18 @@ impl ToolKind {
 }
 
 impl Ask {
+    /// How often tools that run at the provider are used at most, as far as that is said.
+    #[must_use]
+    pub fn uses(&self) -> u64 {
+        self.server_tools.iter().filter_map(|tool| tool.max_uses).fold(0, u64::saturating_add)
+    }
+
+    /// How often the model reads everything at most.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        if self.server_tools.is_empty() { 1 } else { self.most_rounds.unwrap_or(self.uses().saturating_add(1)) }
+    }
+
     /// A request of so many bytes, of which nothing else is known.
     #[must_use]
     pub const fn of_bytes(input_bytes: u64) -> Self {
@@ -141,6 +155,7 @@ impl Ask {
             fast: false,
             region: Region::Unsaid,
             server_tools: Vec::new(),
+            most_rounds: None,
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct PriceBook {
     overrides: Vec<Entry>,
     built_in: Vec<Row>,
     version: String,
+    /// Providers that are asked in one region, whatever a request says.
+    in_one_region: Vec<Provider>,
 }
 
 /// A line of the table, parsed when it is asked for.
@@ -44,7 +46,25 @@ impl PriceBook {
     pub fn built_in() -> Self {
         let mut lines = TABLE.lines();
         let version = lines.next().and_then(|line| up_to_quote(line.strip_prefix(VERSION_BEGINS)?)).unwrap_or_default();
-        Self { overrides: Vec::new(), built_in: lines.filter_map(Row::of).collect(), version: version.to_owned() }
+        Self {
+            overrides: Vec::new(),
+            built_in: lines.filter_map(Row::of).collect(),
+            version: version.to_owned(),
+            in_one_region: Vec::new(),
+        }
+    }
+
+    /// The same, where the operator asks this provider in one region.
+    #[must_use]
+    pub fn in_one_region(mut self, provider: Provider) -> Self {
+        self.in_one_region.push(provider);
+        self
+    }
+
+    /// Whether this provider is asked in one region, whatever a request says.
+    #[must_use]
+    pub fn is_in_one_region(&self, provider: Provider) -> bool {
+        self.in_one_region.contains(&provider)
     }
 
     /// The built-in prices, and before them the operator's: a JSON list of objects like

@@ -45,8 +45,9 @@ impl Price {
         if ask.fast && self.fast_percent.is_none() {
             return Err(Unbounded::Fast);
         }
-        let (uses, tools) = self.server_tools(ask)?;
-        let input_tokens = self.input_tokens(ask, uses)?;
+        let tools = self.server_tools(ask)?;
+        let rounds = ask.rounds();
+        let input_tokens = self.input_tokens(ask, rounds)?;
         let (output_tokens, least_output_tokens) = self.output_tokens(ask)?;
 
         let per_token = |rates: &[Rate]| {
@@ -67,14 +68,14 @@ impl Price {
             output_pico_usd: u64::try_from(output).unwrap_or(u64::MAX).min(MAX_STORED_INTEGER),
             output_tokens,
             // After each use of a tool the model writes again, and nobody says whether the maximum is one for all of that.
-            choices: ask.choices.max(1).saturating_mul(uses.saturating_add(1)),
+            choices: ask.choices.max(1).saturating_mul(rounds),
             least_output_tokens,
         })
     }
 
-    /// How often server tools run at most, and what that costs in pico-USD.
-    fn server_tools(&self, ask: &Ask) -> Result<(u64, u128), Unbounded> {
-        let (mut uses, mut pico) = (0_u64, 0_u128);
+    /// What server tools cost at most, in pico-USD.
+    fn server_tools(&self, ask: &Ask) -> Result<u128, Unbounded> {
+        let mut pico = 0_u128;
         for tool in &ask.server_tools {
             let price = match tool.kind {
                 ToolKind::WebSearch => self.search,
@@ -83,14 +84,13 @@ impl Price {
             };
             let price = price.ok_or_else(|| Unbounded::Tool(tool.kind.name().to_owned()))?;
             let most = tool.max_uses.ok_or_else(|| Unbounded::ToolUses(tool.kind.name().to_owned()))?;
-            uses = uses.saturating_add(most);
             pico = pico.saturating_add(product(most, price));
         }
-        Ok((uses, pico))
+        Ok(pico)
     }
 
-    /// Most tokens read. Each use of a server tool reads the context again, with what the tool brought.
-    fn input_tokens(&self, ask: &Ask, uses: u64) -> Result<u64, Unbounded> {
+    /// Most tokens read. After each use of a server tool the context is read again, with what the tool brought.
+    fn input_tokens(&self, ask: &Ask, rounds: u64) -> Result<u64, Unbounded> {
         if !self.rates.has_any(&Rate::OF_INPUT) {
             // Billed by something else.
             return Ok(0);
@@ -101,8 +101,8 @@ impl Price {
         if (!ask.media || free) && ask.server_tools.is_empty() {
             return Ok(self.window.map_or(text, |window| text.min(window)));
         }
-        let window = self.window.ok_or(Unbounded::Window)?;
-        Ok(window.saturating_mul(uses.saturating_add(1)).min(MAX_STORED_INTEGER))
+        let most_read = self.most_read(ask.media).ok_or(Unbounded::Window)?;
+        Ok(most_read.saturating_mul(rounds).min(MAX_STORED_INTEGER))
     }
 
     /// Most tokens written in one choice, and down to where a maximum may be set where the caller named none.

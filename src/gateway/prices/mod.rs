@@ -27,6 +27,8 @@ use crate::domain::money::NanoUsd;
 
 /// Fast mode of a model whose factor for it is not known, in percent: the dearest that there was.
 const UNKNOWN_FAST_PERCENT: u64 = 600;
+/// The same for pictures, in percent: the largest that OpenAI publishes for models that cut pictures into patches, as all since 2025 do.
+const UNKNOWN_IMAGE_PERCENT: u64 = 246;
 /// A web search with a model whose price for it is not known, in pico-USD: the dearest of the table.
 const UNKNOWN_SEARCH_PICO_USD: u64 = 25_000_000_000;
 const MILLIS_PER_SECOND: u128 = 1_000;
@@ -52,6 +54,8 @@ pub struct Price {
     region_percent: Option<u64>,
     /// What tokens cost in fast mode, in percent of the usual.
     fast_percent: Option<u64>,
+    /// Tokens of a picture that are billed, and counted in the answer, in percent of those that the model reads.
+    image_percent: Option<u64>,
 }
 
 impl Price {
@@ -65,6 +69,13 @@ impl Price {
     #[must_use]
     pub const fn max_output(&self) -> Option<u64> {
         self.max_output
+    }
+
+    /// Most tokens that are billed for what the model reads once, with pictures in it or without, where known.
+    #[must_use]
+    pub fn most_read(&self, media: bool) -> Option<u64> {
+        let percent = if media { self.image_percent.unwrap_or(UNKNOWN_IMAGE_PERCENT).max(100) } else { 100 };
+        Some(self.window?.saturating_mul(percent).div_ceil(100))
     }
 
     /// Whether the text of speech has a price by its characters.

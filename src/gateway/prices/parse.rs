@@ -1,6 +1,9 @@
 //! Prices as people write them: the format of the built-in table and of what the operator sets (`docs/prices.md`).
 
-use super::{super::json::Json, Price, Rate, Rates, Tier};
+use super::{
+    super::{json::Json, shown},
+    Price, Rate, Rates, Tier,
+};
 use crate::domain::{limits::MAX_STORED_INTEGER, permission::Provider};
 
 /// Per token and per character, amounts are in USD per million; otherwise in USD for one. So many decimal places are whole pico-USD.
@@ -9,8 +12,7 @@ const PLACES_FOR_ONE: usize = 12;
 /// Most digits before the point.
 const WHOLE_DIGITS: usize = 6;
 const PERCENTS: core::ops::RangeInclusive<u64> = 100..=1_000;
-/// What is shown of a name that can't be right, in characters.
-const SHOWN_CHARS: usize = 60;
+const MULTIPLES: core::ops::RangeInclusive<u64> = 100..=10_000;
 
 /// Prices that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +21,7 @@ pub enum PriceError {
     #[error("prices are a JSON list of objects, one for each model: {0}")]
     NotAList(String),
     /// A field of a price.
-    #[error("price {number}{}: {problem}", shown(.model.as_deref(), .field))]
+    #[error("price {number}{}: {problem}", place(.model.as_deref(), .field))]
     Field {
         /// Which price, counted from 1.
         number: usize,
@@ -70,18 +72,17 @@ pub enum Problem {
     /// It should be a factor.
     #[error("write a whole number of percent from 100 to 1000")]
     NotPercent,
+    /// It should be how many times the tokens of a picture count.
+    #[error("write a whole number of percent from 100 to 10000")]
+    NotMultiple,
     /// It should be an object.
     #[error("write an object with prices, like {{\"input\": \"0.25\"}}")]
     NotAnObject,
 }
 
-fn shown(model: Option<&str>, field: &str) -> String {
-    let model = model.map(|model| format!(" ({})", cut(model))).unwrap_or_default();
-    if field.is_empty() { model } else { format!("{model}, {}", cut(field)) }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
+fn place(model: Option<&str>, field: &str) -> String {
+    let model = model.map(|model| format!(" ({})", shown(model))).unwrap_or_default();
+    if field.is_empty() { model } else { format!("{model}, {}", shown(field)) }
 }
 
 /// A price and whose it is.
@@ -102,7 +103,14 @@ impl Entry {
         let done = reader.top(json).and_then(|()| reader.check());
         let model = reader.model.clone();
         match (done, reader.provider, reader.model) {
-            (Ok(()), Some(provider), Some(model)) => Ok(Self { provider, model, price: reader.price }),
+            (Ok(()), Some(provider), Some(model)) => {
+                let mut price = reader.price;
+                if provider == Provider::Anthropic {
+                    // Its pictures are billed as what the model reads.
+                    price.image_percent.get_or_insert(100);
+                }
+                Ok(Self { provider, model, price })
+            }
             (Err((field, problem)), ..) => Err(PriceError::Field { number, model, field, problem }),
             (Ok(()), None, _) => {
                 Err(PriceError::Field { number, model, field: "provider".to_owned(), problem: Problem::Missing })
@@ -134,6 +142,7 @@ impl Reader {
                 "max_output" => price.max_output = Some(tokens(value).ok_or(Problem::NotTokens)?),
                 "region_percent" => price.region_percent = Some(percent(value)?),
                 "fast_percent" => price.fast_percent = Some(percent(value)?),
+                "image_percent" => price.image_percent = Some(multiple(value)?),
                 "long" | "flex" | "priority" | "ultrafast" => return Ok(Some(value)),
                 _ => return rate(&mut price.rates, field, value, Tier::Standard, false).map(|()| None),
             }
@@ -241,6 +250,10 @@ fn tokens(value: &Json) -> Option<u64> {
 
 fn percent(value: &Json) -> Result<u64, Problem> {
     tokens(value).filter(|percent| PERCENTS.contains(percent)).ok_or(Problem::NotPercent)
+}
+
+fn multiple(value: &Json) -> Result<u64, Problem> {
+    tokens(value).filter(|percent| MULTIPLES.contains(percent)).ok_or(Problem::NotMultiple)
 }
 
 fn per_million(value: &Json) -> Result<u64, Problem> {

@@ -20,19 +20,22 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
 pub(super) use form::survey_form;
 use rules::Closed;
-pub(super) use rules::{Rules, STORED_ELSEWHERE, ToolNeeds, Weight};
+pub(super) use rules::{ROUTED, Rules, STORED_ELSEWHERE, ToolNeeds, Weight};
+pub(super) use value::MAX_NAMED_MODELS;
 use value::{Key, MAX_MODEL_BYTES, Said, Value};
 pub(super) use weights::{MAX_SERVER_TOOLS, Weights};
 
 use crate::domain::permission::Capability;
 
 /// What was found.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Survey {
     /// `model` at the top.
     pub(super) model: Option<String>,
     /// `model` anywhere below.
     pub(super) nested_models: Vec<String>,
+    /// More than [`MAX_NAMED_MODELS`] of those.
+    pub(super) too_many_models: bool,
     /// `stream` at the top.
     pub(super) stream: bool,
     /// What decides what it can cost.
@@ -162,7 +165,11 @@ impl<'de> Visitor<'de> for Top<'_> {
                         once(name)?;
                     }
                     survey.closed = rules.closed(key);
-                    let said = map.next_value_seed(Value::under(key, rules, survey))?;
+                    let value = match list {
+                        Some(list) => Value::in_list(*list, rules, survey),
+                        None => Value::under(key, rules, survey),
+                    };
+                    let said = map.next_value_seed(value)?;
                     survey.closed = None;
                     // Also where they say nothing: the key stands there, and must not stand there twice.
                     survey.weights.stream_options |= weight == Some(Weight::StreamOptions);

@@ -7,8 +7,12 @@ use crate::domain::permission::Capability;
 pub(in super::super) const STORED_ELSEWHERE: &str =
     "it reaches data that is stored at the provider under the broker's key, which apps share";
 
+/// The same of models.
+pub(in super::super) const ROUTED: &str =
+    "who answers behind the provider's address could choose a model of it that nobody allowed; name one in model";
+
 /// Keys that decide at any depth.
-const DECISIVE: [&str; 3] = ["model", "tools", "type"];
+const DECISIVE: [&str; 6] = ["max_uses", "mode", "model", "tools", "ttl", "type"];
 
 /// A key, and the types that are known behind it.
 pub(super) type Closed = (&'static str, &'static [&'static str]);
@@ -28,7 +32,7 @@ pub(in super::super) struct Rules {
     pub(in super::super) bare_ids: bool,
     /// Keys, at the top, that this broker refuses; with the reason.
     pub(in super::super) refused: &'static [(&'static str, &'static str)],
-    /// Keys, at the top, that are a list or nothing; with the reason.
+    /// Keys, at the top, that are a list of objects or nothing; with the reason.
     pub(in super::super) lists: &'static [(&'static str, &'static str)],
     /// Keys, at the top, that need a capability of their own.
     pub(in super::super) noted: &'static [(&'static str, Capability)],
@@ -100,7 +104,10 @@ impl Rules {
     /// A key that one parser takes for one that decides and another doesn't.
     pub(super) fn is_decisive_in_another_case(&self, key: &str, at_the_top: bool) -> bool {
         let differs = |name: &str| key != name && key.eq_ignore_ascii_case(name);
-        DECISIVE.iter().chain(self.tool_keys).chain(self.text_references).any(|name| differs(name))
+        let deep = DECISIVE.iter().chain(self.tool_keys).chain(self.text_references).chain(self.media_keys);
+        deep.copied().any(differs)
+            || self.deep_weights.iter().any(|(name, _)| differs(name))
+            || self.closed.iter().any(|(name, _)| differs(name))
             || at_the_top
                 && (differs("stream")
                     || self.refused.iter().chain(self.lists).any(|(name, _)| differs(name))

@@ -6,8 +6,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use super::{Rules, STORED_ELSEWHERE, Survey, ToolNeeds, Weight};
 
-/// Most models that one body may name.
-const MAX_NAMED_MODELS: usize = 16;
+/// Most models that one body may name below its top.
+pub(in super::super) const MAX_NAMED_MODELS: usize = 16;
 /// Longest model id that is looked at, in bytes.
 pub(super) const MAX_MODEL_BYTES: usize = 256;
 
@@ -54,6 +54,10 @@ enum Place {
     Mode,
     /// Behind one of [`Rules::deep_weights`].
     Weight(&'static str, Weight),
+    /// Behind one of [`Rules::lists`]; with its name and reason.
+    List(&'static str, &'static str),
+    /// An entry of that, which has to be an object.
+    Entry(&'static str, &'static str),
 }
 
 /// What a value says: `null`, `false`, an empty text and an empty list say nothing. An empty object does say something:
@@ -129,12 +133,29 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The value of a key at the top that is a list of objects.
+    pub(super) const fn in_list(
+        (name, reason): (&'static str, &'static str),
+        rules: &'a Rules,
+        survey: &'a mut Survey,
+    ) -> Self {
+        Self { rules, survey, place: Place::List(name, reason) }
+    }
+
     /// Anything but an object or list.
     fn scalar(mut self, said: Said) -> Said {
         if said != Said::Nothing {
             self.not_a_tool_that_is_known();
         }
+        self.not_an_object();
         said
+    }
+
+    /// A text in a list of models could name one, whatever the list is documented to have.
+    fn not_an_object(&mut self) {
+        if let Place::Entry(name, reason) = self.place {
+            self.survey.refuse(name, reason);
+        }
     }
 
     /// What stands where a tool should and isn't an object could be anything to the provider.
@@ -206,13 +227,15 @@ impl<'de> Visitor<'de> for Value<'_> {
         match self.place {
             Place::Model if !text.is_empty() => {
                 let models = &mut self.survey.nested_models;
+                if text.len() > MAX_MODEL_BYTES {
+                    return Err(E::custom(format_args!("a model id has more than {MAX_MODEL_BYTES} bytes")));
+                }
                 if !models.iter().any(|known| known == text) {
-                    if models.len() >= MAX_NAMED_MODELS || text.len() > MAX_MODEL_BYTES {
-                        return Err(E::custom(format_args!(
-                            "more than {MAX_NAMED_MODELS} models are named, or a very long one"
-                        )));
+                    if models.len() >= MAX_NAMED_MODELS {
+                        self.survey.too_many_models = true;
+                    } else {
+                        models.push(text.to_owned());
                     }
-                    models.push(text.to_owned());
                 }
             }
             Place::Type => {
@@ -241,9 +264,14 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Said, A::Error> {
         self.not_a_tool_that_is_known();
+        self.not_an_object();
         self.weigh(None, None);
         let Self { rules, survey, place } = self;
-        let place = if place == Place::Tools { Place::Tool } else { Place::Plain };
+        let place = match place {
+            Place::Tools => Place::Tool,
+            Place::List(name, reason) => Place::Entry(name, reason),
+            _ => Place::Plain,
+        };
         let mut said = Said::Nothing;
         while seq.next_element_seed(Value { rules, survey, place })?.is_some() {
             said = Said::List;

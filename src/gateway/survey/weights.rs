@@ -1,10 +1,10 @@
 //! What in a body decides what the call can cost.
 
-use super::Weight;
+use super::{super::shown, Weight};
 
 /// What was found; what was not leaves the dearest open.
 #[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that a body may say")]
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Weights {
     /// The most tokens to write, in each answer; of several names for it the largest number.
     pub(in super::super) max_output: Option<u64>,
@@ -41,7 +41,7 @@ pub(in super::super) struct Weights {
 }
 
 /// A tool that runs at the provider.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Tool {
     /// Its `type`.
     pub(in super::super) kind: String,
@@ -52,8 +52,6 @@ pub(in super::super) struct Tool {
 /// Most tools that run at the provider and are looked at; a call with more can't be bounded. As many as OpenAI takes in one request, of
 /// any kind. The caller's own tools, of which agents bring hundreds, are read like any other text and don't count.
 pub(in super::super) const MAX_SERVER_TOOLS: usize = 128;
-/// What is kept of a text.
-const MAX_CHARS: usize = 64;
 
 impl Weights {
     pub(super) fn note_number(&mut self, weight: Weight, number: Option<u64>) {
@@ -83,21 +81,21 @@ impl Weights {
             }
             Weight::Region => self.region = text,
             Weight::Format => self.format = text,
-            // One for each that Unicode counts.
-            Weight::Characters => self.characters = text.map(|text| text.chars().count() as u64),
+            // Nobody says what a character is: of what programs call one, the code unit of UTF-16 counts most of them.
+            Weight::Characters => self.characters = text.map(|text| text.encode_utf16().count() as u64),
             Weight::MaxOutput | Weight::Choices | Weight::ToolUses | Weight::Spoken | Weight::StreamOptions => {}
         }
     }
 
     pub(super) fn note_unknown(&mut self, key: &str) {
-        self.unknown.get_or_insert_with(|| key.chars().filter(|c| !c.is_control()).take(MAX_CHARS).collect());
+        self.unknown.get_or_insert_with(|| shown(key));
     }
 
     pub(super) fn note_tool(&mut self, kind: &str, max_uses: Option<u64>) {
         if self.tools.len() >= MAX_SERVER_TOOLS {
             self.too_many_tools = true;
         } else {
-            self.tools.push(Tool { kind: kind.chars().take(MAX_CHARS).collect(), max_uses });
+            self.tools.push(Tool { kind: kind.to_owned(), max_uses });
         }
     }
 }

@@ -20,7 +20,9 @@ pub(super) struct Chat {
     model: Option<String>,
     tier: Option<Tier>,
     usage: Option<Usage>,
-    /// The usage stands by itself.
+    /// It is one JSON object, or a choice of the stream has ended.
+    has_ended: bool,
+    /// The usage stands by itself behind that.
     is_final: bool,
     end: End,
 }
@@ -52,11 +54,14 @@ impl Reader for Chat {
 
     fn words(&self) -> &'static [&'static str] {
         // The first one names the model and the tier.
-        if self.began { &["usage", "error"] } else { &["model", "usage", "error"] }
+        if self.began { &["finish_reason", "usage", "error"] } else { &["model", "finish_reason", "usage", "error"] }
     }
 
     fn json(&mut self, answer: &Json) -> Result<(), Absurd> {
-        self.event(answer)
+        self.has_ended = true;
+        self.event(answer)?;
+        self.is_final = self.usage.is_some();
+        Ok(())
     }
 
     fn event(&mut self, chunk: &Json) -> Result<(), Absurd> {
@@ -68,10 +73,14 @@ impl Reader for Chat {
             self.model = Some(model.to_owned());
         }
         self.tier = tier(text(chunk, "service_tier")?).or(self.tier);
+        for choice in list(chunk, "choices")? {
+            self.has_ended |= text(choice, "finish_reason")?.is_some();
+        }
         let Some(tokens) = at(chunk, &["usage"])?.or(at(chunk, &["x_groq", "usage"])?) else { return Ok(()) };
         self.usage = Some(usage_of(tokens)?);
-        // Beside choices it may be a running count, which only the end of the stream makes final.
-        self.is_final = list(chunk, "choices")?.is_empty();
+        // Beside choices it may be a running count, and before a choice has ended it is one wherever it stands: only the end of the stream
+        // makes those final.
+        self.is_final = self.has_ended && list(chunk, "choices")?.is_empty();
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use aipassport::{
         permission::{ModelPattern, Provider},
     },
     gateway::{
-        Failure, Method, Plan, Request, Sent, dialect, filter_models, is_billed,
+        Failure, Method, Plan, Request, Sent, betas, dialect, filter_models, is_billed,
         prices::PriceBook,
         usage::{AnswerKind, Meter, Reading, Used},
         without_account_names,
@@ -22,15 +22,19 @@ thread_local! {
 
 /// What stands in the URL, `content-type`, `anthropic-beta`, and the body. `GET` for whatever has no body.
 pub fn call(input: &[u8]) {
-    let [target, content_type, betas, body] = fields(input);
+    let [target, content_type, named, body] = fields(input);
     let Some([target]) = texts(target) else { return };
-    let (Some([content_type]), Some([betas])) = (texts(content_type), texts(betas)) else { return };
+    let (Some([content_type]), Some([named])) = (texts(content_type), texts(named)) else { return };
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let method = if body.is_empty() { Method::Get } else { Method::Post };
+    for header in betas::HEADERS {
+        let left = betas::narrow(header, named).value.unwrap_or_default();
+        assert!(betas::narrow(header, &left).dropped.is_empty(), "what leaves is on the list");
+    }
     for provider in Provider::ALL {
         let plan = |body: &[u8]| -> Result<Plan, Failure> {
             let route = Request { provider, method: Some(method), path, query }.route()?;
-            let sent = Sent { body, content_type: Some(content_type), betas: (!betas.is_empty()).then_some(betas) };
+            let sent = Sent { body, content_type: Some(content_type) };
             PRICES.with(|prices| route.plan(sent, prices))
         };
         match plan(body) {

@@ -158,11 +158,46 @@ fn a_cost_that_was_not_said_is_the_bound() {
 }
 
 #[test]
-fn a_cost_above_the_bound_is_absurd_and_so_it_is_the_bound() {
+fn a_cost_above_the_bound_is_booked_in_full_and_counted_and_the_next_call_has_less_room() {
     let mut grant = Fixture::new(BUDGET, "");
     let ticket = grant.spend(600).unwrap();
     grant.apply(settled(&ticket, 601));
-    assert_eq!(grant.usage().permissions[0].spent, NanoUsd(600));
+    let usage = grant.usage().permissions[0];
+    assert_eq!((usage.spent, usage.over_bound, usage.tokens_over_bound), (NanoUsd(601), NanoUsd(1), 1));
+    assert_eq!(grant.disk.events[&ticket.hold].over_bound, NanoUsd(1));
+    grant.crash();
+    assert_eq!(grant.usage().permissions[0].over_bound, NanoUsd(1), "also after a crash");
+    assert_eq!(shortage(grant.spend(400)).1.remaining, 399);
+    assert!(grant.spend(399).is_ok());
+}
+
+#[test]
+fn a_cost_above_the_whole_cap_is_booked_and_ends_it() {
+    let mut grant = Fixture::new(BUDGET, "");
+    let ticket = grant.spend(600).unwrap();
+    grant.apply(settled(&ticket, 5_000));
+    assert_eq!(grant.usage().permissions[0].spent, NanoUsd(5_000));
+    assert_eq!(shortage(grant.spend(1)).1.remaining, 0);
+}
+
+#[test]
+fn what_comes_late_and_is_above_the_bound_corrects_it_in_full() {
+    let mut grant = Fixture::new(BUDGET, "");
+    let ticket = grant.spend(600).unwrap();
+    grant.later(TTL);
+    grant.apply(Command::Wake);
+    grant.apply(settled(&ticket, 700));
+    let usage = grant.usage().permissions[0];
+    assert_eq!((usage.spent, usage.over_bound), (NanoUsd(700), NanoUsd(100)));
+}
+
+#[test]
+fn a_call_that_nobody_could_bound_is_over_no_bound() {
+    let mut grant = Fixture::new("{}", "");
+    let ticket = grant.reserve(Claim { worst: Worst::Unknown("?".to_owned()), ..chat() }).unwrap().ticket;
+    grant.apply(settled(&ticket, 700));
+    let usage = grant.usage().permissions[0];
+    assert_eq!((usage.spent, usage.over_bound), (NanoUsd(700), NanoUsd::ZERO));
 }
 
 #[test]

@@ -218,6 +218,24 @@ impl Run {
         self.made.get_mut(which % count.max(1))
     }
 
+    /// `cost`: per mille of the bound.
+    fn settle(&mut self, which: usize, cost: u64) {
+        let Some(made) = self.pick(which) else { return };
+        let (ticket, bound) = (made.ticket.clone(), made.ticket.amounts.nano_usd.0);
+        let cost = bound * cost / 1000;
+        let is_first = made.billed.is_none();
+        made.billed.get_or_insert(cost.min(bound));
+        self.grant.apply(settled(&ticket, cost));
+        // What comes when nobody remembers the call any more was booked at its bound.
+        let booked = self.grant.disk.events.get(&ticket.hold).map(|event| event.amounts.nano_usd.0);
+        if is_first
+            && booked == Some(cost)
+            && let Some(made) = self.pick(which)
+        {
+            made.billed = Some(cost);
+        }
+    }
+
     fn step(&mut self, step: &Step, revocable: bool) {
         let bounded = |claim: Claim, bound: u64, least: Option<u64>| Claim {
             worst: Worst::Bound(Bound { least_output_tokens: least, ..costing(bound) }),
@@ -228,14 +246,7 @@ impl Run {
             Step::Unnamed { bound } => self.reserve(bounded(chat(), bound, Some(20))),
             Step::Embed { bound } => self.reserve(bounded(claim("embed", Capability::Embeddings), bound, None)),
             Step::List => self.reserve(models()),
-            Step::Settle { which, cost } => {
-                if let Some(made) = self.pick(which) {
-                    let (ticket, bound) = (made.ticket.clone(), made.ticket.amounts.nano_usd.0);
-                    let cost = bound * cost / 1000;
-                    made.billed.get_or_insert(cost.min(bound));
-                    self.grant.apply(settled(&ticket, cost));
-                }
-            }
+            Step::Settle { which, cost } => self.settle(which, cost),
             Step::SettleUnknown(which) => {
                 if let Some(made) = self.pick(which) {
                     let ticket = made.ticket.clone();
@@ -328,7 +339,7 @@ impl Run {
         let terms = self.grant.ledger.terms().clone();
         self.highest = self.highest.max(1000);
         assert_within(&terms.limits, usage.overall, 0);
-        let spent = usage.permissions[0].spent.0 + usage.permissions[0].held.0;
+        let spent = taken(&usage.permissions[0]);
         let cap = terms.permissions[0].limits.budget_usd.map_or(u64::MAX, |cap| cap.nano_usd().0);
         // A cap that was lowered below what is used refuses, and nothing more.
         self.highest = if spent <= cap { cap } else { self.highest.max(cap) };
@@ -351,6 +362,14 @@ impl Run {
         };
         assert!(self.made.iter().filter(recent).count() <= 20);
 
+        // Nothing is above its bound but what a provider billed above it.
+        let over = |made: &Made| made.billed.map_or(0, |billed| billed.saturating_sub(made.ticket.amounts.nano_usd.0));
+        let over: u64 = self.made.iter().map(over).sum();
+        assert!(
+            usage.overall.over_bound.0 <= over,
+            "{} over the bounds, and {over} billed so",
+            usage.overall.over_bound
+        );
         // What the world is told adds up to what is booked.
         let told: u64 = self.grant.disk.events.values().map(|event| event.amounts.nano_usd.0).sum();
         assert_eq!(told, usage.overall.spent_total.0);
@@ -429,12 +448,18 @@ impl Run {
     }
 }
 
+/// Money that is booked and held, but for what nobody could have held back.
+fn taken(usage: &ScopeUsage) -> u64 {
+    usage.spent.0 + usage.held.0 - usage.over_bound.0
+}
+
 fn assert_within(limits: &Limits, usage: ScopeUsage, except: u64) {
     if let Some(cap) = limits.budget_usd {
-        assert!(usage.spent.0 + usage.held.0 <= cap.nano_usd().0.max(except), "{usage:?} over {limits:?}");
+        assert!(taken(&usage) <= cap.nano_usd().0.max(except), "{usage:?} over {limits:?}");
     }
     if let Some(cap) = limits.tokens {
-        assert!(usage.tokens_used + usage.tokens_held <= cap.get(), "{usage:?} over {limits:?}");
+        let cap = cap.get() + usage.tokens_over_bound;
+        assert!(usage.tokens_used + usage.tokens_held <= cap, "{usage:?} over {limits:?}");
     }
     if let Some(cap) = limits.requests {
         assert!(usage.requests_used + usage.requests_held <= cap.get(), "{usage:?} over {limits:?}");

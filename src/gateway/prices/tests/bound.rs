@@ -27,7 +27,7 @@ fn no_more_is_read_than_the_window() {
 #[test]
 fn media_may_fill_the_window() {
     let ask = Ask { media: true, ..plain(100) };
-    assert_eq!(openai("gpt-5-mini").bound(&ask).unwrap().input_tokens, 272_000);
+    assert_eq!(openai("gpt-5").bound(&ask).unwrap().input_tokens, 272_000);
     // Audio is what is dearest of what gpt-audio reads: 128,000 × 32 USD per million.
     assert_eq!(openai("gpt-audio").bound(&ask).unwrap().input_nano_usd, NanoUsd(4_096_000_000));
     assert_eq!(openai("gpt-5.5-cyber").bound(&ask), Err(Unbounded::Window));
@@ -214,8 +214,9 @@ fn asks() -> impl Strategy<Value = Ask> {
         0..3,
     );
     let bytes = prop_oneof![0..10_000_u64, 0..2_000_000_u64];
-    (bytes, any::<bool>(), answer, 0..4_u64, tier, cache, any::<bool>(), region, tools).prop_map(
-        |(input_bytes, media, answer, choices, tier, cache, fast, region, server_tools)| Ask {
+    let most_rounds = prop::option::of(1..12_u64);
+    (bytes, any::<bool>(), answer, 0..4_u64, tier, cache, any::<bool>(), region, tools, most_rounds).prop_map(
+        |(input_bytes, media, answer, choices, tier, cache, fast, region, server_tools, most_rounds)| Ask {
             input_bytes,
             media,
             answer,
@@ -225,6 +226,7 @@ fn asks() -> impl Strategy<Value = Ask> {
             fast,
             region,
             server_tools,
+            most_rounds,
         },
     )
 }

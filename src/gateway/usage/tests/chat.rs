@@ -20,9 +20,15 @@ fn a_chat_stream_that_was_not_asked_says_nothing() {
 }
 
 #[test]
-fn a_chat_usage_by_itself_is_final_even_if_the_stream_breaks_behind_it() {
-    let reading = stream(AnswerKind::Chat, &events(&[CHAT_BEGINS, CHAT_USAGE]));
+fn a_chat_usage_by_itself_behind_the_end_of_a_choice_is_final_even_if_the_stream_breaks_behind_it() {
+    let reading = stream(AnswerKind::Chat, &events(&[CHAT_BEGINS, CHAT_ENDS, CHAT_USAGE]));
     assert_eq!(reading, Reading { used: Used::Complete(vec![chat_usage()]), end: End::Broken });
+}
+
+#[test]
+fn a_running_count_of_a_chat_that_stands_by_itself_is_not_final_before_a_choice_has_ended() {
+    let reading = stream(AnswerKind::Chat, &events(&[CHAT_BEGINS, CHAT_USAGE]));
+    assert_eq!(reading, Reading { used: Used::Partial(vec![chat_usage()]), end: End::Broken });
 }
 
 #[test]
