@@ -65,6 +65,7 @@ export function metered(body, giveUp, holdsEnd) {
 }
 
 const PREFIX = new TextEncoder().encode("<plaintext>");
+const DONE = /^data:\s*\[DONE\]/m;
 const EMPTY_CHOICES = /"choices"\s*:\s*\[\s*\]/;
 
 /** Whether a line is the event that says the usage of a whole chat, which has no choices. */
@@ -82,6 +83,8 @@ function saysUsage(line) {
 export class Lines {
   rest = "";
   taken = "";
+  /** Whether the stream has said that it is over. Until then a count that stands by itself may be a running one. */
+  isOver = false;
   #afterUsage = false;
 
   push(text) {
@@ -92,6 +95,7 @@ export class Lines {
       this.rest = text.slice(end);
       text = text.slice(0, end);
     }
+    if (text.includes("[DONE]")) this.isOver ||= DONE.test(text);
     if (text === "" || (!this.#afterUsage && !EMPTY_CHOICES.test(text))) return text;
     let passing = "";
     for (const line of text.split(/(?<=\n)/)) {
@@ -151,7 +155,8 @@ export function withoutUsage(body, giveUp, holdsEnd) {
       if (isRead) return undefined;
       isRead = true;
       await over.promise;
-      return lines.taken === "" ? undefined : new TextEncoder().encode(`${lines.taken}\ndata: [DONE]\n\n`);
+      if (lines.taken === "") return undefined;
+      return new TextEncoder().encode(`${lines.taken}\n${lines.isOver ? "data: [DONE]\n\n" : ""}`);
     },
     async release() {
       released.resolve();

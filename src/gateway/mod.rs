@@ -6,6 +6,8 @@
 mod account;
 mod anthropic;
 pub mod betas;
+#[cfg(test)]
+mod bounds;
 pub mod challenge;
 mod cost;
 mod dialect;

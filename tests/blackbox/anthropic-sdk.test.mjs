@@ -122,7 +122,7 @@ test("beta messages, with their query and header", async () => {
   assert.match(standin.requests.at(-1).headers["anthropic-beta"], /context-1m-2025-08-07/);
 });
 
-test("beta messages of a coding agent fit under a cap, and those that widen the model don't", async () => {
+test("beta messages of a coding agent fit under a cap, and a beta that isn't known doesn't leave", async () => {
   const client = await connect({ budget_usd: "1.00" });
   const say = (betas, ...edits) =>
     client.beta.messages.create({ ...hello, metadata: { user_id: "u" }, context_management: { edits }, betas });
@@ -130,9 +130,12 @@ test("beta messages of a coding agent fit under a cap, and those that widen the 
   const answer = await say(betas, { type: "clear_thinking_20251015", keep: "all" });
   assert.equal(answer.type, "message");
   assert.equal(standin.requests.at(-1).headers["anthropic-beta"], betas.join());
+  const unknown = ["Context-1M-2025-08-07", "released-today-2027-01-01"];
+  const { response } = await client.beta.messages.create({ ...hello, betas: [...betas, ...unknown] }).withResponse();
+  assert.equal(standin.requests.at(-1).headers["anthropic-beta"], betas.join());
+  assert.equal(response.headers.get("aipassport-dropped"), unknown.join(", "));
   const before = standin.requests.length;
   for (const refused of [
-    () => say([...betas, "Context-1M-2025-08-07"]),
     () => say(betas, { type: "compact_20260112" }),
     () => say(betas, { type: "not_known_yet_20270101" }),
   ]) {

@@ -197,7 +197,7 @@ test("speech comes back as sound, and is booked by the characters of its text", 
     assert.equal(answer.headers.get("content-type"), "audio/mpeg");
     assert.equal(Buffer.from(await answer.arrayBuffer()).subarray(0, 3).toString(), "ID3");
     const [row] = await booked(client);
-    assert.deepEqual([row.endpoint, row.basis, row.nano_usd], ["/v1/audio/speech", "usage", [...input].length * 15 * MICRO]);
+    assert.deepEqual([row.endpoint, row.basis, row.nano_usd], ["/v1/audio/speech", "usage", input.length * 15 * MICRO]);
   }
 });
 

@@ -1,4 +1,6 @@
-// The grants of the proof: every kind of cap, tight and wide.
+// The grants of the proof: every kind of cap, tight and wide, and one for each attack.
+
+import { ATTACKS } from "./attacks.mjs";
 
 const chat = (provider, models, limits) => ({ type: "ai_access", provider, models, capabilities: ["chat"], limits });
 const openai = (limits, models = ["gpt-5-mini"]) => chat("openai", models, limits);
@@ -33,6 +35,8 @@ export const KINDS = {
   "tokens and money": { weight: 8, details: [openai({ budget_usd: "3.00", tokens: 400_000 })] },
   "concurrency and money": { weight: 8, details: [anthropic({ budget_usd: "1.00", concurrency: 4 })] },
 };
+
+for (const [name, { details }] of Object.entries(ATTACKS)) KINDS[`attack: ${name}`] = { weight: 1, details, attack: name };
 
 const NANO_PER_CENT = 10_000_000n;
 const nano = (usd) => BigInt(usd.replace(".", "")) * NANO_PER_CENT;

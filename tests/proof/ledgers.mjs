@@ -87,6 +87,8 @@ function stateOf(database) {
   const lost = summary.lost?.filter(({ overdue }) => !overdue) ?? [];
   const scope = (booked, own, ahead, lost) => ({
     booked: { ...booked.tally, ...daysOf(booked.tally.money) },
+    /** Nano-USD of that which no hold covered. */
+    over_bound: booked.over_bound?.money.total ?? 0,
     held: [...own.map(({ amounts }) => amounts), ahead ?? ZERO, ...lost].reduce(plus, ZERO),
   });
   return {

@@ -10,6 +10,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { ROOT, newSecrets, startBroker } from "../support/broker.mjs";
 import { Browser } from "../support/flow.mjs";
+import { attackOf } from "./attacks.mjs";
 import { NOTHING, PICO_PER_NANO, nanoOf } from "./bill.mjs";
 import { callOf, perform } from "./clients.mjs";
 import { Grant, KINDS } from "./grants.mjs";
@@ -131,7 +132,8 @@ class Proof {
       const kind = random.weighted(weights);
       const grant = this.#live.get(kind);
       const id = `${grant.name}.${(grant.calls += 1)}`;
-      const call = callOf(new Random("call", this.seed, id), id, grant.models);
+      const { attack } = KINDS[kind];
+      const call = attack ? attackOf(attack, id) : callOf(new Random("call", this.seed, id), id, grant.models);
       this.#counts.calls += 1;
       const outcome = await perform(this.broker.url, grant.token, call);
       await this.#note(grant, call, outcome);
@@ -202,6 +204,7 @@ class Proof {
       const billed = sums.get(scope.bill) ?? NOTHING;
       const [booked, held] = [BigInt(counted.booked.total), BigInt(counted.held.nano_usd)];
       const inPeriod = BigInt(counted.booked[scope.period]);
+      if (counted.over_bound > 0) this.#violation(`${scope.bill} (${grant.kind}): ${usd(counted.over_bound)} billed above what was held`);
       const about = `${scope.bill} (${grant.kind}, ${when}): billed ${usd(nanoOf(billed.pico))}, booked ${usd(booked)}, held ${usd(held)}`;
       if (billed.pico > (booked + held) * PICO_PER_NANO) this.#violation(`${about}: billed more than is booked and held`);
       if (scope.cap !== undefined && inPeriod + held > scope.cap) this.#violation(`${about}: more than the cap of ${usd(scope.cap)}`);

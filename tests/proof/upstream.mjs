@@ -12,6 +12,7 @@ import { stream as chatStream } from "../standin/openai-chat.mjs";
 import { itemOf, settingsOf, stream as responsesStream } from "../standin/openai-responses.mjs";
 import { openai } from "../standin/openai.mjs";
 import { newId, read } from "../standin/words.mjs";
+import { attackIn, serveAttack } from "./attacks.mjs";
 import { Bill, Bills, MODELS } from "./bill.mjs";
 import { Random } from "./random.mjs";
 
@@ -240,6 +241,9 @@ const APIS = {
   },
 };
 
+/** Attacks alone go there. */
+const OTHERS = { "/v1/audio/speech": { provider: "openai" } };
+
 const indexesOf = ({ choices }) => [...Array(choices).keys()];
 
 function understand(api, { body, headers }) {
@@ -292,11 +296,14 @@ export async function startUpstream({ openaiKey, anthropicKey, seed = "proof", f
     arrived += 1;
     const { url, headers } = request;
     const path = url.split("?")[0];
-    const api = APIS[path];
+    const api = APIS[path] ?? OTHERS[path];
     if (!api) return surprise(response, `${request.method} ${url}`);
     const [side, key] = api.provider === "openai" ? [openai, openaiKey] : [anthropic, anthropicKey];
     if (side.keyOf(headers) !== key) return surprise(response, `a wrong key at ${path}`);
-    const body = JSON.parse(Buffer.concat(chunks));
+    const text = Buffer.concat(chunks).toString();
+    const attack = attackIn(text);
+    if (attack) return serveAttack(attack, { request, response, text, bills, provider: api.provider });
+    const body = JSON.parse(text);
     const asked = understand(api, { body, headers });
     if (!MODELS[asked.model] || !asked.id) return surprise(response, `model ${asked.model}, call ${asked.id}`);
 

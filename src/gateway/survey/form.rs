@@ -76,10 +76,7 @@ fn note(part: &Part<'_>, rules: &Rules, survey: &mut Survey) -> Result<(), Strin
         last = key;
     }
     if last == "model" {
-        let model = model_id(name, text)?;
-        if !survey.nested_models.contains(&model) {
-            survey.nested_models.push(model);
-        }
+        survey.note_model(&model_id(name, text)?);
     }
     let json = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     if json.starts_with(['{', '[']) {

@@ -21,11 +21,13 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 pub(super) use form::survey_form;
 use rules::Closed;
 pub(super) use rules::{ROUTED, Rules, STORED_ELSEWHERE, ToolNeeds, Weight};
-pub(super) use value::MAX_NAMED_MODELS;
 use value::{Key, MAX_MODEL_BYTES, Said, Value};
 pub(super) use weights::{MAX_SERVER_TOOLS, Weights};
 
 use crate::domain::permission::Capability;
+
+/// Most models that one body may name below its top.
+pub(super) const MAX_NAMED_MODELS: usize = 16;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +55,18 @@ pub(super) struct Survey {
 impl Survey {
     fn refuse(&mut self, field: &str, reason: &'static str) {
         self.refused.get_or_insert_with(|| (field.to_owned(), reason));
+    }
+
+    /// A model that is named below the top.
+    fn note_model(&mut self, model: &str) {
+        if self.nested_models.iter().any(|known| known == model) {
+            return;
+        }
+        if self.nested_models.len() >= MAX_NAMED_MODELS {
+            self.too_many_models = true;
+        } else {
+            self.nested_models.push(model.to_owned());
+        }
     }
 
     fn need(&mut self, capabilities: &[Capability]) {

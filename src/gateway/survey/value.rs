@@ -6,8 +6,6 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use super::{Rules, STORED_ELSEWHERE, Survey, ToolNeeds, Weight};
 
-/// Most models that one body may name below its top.
-pub(in super::super) const MAX_NAMED_MODELS: usize = 16;
 /// Longest model id that is looked at, in bytes.
 pub(super) const MAX_MODEL_BYTES: usize = 256;
 
@@ -226,17 +224,10 @@ impl<'de> Visitor<'de> for Value<'_> {
         self.weigh(None, Some(text));
         match self.place {
             Place::Model if !text.is_empty() => {
-                let models = &mut self.survey.nested_models;
                 if text.len() > MAX_MODEL_BYTES {
                     return Err(E::custom(format_args!("a model id has more than {MAX_MODEL_BYTES} bytes")));
                 }
-                if !models.iter().any(|known| known == text) {
-                    if models.len() >= MAX_NAMED_MODELS {
-                        self.survey.too_many_models = true;
-                    } else {
-                        models.push(text.to_owned());
-                    }
-                }
+                self.survey.note_model(text);
             }
             Place::Type => {
                 if self.rules.reference_types.contains(&text) {
