@@ -46,9 +46,9 @@ fn call(provider: Provider, method: Method, path: &str, content_type: &str, body
     request.route()?.plan(Sent { body, content_type: Some(content_type) }, &PriceBook::built_in())
 }
 
-fn messages(more: serde_json::Value) -> Result<Plan, Failure> {
+fn messages(mut more: serde_json::Value) -> Result<Plan, Failure> {
     let mut body = json!({"model": "claude-haiku-4-5", "max_tokens": 9, "messages": []});
-    body.as_object_mut().unwrap().append(more.clone().as_object_mut().unwrap());
+    body.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
     call(Provider::Anthropic, Method::Post, "/v1/messages", "application/json", body.to_string().as_bytes())
 }
 
@@ -61,7 +61,7 @@ fn form(boundary: &str, name: &str, head: &str, more: usize) -> Result<Plan, Fai
     for index in 0..more {
         body += &part(&format!("extra{index}"), "", "x");
     }
-    body += &format!("--{boundary}--\r\n");
+    let body = body + "--" + boundary + "--\r\n";
     let content_type = format!("multipart/form-data; boundary={boundary}");
     call(Provider::OpenAi, Method::Post, "/v1/images/edits", &content_type, body.as_bytes())
 }

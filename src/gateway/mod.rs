@@ -11,6 +11,8 @@ mod bounds;
 pub mod challenge;
 mod cost;
 mod dialect;
+#[cfg(test)]
+mod documented;
 mod failure;
 pub mod headers;
 mod json;
