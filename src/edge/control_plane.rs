@@ -57,7 +57,7 @@ fn headers(request: &web_sys::Request) -> HeaderMap {
 
 async fn respond(request: web_sys::Request, url: &Url, env: &Env) -> Result<Response<Body>, String> {
     let settings: Rc<Settings> = Settings::get(env).map_err(|error| error.to_string())?;
-    let ports = EdgePorts::new(env).map_err(|error| error.to_string())?;
+    let ports = EdgePorts::of_request(env, settings.database_timeout_seconds).map_err(|error| error.to_string())?;
     let config = Arc::new(settings.for_web(&url.origin().ascii_serialization()));
     if request.method() == "GET"
         && let Some(there) = web::same_page_at_home(&config, url)

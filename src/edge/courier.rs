@@ -61,7 +61,7 @@ pub async fn wake() {
 
 async fn deliver(env: &Env) -> Result<Option<u64>, String> {
     let settings = Settings::get(env).map_err(|error| error.to_string())?;
-    let database = d1::Database::new(env).map_err(|error| error.to_string())?;
+    let database = d1::Database::of_job(env).map_err(|error| error.to_string())?;
     let Some(webhook) = database.webhook().await.map_err(|error| error.0)? else { return Ok(None) };
     let due = database.due_deliveries(AT_ONCE, clock::now()).await.map_err(|error| error.0)?;
     let sent = join_all(due.iter().map(|due| send(due, &webhook, &settings))).await;

@@ -11,7 +11,7 @@ use crate::web::policy;
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let began = clock::now();
-    let ports = match EdgePorts::new(&env) {
+    let ports = match EdgePorts::of_job(&env) {
         Ok(ports) => ports,
         Err(error) => return log::failure("housekeeping", &error.to_string()),
     };

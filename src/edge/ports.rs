@@ -32,12 +32,20 @@ pub struct EdgePorts {
 }
 
 impl EdgePorts {
-    /// From the bindings.
+    /// From the bindings, for a job behind everybody's back.
     ///
     /// # Errors
     /// A binding that `wrangler.toml` should have and doesn't.
-    pub fn new(env: &Env) -> worker::Result<Self> {
-        Ok(Self { database: Arc::new(Database::new(env)?), env: env.clone() })
+    pub fn of_job(env: &Env) -> worker::Result<Self> {
+        Ok(Self { database: Arc::new(Database::of_job(env)?), env: env.clone() })
+    }
+
+    /// The same for a request, which waits so many seconds for the database.
+    ///
+    /// # Errors
+    /// As [`Self::of_job`].
+    pub fn of_request(env: &Env, seconds: u64) -> worker::Result<Self> {
+        Ok(Self { database: Arc::new(Database::of_request(env, seconds)?), env: env.clone() })
     }
 
     async fn read(&self, id: &impl HasLedger) -> Result<Snapshot, StoreError> {

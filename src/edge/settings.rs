@@ -11,6 +11,7 @@
 //! | `DYNAMIC_REGISTRATION`, `CLIENT_DOCUMENTS` | variable | `on` or `off`: whether apps may register themselves, or be known by a document; on |
 //! | `CLIENT_DOCUMENTS_FROM_LOOPBACK` | variable | `on`: documents and key sets may lie on this machine; heeded only where `ISSUER` does too |
 //! | `UPSTREAM_TIMEOUT_SECONDS` | variable | until a provider begins to answer; 600 |
+//! | `DATABASE_TIMEOUT_SECONDS` | variable | what a page, an OAuth endpoint, or the first call of a grant waits for the database in all; 5 |
 //! | `HOLD_TTL_SECONDS` | variable | until a call that nobody settled is booked at its bound; 900 |
 //! | `LEDGER_AHEAD_CALLS` | variable | calls that a ledger sets room aside for in one write; 8, and 0 writes each |
 //! | `POLICY_MAX_AGE_SECONDS` | variable | until the ledger of a member's account asks whether the policy has changed; 300 |
@@ -36,6 +37,8 @@ use crate::{
 };
 
 const DEFAULT_UPSTREAM_TIMEOUT_SECONDS: u64 = 600;
+/// What a request waits for the database where the operator says nothing else.
+pub const DEFAULT_DATABASE_TIMEOUT_SECONDS: u64 = 5;
 const DEFAULT_HOLD_TTL_SECONDS: u64 = 900;
 const DEFAULT_AHEAD_CALLS: u32 = 8;
 /// What a crash makes doubtful stays small.
@@ -62,6 +65,8 @@ pub struct Settings {
     known_models: Arc<BTreeMap<Provider, Vec<String>>>,
     /// Seconds until a provider begins to answer.
     pub upstream_timeout_seconds: u64,
+    /// Seconds that a request waits for the database in all.
+    pub database_timeout_seconds: u64,
     /// Seconds until a hold is booked at its bound.
     pub hold_ttl_seconds: u64,
     /// For how many calls a ledger sets room aside durably, so that they need no write of their own.
@@ -193,6 +198,7 @@ impl Settings {
             signing_keys: Arc::new(SigningKeys::from_jwk_set(&signing_keys)?),
             upstreams,
             upstream_timeout_seconds: seconds("UPSTREAM_TIMEOUT_SECONDS", DEFAULT_UPSTREAM_TIMEOUT_SECONDS)?,
+            database_timeout_seconds: seconds("DATABASE_TIMEOUT_SECONDS", DEFAULT_DATABASE_TIMEOUT_SECONDS)?,
             hold_ttl_seconds: seconds("HOLD_TTL_SECONDS", DEFAULT_HOLD_TTL_SECONDS)?,
             policy_max_age_seconds: seconds("POLICY_MAX_AGE_SECONDS", DEFAULT_MAX_AGE_SECONDS)?,
             ahead_calls: match get("LEDGER_AHEAD_CALLS") {

@@ -93,7 +93,7 @@ function ofChat({ model, prices, input, output, percent = 100n }) {
  */
 export const ATTACKS = {
   "search-behind-many": {
-    details: haiku("0.30", ["chat", "server_tools"]),
+    details: haiku("4.00", ["chat", "server_tools"]),
     call: messages({ tools: [...Array(128).fill(search("web_search_20250305", 0)), search("web_search_20250305")] }),
     serve: ({ body }) => ofAnthropic({ searches: body.tools.some((tool) => tool.max_uses === undefined) ? 450 : 0 }),
   },

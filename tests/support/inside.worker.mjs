@@ -88,6 +88,17 @@ globalThis.aipassport.facts = (request) => {
 
 const statements = new Set();
 let isListening = false;
+/** How long the database takes for each answer beyond what it takes. */
+let slowMs = 0;
+
+/** A method of the platform's that answers so much later. */
+function slowed(made, name) {
+  const { [name]: method } = made;
+  made[name] = async function (...parts) {
+    if (slowMs > 0) await scheduler.wait(slowMs);
+    return method.apply(this, parts);
+  };
+}
 
 function listen(database) {
   if (isListening) return;
@@ -98,6 +109,8 @@ function listen(database) {
     statements.add(sql);
     return prepare.call(this, sql);
   };
+  slowed(made, "batch");
+  for (const name of ["all", "run"]) slowed(Object.getPrototypeOf(database.prepare("SELECT 1")), name);
 }
 
 const ROUTES = {
@@ -111,6 +124,11 @@ const ROUTES = {
     const { ledgers } = await request.json();
     for (const name of ledgers) await env.LEDGER.getByName(name).ring();
     return Response.json({ rings: await ringAll(env) });
+  },
+  /** `{ slowMs }`: from now on the database takes so much longer for each answer. */
+  async "/inside/database"(request) {
+    ({ slowMs } = await request.json());
+    return Response.json({});
   },
   /** The statements that the Worker and its ledgers have asked the database since the last time. */
   "/inside/statements"() {

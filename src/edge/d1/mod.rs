@@ -30,21 +30,40 @@ mod webhooks;
 
 pub use webhooks::Due;
 
+use core::{pin::pin, time::Duration};
+
+use futures_util::future::{Either, select};
 use serde::{Deserialize, de::DeserializeOwned};
 use wasm_bindgen::JsValue;
-use worker::{D1Database, D1PreparedStatement, D1Result, Env, send::SendFuture};
+use worker::{D1Database, D1PreparedStatement, D1Result, Delay, Env, send::SendFuture};
 
 use crate::{
     domain::time::Timestamp,
+    edge::clock,
     web::ports::{StoreError, Write},
 };
 
 /// The binding's name in `wrangler.toml`.
 pub const BINDING: &str = "DB";
 
+/// How long a job that nobody waits for waits for each answer.
+const JOB_WAITS: Duration = Duration::from_secs(30);
+
 /// The database.
 #[derive(Debug)]
-pub struct Database(D1Database);
+pub struct Database {
+    d1: D1Database,
+    patience: Patience,
+}
+
+/// How long an answer of the database is waited for.
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    /// For each so long.
+    Each(Duration),
+    /// For all of them until then: somebody waits for what they add up to.
+    Until(Timestamp),
+}
 
 /// A value to bind.
 #[derive(Clone, Debug)]
@@ -79,32 +98,56 @@ impl From<Value<'_>> for JsValue {
 type Statement<'a> = (&'a str, &'a [Value<'a>]);
 
 impl Database {
-    /// From the binding.
+    /// From the binding, for a job behind everybody's back.
     ///
     /// # Errors
     /// There is none of that name.
-    pub fn new(env: &Env) -> worker::Result<Self> {
-        env.d1(BINDING).map(Self)
+    pub fn of_job(env: &Env) -> worker::Result<Self> {
+        Ok(Self { d1: env.d1(BINDING)?, patience: Patience::Each(JOB_WAITS) })
+    }
+
+    /// The same for a request, which waits so many seconds for all that it asks of the database.
+    ///
+    /// # Errors
+    /// As [`Self::of_job`].
+    pub fn of_request(env: &Env, seconds: u64) -> worker::Result<Self> {
+        Ok(Self { d1: env.d1(BINDING)?, patience: Patience::Until(clock::now().plus_seconds(seconds)) })
+    }
+
+    /// An answer of the database, or that it didn't come in time. What a statement that writes did then is not known, as when the connection
+    /// is lost.
+    fn in_time<T>(
+        &self,
+        answer: impl Future<Output = worker::Result<T>>,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        let left = match self.patience {
+            Patience::Each(duration) => duration,
+            Patience::Until(end) => Duration::from_millis(end.millis().saturating_sub(clock::now().millis())),
+        };
+        SendFuture::new(async move {
+            match select(pin!(answer), Delay::from(left)).await {
+                Either::Left((answer, _)) => answer.map_err(|error| store_error(&error)),
+                Either::Right(_) => Err(StoreError("D1: no answer in time".to_owned())),
+            }
+        })
     }
 
     fn prepare(&self, (sql, values): Statement<'_>) -> Result<D1PreparedStatement, StoreError> {
         let values: Vec<JsValue> = values.iter().cloned().map(JsValue::from).collect();
-        self.0.prepare(sql).bind(&values).map_err(|error| store_error(&error))
+        self.d1.prepare(sql).bind(&values).map_err(|error| store_error(&error))
     }
 
     /// Runs one statement that writes; how many rows it changed.
     async fn run(&self, statement: Statement<'_>) -> Result<usize, StoreError> {
         let statement = self.prepare(statement)?;
-        let result =
-            SendFuture::new(async move { statement.run().await }).await.map_err(|error| store_error(&error))?;
+        let result = self.in_time(async move { statement.run().await }).await?;
         changes(&result)
     }
 
     /// Runs one statement that reads.
     async fn rows<T: DeserializeOwned>(&self, statement: Statement<'_>) -> Result<Vec<T>, StoreError> {
         let statement = self.prepare(statement)?;
-        let result =
-            SendFuture::new(async move { statement.all().await }).await.map_err(|error| store_error(&error))?;
+        let result = self.in_time(async move { statement.all().await }).await?;
         result.results().map_err(|error| store_error(&error))
     }
 
@@ -116,8 +159,7 @@ impl Database {
     /// Runs several statements, all or none.
     async fn batch(&self, statements: &[Statement<'_>]) -> Result<Vec<D1Result>, StoreError> {
         let prepared = statements.iter().map(|statement| self.prepare(*statement)).collect::<Result<Vec<_>, _>>()?;
-        let results =
-            SendFuture::new(async move { self.0.batch(prepared).await }).await.map_err(|error| store_error(&error))?;
+        let results = self.in_time(async move { self.d1.batch(prepared).await }).await?;
         match results.iter().find(|result| !result.success()) {
             Some(failed) => Err(StoreError(failed.error().unwrap_or_else(|| "a statement failed".to_owned()))),
             None => Ok(results),

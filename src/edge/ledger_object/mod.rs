@@ -23,7 +23,10 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::Env;
 
-use super::{clock, courier, d1, log, settings::Settings};
+use super::{
+    clock, courier, d1, log,
+    settings::{DEFAULT_DATABASE_TIMEOUT_SECONDS, Settings},
+};
 use crate::domain::{
     grant::Terms,
     id::GrantId,
@@ -174,7 +177,10 @@ impl LedgerCore {
     /// That isn't the name of one.
     #[wasm_bindgen(js_name = lookUp)]
     pub async fn look_up(&self, owner: String) -> Result<String> {
-        let found = match (d1::Database::new(&self.env), named(&owner)?) {
+        // A call waits for it.
+        let seconds =
+            Settings::get(&self.env).map_or(DEFAULT_DATABASE_TIMEOUT_SECONDS, |set| set.database_timeout_seconds);
+        let found = match (d1::Database::of_request(&self.env, seconds), named(&owner)?) {
             (Ok(database), LedgerId::Grant(id)) => database.terms_of(&id).await.map_err(|error| error.0),
             (Ok(database), LedgerId::Account(id)) => database.account_terms_of(&id).await.map_err(|error| error.0),
             (Err(error), _) => Err(error.to_string()),
@@ -400,7 +406,7 @@ impl LedgerCore {
         notices: &[Reached],
         refusals: Option<&Refusals>,
     ) -> core::result::Result<(), String> {
-        let database = d1::Database::new(&self.env).map_err(|error| error.to_string())?;
+        let database = d1::Database::of_job(&self.env).map_err(|error| error.to_string())?;
         if !events.is_empty() {
             database.record_usage(grant_id, events).await.map_err(|error| error.0)?;
         }
