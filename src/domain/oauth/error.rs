@@ -165,9 +165,6 @@ pub enum PushError {
     /// What would go to the redirect URI.
     #[error(transparent)]
     Request(#[from] RedirectReason),
-    /// As many as may wait do.
-    #[error("too many pushed requests are waiting to be used; try again later")]
-    TooMany,
 }
 
 impl PushError {
@@ -177,7 +174,6 @@ impl PushError {
         match self {
             Self::Local(error) => error.code(),
             Self::Request(reason) => reason.code(),
-            Self::TooMany => ErrorCode::TemporarilyUnavailable,
         }
     }
 
