@@ -8,6 +8,8 @@ use crate::domain::jose::Algorithm;
 pub struct Challenge<'a> {
     /// Address of the metadata of the resource that was called.
     pub resource_metadata: &'a str,
+    /// The scopes that can be asked for there, with spaces between them (RFC 6750 §3).
+    pub scope: &'a str,
     /// Whether a token came with it. Without one, nothing is said to be wrong with it (RFC 6750 §3.1).
     pub token_was_sent: bool,
 }
@@ -37,14 +39,16 @@ impl Challenge<'_> {
         let error = if is_insufficient(code) { "insufficient_scope" } else { code.as_str() };
         let error = if self.token_was_sent { format!(", error=\"{error}\"") } else { String::new() };
         let metadata = self.resource_metadata;
+        // Which scope a model needs beyond those that the token has, no scope says.
+        let scope = if is_insufficient(code) { String::new() } else { format!(", scope=\"{}\"", self.scope) };
         let dpop = format!(
-            "DPoP realm=\"aipassport\"{error}, algs=\"{}\", resource_metadata=\"{metadata}\"",
+            "DPoP realm=\"aipassport\"{error}, algs=\"{}\", resource_metadata=\"{metadata}\"{scope}",
             Algorithm::NAMES.join(" ")
         );
         if is_about_proof {
             dpop
         } else {
-            format!("Bearer realm=\"aipassport\"{error}, resource_metadata=\"{metadata}\", {dpop}")
+            format!("Bearer realm=\"aipassport\"{error}, resource_metadata=\"{metadata}\"{scope}, {dpop}")
         }
     }
 }
@@ -56,14 +60,16 @@ mod tests {
 
     fn header(failure: &Failure, token_was_sent: bool) -> String {
         let resource_metadata = "https://broker.example/.well-known/oauth-protected-resource/anthropic";
-        Challenge { resource_metadata, token_was_sent }.header(failure)
+        Challenge { resource_metadata, scope: "anthropic:chat", token_was_sent }.header(failure)
     }
 
     #[test]
     fn without_a_token_nothing_is_wrong_with_it() {
         let text = header(&Failure::InvalidToken, false);
-        assert!(text.starts_with("Bearer realm=\"aipassport\", resource_metadata=\"https://broker.example/"), "{text}");
+        let start = "Bearer realm=\"aipassport\", resource_metadata=\"https://broker.example/";
+        assert!(text.starts_with(start), "{text}");
         assert!(!text.contains("error="), "{text}");
+        assert_eq!(text.matches(", scope=\"anthropic:chat\"").count(), 2, "{text}");
     }
 
     fn was_sent(name: &'static str, value: &'static str) -> bool {
@@ -99,7 +105,9 @@ mod tests {
     fn a_token_that_may_not_do_this_is_told_so_rfc_6750_3_1() {
         let refusal = Failure::Refused(Refusal::ModelNotGranted("gpt-5".into()));
         assert!(is_insufficient(refusal.code()));
-        assert_eq!(header(&refusal, true).matches("error=\"insufficient_scope\"").count(), 2);
+        let text = header(&refusal, true);
+        assert_eq!(text.matches("error=\"insufficient_scope\"").count(), 2);
+        assert!(!text.contains(", scope="), "{text}");
     }
 
     #[test]

@@ -160,6 +160,7 @@ pub async fn read_document<P: Ports>(
         requires_par: metadata.requires_par,
         requires_dpop: metadata.requires_dpop,
         access_token_alg: metadata.access_token_alg,
+        described: metadata.described,
         created_at: known.map_or(state.now, |known| known.created_at),
     };
     state.ports.put_document_client(&client, network, MAX_UNUSED_DOCUMENTS).await?;

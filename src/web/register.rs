@@ -298,6 +298,7 @@ fn client(metadata: ClientMetadata, id: ClientId, kind: ClientKind, auth: Client
         requires_par: metadata.requires_par,
         requires_dpop: metadata.requires_dpop,
         access_token_alg: metadata.access_token_alg,
+        described: metadata.described,
         created_at,
     }
 }

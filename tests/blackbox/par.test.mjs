@@ -114,7 +114,6 @@ test("RFC 9126 §2.3: a client that does not exist is refused", async () => {
 const REFUSED = {
   "a request_uri in it (RFC 9126 §2.1)": [{ request_uri: "urn:ietf:params:oauth:request_uri:x" }, "invalid_request"],
   "a request object (RFC 9101)": [{ request: "eyJhbGciOiJub25lIn0.e30." }, "request_not_supported"],
-  "no client_id": [{ client_id: null }, "invalid_request"],
   "no redirect_uri": [{ redirect_uri: null }, "invalid_request"],
   "a redirect_uri that isn't registered": [{ redirect_uri: "https://evil.example/" }, "invalid_request"],
   "a parameter twice": [{ state: ["a", "b"] }, "invalid_request"],
@@ -309,8 +308,9 @@ test("where all come from one network the oldest request makes room, and one tha
 test("ten thousand requests wait in all; one more takes the place of one of the network that pushed the most", async () => {
   const crowd = await browser.register({ name: "Crowd" });
   const beside = await pushed(app, { headers: { "cf-connecting-ip": "192.0.2.9" } });
-  await pushed(crowd, { headers: { "cf-connecting-ip": "203.0.113.7" } });
-  await fillUp(10_000, crowd, 1);
+  await pushed(crowd, { headers: { "cf-connecting-ip": "198.51.100.7" } });
+  // A few more: some of other tests end meanwhile.
+  await fillUp(10_100, crowd, 1);
   const full = await waiting(crowd);
   const late = await pushed(await browser.register({ name: "Late" }), { headers: { "cf-connecting-ip": "192.0.2.9" } });
   assert.equal(await waiting(crowd), full - 1);

@@ -42,6 +42,29 @@ function assertRegistrationError(answer, status, error) {
   assert.equal(answer.headers.get("access-control-allow-origin"), "*");
 }
 
+test("RFC 7591 §3.2.1: what an app says of itself that nothing depends on is repeated to it, where it can be what it is called", async () => {
+  const said = {
+    contacts: ["ops@app.example"],
+    application_type: "native",
+    tos_uri: "https://app.example/tos",
+    policy_uri: "https://app.example/privacy",
+    software_id: "4NRB1-0XZABZI9E6-5SM3R",
+    software_version: "2.1",
+  };
+  const { client_id: id, registration_client_uri: uri, registration_access_token: token, ...body } = await registered({
+    ...said,
+    scope: "openai:chat openid offline_access anthropic:chat",
+  });
+  const repeated = ({ scope, contacts, application_type, tos_uri, policy_uri, software_id, software_version }) =>
+    ({ scope, contacts, application_type, tos_uri, policy_uri, software_id, software_version });
+  assert.deepEqual(repeated(body), { ...said, scope: "openai:chat anthropic:chat" });
+  assert.deepEqual(repeated((await send("GET", uri, { token })).body), { ...said, scope: "openai:chat anthropic:chat" });
+  const odd = await registered({ contacts: "me", application_type: "toaster", tos_uri: "javascript:x", software_id: "x".repeat(257), scope: "openid" });
+  assert.deepEqual(Object.values(repeated(odd)).filter((value) => value !== undefined), []);
+  const changed = await send("PUT", uri, { token, body: { client_id: id, ...metadata({ contacts: ["new@app.example"] }) } });
+  assert.deepEqual(Object.values(repeated(changed.body)).filter((value) => value !== undefined), [["new@app.example"]]);
+});
+
 test("RFC 7591 §3.2.1: a public app is registered, and reads everything that is registered of it", async () => {
   const { status, headers, body } = await register({ grant_types: ["authorization_code", "refresh_token"] });
   assert.equal(status, 201);

@@ -1,6 +1,7 @@
 //! Table `clients`.
 
 use serde::Deserialize;
+use serde_json::Map;
 
 use super::{Database, Flag, Seconds, Statement, Value, crowd::Crowd, from_json, to_json, unreadable, won};
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 
 const COLUMNS: &str = "client_id, kind, name, home_page, logo_uri, redirect_uris, grant_types, token_endpoint_auth_method, \
                        secret_hash, jwks, jwks_uri, requires_par, requires_dpop, access_token_alg, owner_user_id, \
-                       registration_token_hash, created_at, fresh_until";
+                       registration_token_hash, created_at, fresh_until, described";
 
 /// Clients of one kind that nobody ever granted anything (one that somebody did has no network: a trigger of the database), and that
 /// nobody is just asked about, or was within a day: only people who are signed in are. Binds as `?3`: the kind; as `?4`: a client that
@@ -59,6 +60,7 @@ struct Row {
     registration_token_hash: Option<String>,
     created_at: Seconds,
     fresh_until: Option<Seconds>,
+    described: Option<String>,
 }
 
 impl TryFrom<Row> for Client {
@@ -88,6 +90,7 @@ impl TryFrom<Row> for Client {
             requires_dpop: row.requires_dpop.into(),
             access_token_alg: SigningAlgorithm::from_name(&row.access_token_alg)
                 .ok_or_else(|| unreadable("clients.access_token_alg"))?,
+            described: row.described.map_or_else(|| Ok(Map::new()), |json| from_json("clients.described", &json))?,
             created_at: row.created_at.into(),
         })
     }
@@ -97,11 +100,17 @@ impl TryFrom<Row> for Client {
 struct Bound {
     redirect_uris: String,
     grant_types: String,
+    described: Option<String>,
 }
 
 impl Bound {
     fn of(client: &Client) -> Result<Self, StoreError> {
-        Ok(Self { redirect_uris: to_json(&client.redirect_uris)?, grant_types: to_json(&client.grant_types)? })
+        let described = &client.described;
+        Ok(Self {
+            redirect_uris: to_json(&client.redirect_uris)?,
+            grant_types: to_json(&client.grant_types)?,
+            described: (!described.is_empty()).then(|| to_json(described)).transpose()?,
+        })
     }
 
     fn values<'a>(&'a self, client: &'a Client) -> Vec<Value<'a>> {
@@ -134,6 +143,7 @@ impl Bound {
             Value::OptionalText(registration_token),
             Value::Time(client.created_at),
             fresh_until,
+            Value::OptionalText(self.described.as_deref()),
         ]
     }
 }

@@ -434,6 +434,7 @@ fn reply_of_revoked(command: &Command) -> Reply {
         | Command::Release(_)
         | Command::Govern(_)
         | Command::Revoke
+        | Command::RevokeTokens(_)
         | Command::RevokeDelegation(_)
         | Command::NoteRefusal { .. }
         | Command::Wake => Reply::Done,

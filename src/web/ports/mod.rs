@@ -232,6 +232,10 @@ pub trait Ledgers {
         delegate: Delegate,
     ) -> impl Future<Output = Result<Result<(), Refusal>, StoreError>> + Send;
 
+    /// Ends the access tokens of the grant itself that were issued at this second or before, and what was narrowed from them: when this
+    /// answers, no later call with one is let through. Safe to repeat.
+    fn revoke_tokens(&self, id: &GrantId, until: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Ends a delegation and all that were narrowed from it. Idempotent.
     fn revoke_delegation(
         &self,
@@ -306,6 +310,12 @@ pub trait Entropy {
     fn entropy16(&self) -> [u8; 16];
 }
 
+/// Time that passes.
+pub trait Pauses {
+    /// Answers after so many milliseconds.
+    fn wait(&self, milliseconds: u64) -> impl Future<Output = ()> + Send;
+}
+
 /// The tables.
 pub trait Store:
     Clients
@@ -358,11 +368,12 @@ impl<
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:
-    Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static
+    Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Pauses + Clone + Send + Sync + 'static
 {
 }
 
-impl<T: Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static> Ports
-    for T
+impl<
+    T: Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Pauses + Clone + Send + Sync + 'static,
+> Ports for T
 {
 }

@@ -11,4 +11,7 @@ CREATE INDEX clients_by_network ON clients (kind, network) WHERE network IS NOT 
 CREATE TRIGGER granted_client_has_no_network AFTER INSERT ON grants
 BEGIN
   UPDATE clients SET network = NULL WHERE client_id = NEW.client_id AND network IS NOT NULL;
-END;
+  END;
+
+-- JSON: what an app said of itself at its registration that nothing depends on (contacts and the like), to be repeated to it.
+ALTER TABLE clients ADD COLUMN described TEXT;
