@@ -1,7 +1,7 @@
 //! What a 401 says about how to do better: `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1).
 
 use super::{Failure, FailureCode, headers::TOKEN_HEADERS};
-use crate::domain::jose::Algorithm;
+use crate::domain::{jose::Algorithm, ledger::Refusal};
 
 /// What is known of a call that gets a 401.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,18 @@ pub const fn is_insufficient(code: FailureCode) -> bool {
 }
 
 impl Challenge<'_> {
+    /// The scopes that would have helped. Of a token that lacks a model none would: no scope names one.
+    fn scope_for(&self, failure: &Failure) -> Option<&str> {
+        match failure {
+            Failure::Refused(Refusal::CapabilityNotGranted(missing))
+            | Failure::NotAllowed(Refusal::CapabilityNotGranted(missing)) => {
+                let suffix = format!(":{missing}");
+                self.scope.split(' ').find(|scope| scope.ends_with(&suffix))
+            }
+            failure => (!is_insufficient(failure.code())).then_some(self.scope),
+        }
+    }
+
     /// The header. A client may choose: with a proof, or without, unless the token came with one.
     #[must_use]
     pub fn header(&self, failure: &Failure) -> String {
@@ -39,8 +51,7 @@ impl Challenge<'_> {
         let error = if is_insufficient(code) { "insufficient_scope" } else { code.as_str() };
         let error = if self.token_was_sent { format!(", error=\"{error}\"") } else { String::new() };
         let metadata = self.resource_metadata;
-        // Which scope a model needs beyond those that the token has, no scope says.
-        let scope = if is_insufficient(code) { String::new() } else { format!(", scope=\"{}\"", self.scope) };
+        let scope = self.scope_for(failure).map(|scope| format!(", scope=\"{scope}\"")).unwrap_or_default();
         let dpop = format!(
             "DPoP realm=\"aipassport\"{error}, algs=\"{}\", resource_metadata=\"{metadata}\"{scope}",
             Algorithm::NAMES.join(" ")
@@ -56,7 +67,7 @@ impl Challenge<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ledger::Refusal, oauth::dpop::DpopError};
+    use crate::domain::{oauth::dpop::DpopError, permission::Capability};
 
     fn header(failure: &Failure, token_was_sent: bool) -> String {
         let resource_metadata = "https://broker.example/.well-known/oauth-protected-resource/anthropic";
@@ -108,6 +119,8 @@ mod tests {
         let text = header(&refusal, true);
         assert_eq!(text.matches("error=\"insufficient_scope\"").count(), 2);
         assert!(!text.contains(", scope="), "{text}");
+        let refusal = Failure::Refused(Refusal::CapabilityNotGranted(Capability::Chat));
+        assert_eq!(header(&refusal, true).matches(", scope=\"anthropic:chat\"").count(), 2);
     }
 
     #[test]

@@ -60,7 +60,7 @@ test("RFC 9728 §4: the authorization server names the same resources", async ()
 const ofOpenAi = (headers) => call(broker, null, "/openai/v1/chat/completions", { body: chatBody(), headers });
 const challengeOf = (answer) => answer.headers.get("www-authenticate");
 
-test("RFC 6750 §3: a 401 names the scopes that can be asked for there, a 403 none", async () => {
+test("RFC 6750 §3: a 401 names the scopes that can be asked for there; a 403 for a model names none", async () => {
   for (const [path, scopes] of [["/openai/v1/models", /^openai:[a-z_]+( openai:[a-z_]+)*$/], ["/anthropic/v1/models", /^anthropic:[a-z_]+( anthropic:[a-z_]+)*$/]]) {
     const { status, headers } = await call(broker, null, path, { method: "GET" });
     assert.equal(status, 401);
