@@ -34,7 +34,7 @@ const PRIVATE: [(HeaderName, &str); 8] = [
 ];
 
 /// What a page may ask the browser for, whatever script got into it: passkeys, and to copy what is shown once.
-const PERMISSIONS: &str = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), display-capture=(), \
+const PERMISSIONS: &str = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), \
                            encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), \
                            magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), screen-wake-lock=(), \
                            serial=(), usb=(), xr-spatial-tracking=(), clipboard-write=(self), \
