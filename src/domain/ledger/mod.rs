@@ -242,17 +242,17 @@ impl Ledger {
         self.take_stock(&mut effects);
         self.expire(&mut effects);
         let reply = match command {
-            Command::Reserve { claim, hold_ttl_seconds, ahead, delegation, proof, issued_at } => {
+            // Whose app sends a token that it took back itself has nothing to look at: that isn't counted among the refusals.
+            Command::Reserve { delegation: None, issued_at, .. } if self.check_token(issued_at).is_err() => {
+                Reply::Refused(Refusal::Revoked)
+            }
+            Command::Reserve { claim, hold_ttl_seconds, ahead, delegation, proof, issued_at: _ } => {
                 if delegation.is_none() {
                     self.step.calls = ahead.into();
                 }
                 self.ttl_seconds = self.ttl_seconds.max(hold_ttl_seconds);
                 let model = claim.need.model();
-                let token = if delegation.is_none() { self.check_token(issued_at) } else { Ok(()) };
-                let answer = token.and_then(|()| {
-                    self.reserve_once(claim, delegation.as_ref(), proof.as_ref(), hold_ttl_seconds, &mut effects)
-                });
-                match answer {
+                match self.reserve_once(claim, delegation.as_ref(), proof.as_ref(), hold_ttl_seconds, &mut effects) {
                     Ok(reservation) => Reply::Reserved(reservation),
                     Err(refusal) => {
                         self.note_refusal(&refusal, &model, &mut effects);

@@ -37,6 +37,7 @@ fn a_token_that_was_taken_back_and_those_before_it_are_refused_and_later_ones_ar
         assert_eq!(grant.chat_with_token_of(START.plus_seconds(seconds)), answer, "{seconds}");
     }
     assert_eq!(grant.usage().revoked_at, None, "the grant lives on");
+    assert!(!grant.ledger.refusals().is_untold(), "its person is told of no refusal");
 }
 
 #[test]
