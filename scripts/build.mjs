@@ -10,6 +10,7 @@
 
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -17,7 +18,7 @@ import { parseArgs } from "node:util";
 import { ensureNpmPackages } from "./lib/node.mjs";
 import { bin, inRoot, readText, root, treeId } from "./lib/paths.mjs";
 import { withLock } from "./lib/lock.mjs";
-import { isMain, runScript, say, SetupError, step } from "./lib/steps.mjs";
+import { isMain, output, runScript, say, SetupError, step } from "./lib/steps.mjs";
 import { ensureWasmToolchain, TARGET } from "./lib/toolchain.mjs";
 
 /** By name of the profile in Cargo.toml: the folder of the work tree that it is built into, and whether the build is made small. */
@@ -51,11 +52,23 @@ function* scripts() {
 /** A hash of everything a build is made from. Contents, not times: a checkout or a saved file alone builds nothing. */
 function inputs(profile) {
   const hash = createHash("sha256").update(`${profile}\n${readText(fileURLToPath(import.meta.url))}`);
-  const files = ["Cargo.toml", "Cargo.lock", "askama.toml", "package-lock.json"].map((name) => inRoot(name));
+  const names = ["Cargo.toml", "Cargo.lock", "askama.toml", "package-lock.json", "tools/Cargo.lock", "tools/Cargo.toml", "tools/src/glue.rs"];
+  const files = names.map((name) => inRoot(name));
   for (const path of [...files.filter(existsSync), ...filesUnder(inRoot("src"))]) {
     hash.update(`${relative(root, path)}\n`).update(readFileSync(path));
   }
   return hash.digest("hex");
+}
+
+/**
+ * Of what ships, the same sources make the same wasm in any folder of any user: a panic says its file, and crates of others lie in a
+ * folder of the user's. Where whoever saves a file waits, paths that lead somewhere are of more use.
+ */
+function withoutPaths(env) {
+  const cargoHome = env.CARGO_HOME || join(homedir(), ".cargo");
+  const given = env.CARGO_ENCODED_RUSTFLAGS?.split("\x1f") ?? env.RUSTFLAGS?.split(" ") ?? [];
+  const remapped = [[cargoHome, "/cargo"], [root, "/aipassport"]].map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
+  return { CARGO_ENCODED_RUSTFLAGS: [...given.filter(Boolean), ...remapped].join("\x1f") };
 }
 
 /** Compiles the crate and answers with the path of its wasm. */
@@ -64,6 +77,7 @@ async function compile(profile, env) {
     cwd: root,
     env: {
       ...env,
+      ...(PROFILES[profile].isSmall && withoutPaths(env)),
       RUST_BACKTRACE: "0",
       // Whoever saves a file waits for what has changed; what ships is optimised as a whole.
       CARGO_INCREMENTAL: PROFILES[profile].isSmall ? "0" : "1",
@@ -78,12 +92,10 @@ async function compile(profile, env) {
 }
 
 /** Makes the scripts that the wasm is called through: `broker.js` beside `broker_bg.wasm`, in a folder of its own. */
-async function bindgen(wasm, folder, { wasmBindgen, isSmall }) {
+async function bindgen(wasm, folder, { tool, isSmall }) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  // The handler makes an instance anew after a trap; see src/edge/instance.mjs.
-  const options = ["--target", "module", "--no-typescript", "--out-name", "broker", "--force-enable-abort-handler"];
-  await step("wasm-bindgen", wasmBindgen, [wasm, "--out-dir", folder, ...options], { cwd: root });
+  await step("wasm-bindgen", tool, [wasm, folder], { cwd: root });
   const glue = join(folder, "broker.js");
   // Nobody imports the source phase of a module yet: workerd, wrangler and esbuild take it as an ordinary import.
   writeFileSync(glue, readText(glue).replaceAll("import source ", "import "));
@@ -114,13 +126,13 @@ export async function build({ profile = "release" } = {}) {
   const stamp = inRoot(out, ".inputs");
   const isFresh = () => existsSync(stamp) && readText(stamp) === inputs(profile);
   if (isFresh()) return false;
-  const { wasmBindgen, env } = await ensureWasmToolchain();
+  const { glue, env } = await ensureWasmToolchain();
   return withLock(`build-${treeId}`, async () => {
     if (isFresh()) return false;
     const wanted = inputs(profile);
     rmSync(stamp, { force: true });
     const made = join(env.CARGO_TARGET_DIR, `glue-${profile}`);
-    await bindgen(await compile(profile, env), made, { wasmBindgen, isSmall });
+    await bindgen(await compile(profile, env), made, { tool: glue, isSmall });
     if (isSmall) await shrink(join(made, "broker_bg.wasm"));
     mkdirSync(inRoot(out), { recursive: true });
     const files = new Map([...["broker_bg.wasm", "broker.js"].map((name) => [name, join(made, name)]), ...scripts()]);
@@ -134,6 +146,10 @@ export async function build({ profile = "release" } = {}) {
 
 /** The folder of the work tree that a profile is built into. */
 export const outOf = (profile) => PROFILES[profile].out;
+
+/** Of the wasm that is uploaded. */
+export const wasmHash = (out = PROFILES.release.out) =>
+  createHash("sha256").update(readFileSync(inRoot(out, "broker_bg.wasm"))).digest("hex");
 
 /** The size that counts at Cloudflare: everything uploaded, compressed. */
 export const compressedBytes = (out = PROFILES.release.out) =>
@@ -151,6 +167,8 @@ if (isMain(import.meta.url)) {
     const out = outOf(profile);
     const size = Math.ceil(compressedBytes(out) / 1024);
     say(`${built ? `Built ${out}/` : "Nothing changed"}, ${size} KB compressed.`);
+    // What somebody else who builds the same commit with the same compiler can compare.
+    if (PROFILES[profile].isSmall) say(`sha256 ${wasmHash(out)} of ${out}/broker_bg.wasm, by ${await output("rustc", ["--version"])}`);
     const limit = Number(values["max-kb"] ?? Infinity);
     if (!(size <= limit)) throw new SetupError(`The build has ${size} KB compressed, and the limit is ${limit} KB.`);
   });

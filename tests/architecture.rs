@@ -180,3 +180,48 @@ fn the_check_sees_what_it_looks_for() {
     assert!(!reaches("use coworker::x;", "worker"));
     assert!(!reaches("use crate::http::x;", "http"));
 }
+
+fn text(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn every_npm_package_is_checked_by_its_hash() {
+    let lock: serde_json::Value = serde_json::from_str(&text("package-lock.json")).unwrap();
+    let packages = lock["packages"].as_object().unwrap();
+    assert!(packages.len() > 100);
+    for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+        let integrity = package["integrity"].as_str().unwrap_or_default();
+        assert!(
+            integrity.starts_with("sha512-"),
+            "{name}: no integrity; `npm view NAME@VERSION dist.integrity` says it"
+        );
+    }
+}
+
+#[test]
+fn every_crate_is_from_the_registry_and_checked_by_its_hash() {
+    for name in ["Cargo.lock", "tools/Cargo.lock"] {
+        let lock = text(name);
+        let packages: Vec<&str> = lock.split("[[package]]").skip(1).collect();
+        assert!(packages.len() > 30, "{name}");
+        for package in packages.iter().filter(|package| !package.contains("name = \"aipassport")) {
+            assert!(
+                package.contains("source = \"registry+https://github.com/rust-lang/crates.io-index\""),
+                "{package}"
+            );
+            assert!(package.contains("checksum = \""), "{package}");
+        }
+    }
+}
+
+#[test]
+fn what_writes_the_glue_is_of_the_version_that_is_in_the_wasm() {
+    let version = |lock: &str, name: &str| {
+        let lock = text(lock);
+        let (_, found) = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).unwrap();
+        found.split('"').next().unwrap().to_owned()
+    };
+    assert_eq!(version("Cargo.lock", "wasm-bindgen"), version("tools/Cargo.lock", "wasm-bindgen-cli-support"));
+}

@@ -1,51 +1,72 @@
 // Tools that only crates.io has, each built once per version into the cache.
 
-import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { inCache, lockedCrateVersion, withTemporaryFolder } from "./paths.mjs";
+import { inCache, inRoot, lockedCrateVersion, withTemporaryFolder } from "./paths.mjs";
 import { withLock } from "./lock.mjs";
-import { step } from "./steps.mjs";
+import { SetupError, step } from "./steps.mjs";
 
-/** The command line tool must be of the very version of the library in the wasm. */
-const wasmBindgen = () => ({
-  crate: "wasm-bindgen-cli",
-  program: "wasm-bindgen",
-  version: lockedCrateVersion("wasm-bindgen"),
-  // It reads and writes 18 MB after each save under `npm run dev`: optimised where it spends its time, that takes 3 s and not 10.
-  optimised: ["walrus", "wasmparser", "wasm-encoder", "wasm-bindgen-cli-support"],
+const HINT = "Check the network and that a C compiler is there (cc), then run the same command again.";
+const environment = (folder) => ({
+  ...process.env,
+  CARGO_TARGET_DIR: join(folder, "target"),
+  CARGO_TERM_PROGRESS_WHEN: "never",
 });
-/** Builds what `npm run fuzz` runs. It goes with no crate of the broker. */
-const cargoFuzz = () => ({ crate: "cargo-fuzz", program: "cargo-fuzz", version: "0.13.2" });
 
-async function ensureCargoTool({ crate, program, version, optimised = [] }) {
-  // Another choice makes another program.
-  const home = inCache([crate, version, ...(optimised.length > 0 ? ["o1"] : [])].join("-"));
-  const path = join(home, "bin", program);
-  if (existsSync(path)) return path;
-  return withLock(`${crate}-${version}`, async () => {
-    if (existsSync(path)) return path;
-    await withTemporaryFolder(crate, async (folder) => {
-      // Not `--locked`: wasm-bindgen-cli 0.2.130 locks a crate that was taken back since. `--debug` because building
-      // them takes a third of the time, and running them is a small part of a build.
-      const profile = optimised.flatMap((name) => ["--config", `profile.dev.package.${name}.opt-level=1`]);
-      const args = ["install", crate, "--version", version, "--debug", "--no-track", "--root", join(folder, "out"), ...profile];
-      await step(`${crate} ${version}, a minute or two, once`, "cargo", args, {
-        cwd: folder,
-        env: {
-          ...process.env,
-          CARGO_TARGET_DIR: join(folder, "target"),
-          CARGO_PROFILE_DEV_DEBUG: "0",
-          CARGO_TERM_PROGRESS_WHEN: "never",
-        },
-        log: crate,
-        hint: "Check the network and that a C compiler is there (cc), then run the same command again.",
-      });
+/** Fills a folder of the cache by `make`, which is handed an empty one to work in and the folder to fill; once, whoever comes together. */
+async function ensureHome(home, name, make) {
+  await withLock(name, async () => {
+    if (existsSync(home)) return;
+    await withTemporaryFolder(name, async (folder) => {
+      const made = join(folder, "out");
+      await make(folder, made);
       mkdirSync(dirname(home), { recursive: true });
-      renameSync(join(folder, "out"), home);
+      renameSync(made, home);
     });
-    return path;
   });
 }
 
-export const ensureWasmBindgen = () => ensureCargoTool(wasmBindgen());
-export const ensureCargoFuzz = () => ensureCargoTool(cargoFuzz());
+/** What `tools/` is made from: another source, lock or profile makes another program. */
+function toolsId() {
+  const hash = createHash("sha256");
+  for (const name of ["Cargo.toml", "Cargo.lock", "src/glue.rs"]) hash.update(`${name}\n`).update(readFileSync(inRoot("tools", name)));
+  return hash.digest("hex").slice(0, 12);
+}
+
+/** The program that writes the glue of the wasm. It must be of the very version of the library in the wasm. */
+export async function ensureGlue() {
+  const [library, tool] = [lockedCrateVersion("wasm-bindgen"), lockedCrateVersion("wasm-bindgen-cli-support", "tools/Cargo.lock")];
+  if (library !== tool) {
+    throw new SetupError(
+      `Cargo.lock has wasm-bindgen ${library}, and tools/Cargo.lock ${tool}. Put ${library} into tools/Cargo.toml, then run\n` +
+        "  cargo update --manifest-path tools/Cargo.toml -p wasm-bindgen-cli-support",
+    );
+  }
+  const home = inCache(`tools-${toolsId()}`);
+  const path = join(home, "glue");
+  if (existsSync(path)) return path;
+  await ensureHome(home, `tools-${toolsId()}`, async (folder, made) => {
+    // `--locked`: what writes code that ships is of the versions that were looked at.
+    const args = ["build", "--locked", "--manifest-path", inRoot("tools", "Cargo.toml")];
+    await step("tools that write the glue, a minute or two, once", "cargo", args, { cwd: folder, env: environment(folder), log: "tools", hint: HINT });
+    mkdirSync(made, { recursive: true });
+    copyFileSync(join(folder, "target", "debug", "glue"), join(made, "glue"));
+  });
+  return path;
+}
+
+/** Builds what `npm run fuzz` runs. It goes with no crate of the broker, and into nothing that ships. */
+export async function ensureCargoFuzz() {
+  const [crate, version] = ["cargo-fuzz", "0.13.2"];
+  const home = inCache(`${crate}-${version}`);
+  const path = join(home, "bin", crate);
+  if (existsSync(path)) return path;
+  await ensureHome(home, `${crate}-${version}`, async (folder, made) => {
+    // `--debug` because building it takes a third of the time, and running it is a small part of the work.
+    const args = ["install", crate, "--version", version, "--locked", "--debug", "--no-track", "--root", made];
+    const env = { ...environment(folder), CARGO_PROFILE_DEV_DEBUG: "0" };
+    await step(`${crate} ${version}, a minute or two, once`, "cargo", args, { cwd: folder, env, log: crate, hint: HINT });
+  });
+  return path;
+}

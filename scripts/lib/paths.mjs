@@ -44,10 +44,9 @@ export async function withTemporaryFolder(name, fill) {
 
 export const readText = (path) => readFileSync(path, "utf8");
 
-/** The version of a crate that Cargo.lock names. */
-export function lockedCrateVersion(crate) {
-  const lock = readText(inRoot("Cargo.lock"));
-  const found = lock.match(new RegExp(`name = "${crate}"\\nversion = "([^"]+)"`));
-  if (!found) throw new Error(`Cargo.lock names no ${crate}`);
+/** The version of a crate that a lock names. */
+export function lockedCrateVersion(crate, lock = "Cargo.lock") {
+  const found = readText(inRoot(lock)).match(new RegExp(`name = "${crate}"\\nversion = "([^"]+)"`));
+  if (!found) throw new Error(`${lock} names no ${crate}`);
   return found[1];
 }

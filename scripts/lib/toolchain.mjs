@@ -1,17 +1,17 @@
 // The whole tool chain of a wasm build, set up where it is missing, and the environment that uses it.
 
 import { inRoot } from "./paths.mjs";
-import { ensureWasmBindgen } from "./cargo-tools.mjs";
+import { ensureGlue } from "./cargo-tools.mjs";
 import { ensureWasmTarget, TARGET } from "./wasm-target.mjs";
 
 export { TARGET };
 
-/** `{ wasmBindgen, env }`: the program that makes the glue, and the environment in which cargo builds for the target. */
+/** `{ glue, env }`: the program that makes the glue, and the environment in which cargo builds for the target. */
 export async function ensureWasmToolchain() {
   const rust = await ensureWasmTarget();
-  const wasmBindgen = await ensureWasmBindgen();
+  const glue = await ensureGlue();
   return {
-    wasmBindgen,
+    glue,
     env: {
       ...process.env,
       ...rust,

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod money;
 pub mod month;
 pub mod narrowing;
+pub mod network;
 pub mod notice;
 pub mod oauth;
 pub mod permission;

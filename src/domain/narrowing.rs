@@ -3,6 +3,8 @@
 //! A narrowed token names fewer models and capabilities, and carries them itself. Limits are counted by the ledger, for the grant and
 //! not for a token; what has limits of its own is a delegation (token exchange).
 
+use std::collections::BTreeSet;
+
 use super::{
     authorization_details::{GrantedDetail, Requested},
     grant::Terms,
@@ -44,6 +46,37 @@ pub fn narrow(granted: &Terms, asked: &Requested) -> Result<Option<Vec<Permissio
         return Ok(None);
     }
     Ok(Some(narrowed.into_iter().map(without_limits).collect()))
+}
+
+/// What a token may do that was asked for by `scope`: what was granted of it. `None`: all that was granted.
+///
+/// # Errors
+/// [`NothingGranted`]: nothing of it was.
+pub fn narrow_to_scope(
+    granted: &[Permission],
+    asked: &[Permission],
+) -> Result<Option<Vec<Permission>>, NothingGranted> {
+    let narrowed = of_scope(granted, asked);
+    if narrowed.is_empty() {
+        return Err(NothingGranted);
+    }
+    Ok((narrowed != granted).then(|| narrowed.into_iter().map(without_limits).collect()))
+}
+
+/// Nothing of the scope that is asked for was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nothing of the scope was granted")]
+pub struct NothingGranted;
+
+/// What these permissions allow of a scope, which names providers and capabilities and means every model.
+#[must_use]
+pub fn of_scope(granted: &[Permission], asked: &[Permission]) -> Vec<Permission> {
+    let of = |granted: &Permission| {
+        let asked = asked.iter().find(|asked| asked.provider == granted.provider)?;
+        let capabilities: BTreeSet<_> = granted.capabilities.intersection(&asked.capabilities).copied().collect();
+        (!capabilities.is_empty()).then(|| Permission { capabilities, ..granted.clone() })
+    };
+    granted.iter().filter_map(of).collect()
 }
 
 /// Each of `asked`, with the limits of the granted permission that it lies within.

@@ -26,6 +26,9 @@ export default {
     context.waitUntil(answer);
     return answer;
   },
+  // CONNECT: nothing is relayed. Whoever has no such handler has an exception in the log for each one. What a client reads before the end
+  // is the runtime's own; Cloudflare lets none come so far.
+  connect: (socket) => socket.close(),
   // The platform waits for it, and writes into its own log that it failed.
   scheduled: (event, env, context) => orDead(living().scheduled(event, env, context)),
 };

@@ -1,8 +1,8 @@
 //! The control plane's ports over the platform: D1, the ledgers, rate limits, entropy.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use worker::{Env, send::SendFuture};
+use worker::{Delay, Env, send::SendFuture};
 
 use super::{
     d1::Database,
@@ -20,6 +20,7 @@ use crate::{
         money::NanoUsd,
         oauth::{client_metadata::FetchError, remote_address::RemoteAddress},
         permission::Provider,
+        time::Timestamp,
     },
     web::ports::{self, Fetched, StoreError},
 };
@@ -111,6 +112,17 @@ impl ports::Ledgers for EdgePorts {
         .await
     }
 
+    async fn revoke_tokens(&self, id: &GrantId, until: Timestamp) -> Result<(), StoreError> {
+        SendFuture::new(async {
+            // A ledger that refuses has no such grant, and no token of it is good.
+            match ledgers::send(id, &Command::RevokeTokens(until)).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(StoreError(error.to_string())),
+            }
+        })
+        .await
+    }
+
     async fn govern_ledger(&self, id: &GrantId, govern: Govern) -> Result<(), StoreError> {
         SendFuture::new(self.tell(id, &Command::Govern(Box::new(govern)))).await
     }
@@ -152,6 +164,12 @@ impl ports::Documents for EdgePorts {
 
     async fn fetch_jwks(&self, address: &RemoteAddress) -> Result<String, FetchError> {
         SendFuture::new(documents::key_set(address)).await
+    }
+}
+
+impl ports::Pauses for EdgePorts {
+    async fn wait(&self, milliseconds: u64) {
+        SendFuture::new(Delay::from(Duration::from_millis(milliseconds))).await;
     }
 }
 

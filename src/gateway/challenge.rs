@@ -1,13 +1,15 @@
 //! What a 401 says about how to do better: `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1).
 
 use super::{Failure, FailureCode, headers::TOKEN_HEADERS};
-use crate::domain::jose::Algorithm;
+use crate::domain::{jose::Algorithm, ledger::Refusal};
 
 /// What is known of a call that gets a 401.
 #[derive(Clone, Copy, Debug)]
 pub struct Challenge<'a> {
     /// Address of the metadata of the resource that was called.
     pub resource_metadata: &'a str,
+    /// The scopes that can be asked for there, with spaces between them (RFC 6750 §3).
+    pub scope: &'a str,
     /// Whether a token came with it. Without one, nothing is said to be wrong with it (RFC 6750 §3.1).
     pub token_was_sent: bool,
 }
@@ -29,6 +31,18 @@ pub const fn is_insufficient(code: FailureCode) -> bool {
 }
 
 impl Challenge<'_> {
+    /// The scopes that would have helped. Of a token that lacks a model none would: no scope names one.
+    fn scope_for(&self, failure: &Failure) -> Option<&str> {
+        match failure {
+            Failure::Refused(Refusal::CapabilityNotGranted(missing))
+            | Failure::NotAllowed(Refusal::CapabilityNotGranted(missing)) => {
+                let suffix = format!(":{missing}");
+                self.scope.split(' ').find(|scope| scope.ends_with(&suffix))
+            }
+            failure => (!is_insufficient(failure.code())).then_some(self.scope),
+        }
+    }
+
     /// The header. A client may choose: with a proof, or without, unless the token came with one.
     #[must_use]
     pub fn header(&self, failure: &Failure) -> String {
@@ -37,14 +51,15 @@ impl Challenge<'_> {
         let error = if is_insufficient(code) { "insufficient_scope" } else { code.as_str() };
         let error = if self.token_was_sent { format!(", error=\"{error}\"") } else { String::new() };
         let metadata = self.resource_metadata;
+        let scope = self.scope_for(failure).map(|scope| format!(", scope=\"{scope}\"")).unwrap_or_default();
         let dpop = format!(
-            "DPoP realm=\"aipassport\"{error}, algs=\"{}\", resource_metadata=\"{metadata}\"",
+            "DPoP realm=\"aipassport\"{error}, algs=\"{}\", resource_metadata=\"{metadata}\"{scope}",
             Algorithm::NAMES.join(" ")
         );
         if is_about_proof {
             dpop
         } else {
-            format!("Bearer realm=\"aipassport\"{error}, resource_metadata=\"{metadata}\", {dpop}")
+            format!("Bearer realm=\"aipassport\"{error}, resource_metadata=\"{metadata}\"{scope}, {dpop}")
         }
     }
 }
@@ -52,18 +67,20 @@ impl Challenge<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ledger::Refusal, oauth::dpop::DpopError};
+    use crate::domain::{oauth::dpop::DpopError, permission::Capability};
 
     fn header(failure: &Failure, token_was_sent: bool) -> String {
         let resource_metadata = "https://broker.example/.well-known/oauth-protected-resource/anthropic";
-        Challenge { resource_metadata, token_was_sent }.header(failure)
+        Challenge { resource_metadata, scope: "anthropic:chat", token_was_sent }.header(failure)
     }
 
     #[test]
     fn without_a_token_nothing_is_wrong_with_it() {
         let text = header(&Failure::InvalidToken, false);
-        assert!(text.starts_with("Bearer realm=\"aipassport\", resource_metadata=\"https://broker.example/"), "{text}");
+        let start = "Bearer realm=\"aipassport\", resource_metadata=\"https://broker.example/";
+        assert!(text.starts_with(start), "{text}");
         assert!(!text.contains("error="), "{text}");
+        assert_eq!(text.matches(", scope=\"anthropic:chat\"").count(), 2, "{text}");
     }
 
     fn was_sent(name: &'static str, value: &'static str) -> bool {
@@ -99,7 +116,11 @@ mod tests {
     fn a_token_that_may_not_do_this_is_told_so_rfc_6750_3_1() {
         let refusal = Failure::Refused(Refusal::ModelNotGranted("gpt-5".into()));
         assert!(is_insufficient(refusal.code()));
-        assert_eq!(header(&refusal, true).matches("error=\"insufficient_scope\"").count(), 2);
+        let text = header(&refusal, true);
+        assert_eq!(text.matches("error=\"insufficient_scope\"").count(), 2);
+        assert!(!text.contains(", scope="), "{text}");
+        let refusal = Failure::Refused(Refusal::CapabilityNotGranted(Capability::Chat));
+        assert_eq!(header(&refusal, true).matches(", scope=\"anthropic:chat\"").count(), 2);
     }
 
     #[test]

@@ -210,6 +210,7 @@ pub async fn register<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Res
         requires_par: is_ticked(&params, "requires_par"),
         requires_dpop: is_ticked(&params, "requires_dpop"),
         access_token_alg: SigningAlgorithm::EdDSA,
+        described: serde_json::Map::new(),
         created_at: state.now,
     };
     state.ports.insert_client(&client).await?;

@@ -17,6 +17,7 @@ use super::{
     frame::Frame,
     language::Text,
     ports::{Ports, Write},
+    rate_limit::network,
     sign_in,
     state::AppState,
     trouble::Trouble,
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::domain::{
     id::ClientId,
+    network::NetworkHash,
     oauth::{
         authorization_request::{AuthorizationQuery, AuthorizationRequest, RedirectError, Way, read_query},
         client::Client,
@@ -73,9 +75,10 @@ pub async fn show<P: Ports>(
         // Whether the redirect URI is that app's own isn't known yet.
         return Ok(sign_in::ask_for_app(&state.config, &frame, &here, None));
     }
+    let network = network(&headers, &state.config.cookie_key);
     let found = match PushedReference::find(&params).map_err(unproven)? {
-        Some(reference) => pushed(&state, reference).await?,
-        None => match in_query(&state, params).await? {
+        Some(reference) => pushed(&state, reference, &network).await?,
+        None => match in_query(&state, params, &network).await? {
             Ok(found) => found,
             // RFC 9700 §4.11.2: nobody is sent on who didn't sign in, or a faulty request to an app that registered itself would be a link
             // at this broker to anywhere.
@@ -114,17 +117,25 @@ async fn makes_us_read<P: Ports>(state: &AppState<P>, params: &Params) -> Result
 }
 
 /// Who a signed-in person is asked about: a document that isn't fresh is read now.
-async fn client<P: Ports>(state: &AppState<P>, id: &ClientId) -> Result<Option<Client>, Unresolved> {
+async fn client<P: Ports>(
+    state: &AppState<P>,
+    id: &ClientId,
+    network: &NetworkHash,
+) -> Result<Option<Client>, Unresolved> {
     match clients::look_up(state, id, Asks::Person).await? {
         Known::Ready(client) => Ok(client),
-        Known::Unread(known) => clients::read_document(state, id, known).await.map(Some),
+        Known::Unread(known) => clients::read_document(state, id, known, network).await.map(Some),
     }
 }
 
 /// The request that stands in the query.
-async fn in_query<P: Ports>(state: &AppState<P>, params: Params) -> Result<Result<Found, Box<Faulty>>, Trouble> {
+async fn in_query<P: Ports>(
+    state: &AppState<P>,
+    params: Params,
+    network: &NetworkHash,
+) -> Result<Result<Found, Box<Faulty>>, Trouble> {
     let asked = AuthorizationQuery::read(params, Way::Browser).map_err(unproven)?;
-    let client = client(state, &asked.client_id).await?;
+    let client = client(state, &asked.client_id, network).await?;
     let proven = asked.prove(client.as_ref()).map_err(unproven)?;
     let client = client.ok_or_else(|| unproven(LocalError::UnknownClient))?;
     Ok(match proven.request(&state.config.issuer) {
@@ -134,8 +145,12 @@ async fn in_query<P: Ports>(state: &AppState<P>, params: Params) -> Result<Resul
 }
 
 /// The request that was pushed. Whose it is, and whether its redirect URI still is the client's, is asked again: the client may have changed.
-async fn pushed<P: Ports>(state: &AppState<P>, reference: PushedReference) -> Result<Found, Trouble> {
-    let client = client(state, &reference.client_id).await?;
+async fn pushed<P: Ports>(
+    state: &AppState<P>,
+    reference: PushedReference,
+    network: &NetworkHash,
+) -> Result<Found, Trouble> {
+    let client = client(state, &reference.client_id, network).await?;
     let client = client.ok_or_else(|| unproven(LocalError::UnknownClient))?;
     let row = state.ports.find_pushed_request(&reference.handle.hash()).await?;
     let row = row.filter(|row| row.is_open_to(&client.id, state.now)).ok_or_else(over)?;

@@ -9,7 +9,7 @@ use super::{
     clients::{Asks, Known, Unresolved, keys_of, look_up, read_document},
     oauth_response::{EndpointError, form},
     ports::{Ports, Write},
-    rate_limit::{client_may_go_on, start_may_go_on},
+    rate_limit::{client_may_go_on, network, start_may_go_on},
     state::AppState,
 };
 use crate::domain::{
@@ -104,7 +104,8 @@ impl<P: Ports> LookUp<'_, P> {
                 if !self.is_counted {
                     start_may_go_on(&self.state.ports, self.headers).await?;
                 }
-                Ok(Some(read_document(self.state, id, known).await?))
+                let network = network(self.headers, &self.state.config.cookie_key);
+                Ok(Some(read_document(self.state, id, known, &network).await?))
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::domain::{
     audit::{Actor, Entry, Event},
     id::{ClientId, UserId},
     jose::{JwkSet, jwk_set::JwkSetError},
+    network::NetworkHash,
     oauth::{
         client::{Client, ClientAuth, ClientKeys, ClientKind},
         client_metadata::{AuthMethod, ClientMetadata, DocumentError, FetchError, is_address},
@@ -28,7 +29,7 @@ use crate::domain::{
     },
 };
 
-/// Most documents that are kept while nobody granted their apps anything; the oldest go.
+/// Most documents that are kept of apps that nobody has granted anything, nor was asked to within a day.
 const MAX_UNUSED_DOCUMENTS: u32 = 1000;
 /// Grants that are revoked in one go when an app is deleted; then the database is asked for more.
 const REVOKE_BATCH: u32 = 50;
@@ -126,7 +127,7 @@ fn serves<P>(client: &Client, state: &AppState<P>, asks: Asks) -> bool {
     }
 }
 
-/// Reads a client's document, and keeps it.
+/// Reads a client's document, and keeps it. `network`: of whoever made the broker read it.
 ///
 /// # Errors
 /// [`Unresolved`].
@@ -134,6 +135,7 @@ pub async fn read_document<P: Ports>(
     state: &AppState<P>,
     id: &ClientId,
     known: Option<Client>,
+    network: &NetworkHash,
 ) -> Result<Client, Unresolved> {
     let reach = state.config.registration.reach;
     let address = RemoteAddress::parse(id.as_str(), reach).map_err(DocumentError::from)?;
@@ -158,9 +160,10 @@ pub async fn read_document<P: Ports>(
         requires_par: metadata.requires_par,
         requires_dpop: metadata.requires_dpop,
         access_token_alg: metadata.access_token_alg,
+        described: metadata.described,
         created_at: known.map_or(state.now, |known| known.created_at),
     };
-    state.ports.put_document_client(&client, MAX_UNUSED_DOCUMENTS).await?;
+    state.ports.put_document_client(&client, network, MAX_UNUSED_DOCUMENTS).await?;
     Ok(client)
 }
 

@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::{
     client_auth::{Caller, authenticated_start},
     oauth_response::{EndpointError, no_store},
-    ports::{Ports, Write},
+    ports::{Ports, StoreError, Write},
+    rate_limit::network,
     state::AppState,
 };
 use crate::domain::{
@@ -34,10 +35,11 @@ struct DeviceAuthorization {
 /// `POST /device_authorization`.
 ///
 /// # Errors
-/// [`EndpointError`]; 429 when too many codes wait for people already.
+/// [`EndpointError`].
 pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Response<Body>, EndpointError> {
-    let Caller { client, params, .. } = authenticated_start(&state, request, true).await?;
+    let Caller { client, params, headers } = authenticated_start(&state, request, true).await?;
     let asked = DeviceRequest::read(&client, &params, &state.config.issuer)?;
+    let network = network(&headers, &state.config.cookie_key);
     let secret = Secret::<DeviceCode>::from_entropy(&state.ports.entropy32());
     for _ in 0..ATTEMPTS {
         let row = DeviceCodeRow {
@@ -48,7 +50,7 @@ pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Res
             pace: Pace::NEW,
             state: DeviceState::Open,
         };
-        if state.ports.insert_device_code(&row, state.now).await? == Write::Won {
+        if state.ports.insert_device_code(&row, &network, state.now).await? == Write::Won {
             let verification_uri = format!("{}/device", state.config.issuer);
             return Ok(no_store(&DeviceAuthorization {
                 device_code: secret.expose_secret().to_owned(),
@@ -60,5 +62,5 @@ pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Res
             }));
         }
     }
-    Err(EndpointError::TooManyCodes)
+    Err(StoreError("no user code is free".to_owned()).into())
 }

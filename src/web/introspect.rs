@@ -62,6 +62,7 @@ async fn describe<P: Ports>(
         return Ok(None);
     };
     let mut members = match &claims.delegation {
+        None if snapshot.tokens_revoked_until.is_some_and(|until| claims.issued_at <= until) => return Ok(None),
         None => of_grant(state, &grant, &snapshot, claims.narrowed.as_deref()),
         Some(id) => {
             let line = snapshot.line_of(id);

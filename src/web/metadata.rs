@@ -19,7 +19,8 @@ pub const SCHEMA_PATH: &str = "/authorization-details.schema.json";
 /// What an app may ask for, for programs and editors.
 const SCHEMA: &str = include_str!("../../docs/authorization-details.schema.json");
 
-/// `GET /.well-known/oauth-authorization-server` (RFC 8414 §3): everything that is supported, and nothing else.
+/// `GET /.well-known/oauth-authorization-server` (RFC 8414 §3): everything that is supported, and nothing else. The same stands at
+/// `/.well-known/openid-configuration`, where clients look that were made for `OpenID` Connect: without the members for ID tokens.
 pub async fn authorization_server<P: Ports>(state: AppState<P>) -> impl IntoResponse {
     let issuer = &state.config.issuer;
     let scopes: Vec<String> = Provider::ALL.into_iter().flat_map(protected_resource::scopes).collect();

@@ -140,6 +140,11 @@ fn endpoints<P: Ports>() -> Router {
             "/.well-known/oauth-authorization-server",
             get(metadata::authorization_server::<P>).options(oauth_response::preflight),
         )
+        // For clients that look nowhere else: what is not OpenID Connect isn't in it.
+        .route(
+            "/.well-known/openid-configuration",
+            get(metadata::authorization_server::<P>).options(oauth_response::preflight),
+        )
         .route(protected_resource::PATH, get(protected_resource::broker::<P>).options(oauth_response::preflight))
         .route(
             "/.well-known/oauth-protected-resource/openai/v1",

@@ -50,8 +50,6 @@ pub enum EndpointError {
     Push(PushError),
     /// The form is longer than [`MAX_FORM_BYTES`].
     TooLong,
-    /// Too many device codes wait for people.
-    TooManyCodes,
     /// More requests than [`super::rate_limit`] allows.
     TooMany,
     /// The store can't answer.
@@ -96,7 +94,6 @@ impl IntoResponse for EndpointError {
                 ErrorCode::InvalidRequest,
                 "the form is too long".to_owned(),
             ),
-            Self::TooManyCodes => too_many_codes(),
             Self::TooMany => too_many(),
             Self::Store(StoreError(detail)) | Self::Broken(detail) => unavailable(Some(detail)),
         }
@@ -116,16 +113,9 @@ fn refusal(error: &TokenError, used_header: bool) -> Response<Body> {
     response
 }
 
-/// RFC 9126 §2.3. It names no code for 429; `temporarily_unavailable` is the one of RFC 6749 §4.1.2.1 that says to come back.
+/// RFC 9126 §2.3.
 fn not_pushed(error: &PushError) -> Response<Body> {
-    let status = match error {
-        PushError::TooMany => StatusCode::TOO_MANY_REQUESTS,
-        PushError::Local(_) | PushError::Request(_) => StatusCode::BAD_REQUEST,
-    };
-    let mut response = error_response(status, error.code(), error.description());
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-    }
+    let mut response = error_response(StatusCode::BAD_REQUEST, error.code(), error.description());
     response.extensions_mut().insert(LogDetail(format!("{error:?}")));
     response
 }
@@ -134,13 +124,6 @@ fn not_pushed(error: &PushError) -> Response<Body> {
 pub fn error_response(status: StatusCode, code: ErrorCode, error_description: String) -> Response<Body> {
     let mut response = (status, Json(ErrorBody { error: code.as_str(), error_description })).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn too_many_codes() -> Response<Body> {
-    let description = "too many codes wait for their users; try again in a minute".to_owned();
-    let mut response = error_response(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TemporarilyUnavailable, description);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
     response
 }
 

@@ -20,7 +20,7 @@ pub const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
 /// Headers of every answer that a person gets.
-const PRIVATE: [(HeaderName, &str); 6] = [
+const PRIVATE: [(HeaderName, &str); 8] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -29,7 +29,35 @@ const PRIVATE: [(HeaderName, &str); 6] = [
     (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     // Not `no-referrer`: with that a browser sends `Origin: null` with our own forms.
     (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("permissions-policy"), PERMISSIONS),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
+
+/// What a page may ask the browser for, whatever script got into it: passkeys, and to copy what is shown once.
+const PERMISSIONS: &str = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), \
+                           encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), \
+                           magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), screen-wake-lock=(), \
+                           serial=(), usb=(), xr-spatial-tracking=(), clipboard-write=(self), \
+                           publickey-credentials-create=(self), publickey-credentials-get=(self)";
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// Whether another site's window may stay connected with the page at this path. An app may open the way to its consent in a window of its
+/// own, and waits there for the answer: a page on that way that cut the connection would cut it for the app's own page behind it, too.
+/// No other page stays connected with whoever opened it.
+fn opener_policy(path: &str) -> HeaderValue {
+    let is_on_the_way = matches!(
+        path,
+        "/authorize"
+            | "/sign-in"
+            | "/sign-in/passkey"
+            | "/sign-in/passkey/options"
+            | "/recover"
+            | "/confirm"
+            | "/language"
+    );
+    HeaderValue::from_static(if is_on_the_way { "unsafe-none" } else { "same-origin" })
+}
 
 /// The page's policy, where the form that is on it leads on to `source`.
 #[must_use]
@@ -74,7 +102,10 @@ pub fn script_policy_with_form_action(source: &str) -> Option<HeaderValue> {
 
 /// Adds the headers of a page to whatever is answered, where the handler did not set its own.
 pub async fn private(request: Request, next: Next) -> Response<Body> {
-    make_private(in_frame(request, next).await)
+    let opener = opener_policy(request.uri().path());
+    let mut response = make_private(in_frame(request, next).await);
+    response.headers_mut().insert(OPENER_POLICY, opener);
+    response
 }
 
 /// Puts what went wrong on a page, in the frame of whoever asked.

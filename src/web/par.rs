@@ -12,14 +12,12 @@ use super::{
     client_auth::{Caller, authenticated_start},
     dpop,
     oauth_response::{EndpointError, no_store},
-    ports::{Ports, Write},
+    ports::Ports,
+    rate_limit::network,
     state::AppState,
 };
 use crate::domain::{
-    oauth::{
-        error::PushError,
-        pushed_request::{self, TTL_SECONDS, request_uri},
-    },
+    oauth::pushed_request::{self, TTL_SECONDS, request_uri},
     secret::Secret,
 };
 
@@ -45,12 +43,9 @@ pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Res
     }
     let handle = Secret::from_entropy(&state.ports.entropy32());
     let expires_at = state.now.plus_seconds(TTL_SECONDS);
-    match state.ports.push_request(&handle.hash(), &request, expires_at, state.now).await? {
-        Write::Won => {
-            let mut response = no_store(&PushedResponse { request_uri: request_uri(&handle), expires_in: TTL_SECONDS });
-            *response.status_mut() = StatusCode::CREATED;
-            Ok(dpop::with_fresh_nonce(&state, proof.as_ref(), response))
-        }
-        Write::Lost => Err(PushError::TooMany.into()),
-    }
+    let network = network(&headers, &state.config.cookie_key);
+    state.ports.push_request(&handle.hash(), &request, &network, expires_at, state.now).await?;
+    let mut response = no_store(&PushedResponse { request_uri: request_uri(&handle), expires_in: TTL_SECONDS });
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(dpop::with_fresh_nonce(&state, proof.as_ref(), response))
 }

@@ -35,7 +35,13 @@ use super::{
     trouble::Trouble,
     visitor::Visitor,
 };
-use crate::domain::oauth::client::{Client, ClientAuth};
+use crate::domain::{
+    network::NetworkHash,
+    oauth::{
+        client::{Client, ClientAuth},
+        mac::MacKey,
+    },
+};
 
 /// Whom a request without a proven client counts for.
 #[must_use]
@@ -49,6 +55,12 @@ pub fn address_key(headers: &HeaderMap) -> String {
         }
         Err(_) => "ip:unknown".to_owned(),
     }
+}
+
+/// The network of a request, as it is stored with what a stranger leaves.
+#[must_use]
+pub fn network(headers: &HeaderMap, key: &MacKey) -> NetworkHash {
+    NetworkHash::of(address(headers).and_then(Result::ok), key)
 }
 
 /// Whether a client that has proven who it is may go on. A public client proves nothing: its address is what counts.

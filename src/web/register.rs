@@ -16,6 +16,7 @@ use super::{
     clients::{Removal, remove},
     oauth_response::{self, error_response, no_store, unavailable},
     ports::{Ports, StoreError, Write},
+    rate_limit::network,
     state::{AppState, LogDetail},
 };
 use crate::domain::{
@@ -30,12 +31,8 @@ use crate::domain::{
     time::Timestamp,
 };
 
-/// Most clients that registered themselves and that nobody has granted anything.
+/// Most clients that registered themselves and that nobody has granted anything, nor was asked to within a day.
 const MAX_UNUSED_CLIENTS: u32 = 1000;
-/// How long one of them stays once there are too many, in seconds.
-const UNUSED_SECONDS: u64 = 24 * 3600;
-/// When to try again while there are too many, in seconds.
-const FULL_RETRY_AFTER: HeaderValue = HeaderValue::from_static("3600");
 
 /// Why a registration isn't made, shown or changed.
 #[derive(Debug)]
@@ -50,8 +47,6 @@ pub enum RegistrationError {
     Metadata(MetadataError),
     /// `client_id` or `client_secret` in an update is another one (RFC 7592 §2.2).
     Another(&'static str),
-    /// There are too many that nobody uses.
-    Full,
     /// Very many grants: not all are revoked yet.
     MoreToDo,
     /// No token.
@@ -96,11 +91,6 @@ impl IntoResponse for RegistrationError {
                 let text = format!("{member} must be the one of this client");
                 refuse(StatusCode::BAD_REQUEST, ErrorCode::InvalidClientMetadata, &text)
             }
-            Self::Full => refuse(
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorCode::TemporarilyUnavailable,
-                "too many apps have registered that nobody uses; try again later, or have the app registered by hand",
-            ),
             Self::MoreToDo => refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
                 ErrorCode::TemporarilyUnavailable,
@@ -130,7 +120,6 @@ impl RegistrationError {
                 let challenge = "Bearer realm=\"aipassport\", error=\"invalid_token\"";
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)))
             }
-            Self::Full => Some((header::RETRY_AFTER, FULL_RETRY_AFTER)),
             Self::MoreToDo => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::Off | Self::TooLong | Self::NotJson | Self::Metadata(_) | Self::Another(_) | Self::Store(_) => None,
         }
@@ -153,6 +142,7 @@ pub async fn create<P: Ports>(state: AppState<P>, request: Request) -> Result<Re
     if !state.config.registration.is_dynamic {
         return Err(RegistrationError::Off);
     }
+    let network = network(request.headers(), &state.config.cookie_key);
     let body = json_body(request).await?;
     let (metadata, _) = read(&state, &body)?;
     let token = Secret::<RegistrationToken>::from_entropy(&state.ports.entropy32());
@@ -160,10 +150,7 @@ pub async fn create<P: Ports>(state: AppState<P>, request: Request) -> Result<Re
     let id = ClientId::from_entropy(state.ports.entropy16());
     let auth = authentication(&metadata.auth_method, secret.as_ref(), None);
     let client = client(metadata, id, ClientKind::Dynamic(token.hash()), auth, state.now);
-    let made = state.ports.insert_dynamic_client(&client, MAX_UNUSED_CLIENTS, UNUSED_SECONDS, state.now).await?;
-    if made == Write::Lost {
-        return Err(RegistrationError::Full);
-    }
+    state.ports.insert_dynamic_client(&client, &network, MAX_UNUSED_CLIENTS).await?;
     let mut response = no_store(&information(&state, &client, &token, secret.as_ref()));
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
@@ -311,6 +298,7 @@ fn client(metadata: ClientMetadata, id: ClientId, kind: ClientKind, auth: Client
         requires_par: metadata.requires_par,
         requires_dpop: metadata.requires_dpop,
         access_token_alg: metadata.access_token_alg,
+        described: metadata.described,
         created_at,
     }
 }

@@ -22,26 +22,24 @@ use crate::domain::{
     id::{ClientId, DelegationId, GrantId},
     oauth::error::TokenError,
     secret::{RefreshToken, Secret},
+    time::Timestamp,
 };
 
-/// `POST /revoke`. Either token ends the whole grant (RFC 7009 §2.1 asks for that with a refresh token and allows it with an access
-/// token); that of a delegation ends the delegation. A token that is unknown, expired or revoked before is answered 200: it is worth nothing already (§2.2).
+/// `POST /revoke`. A refresh token ends the whole grant (RFC 7009 §2.1). An access token is refused from the next call on, and what was
+/// narrowed from it; the refresh token stays. That of a delegation ends the delegation. A token that is unknown, expired, revoked before
+/// or another client's is answered 200 and nothing is done (§2.2): who asks learns nothing of it.
 ///
 /// # Errors
 /// [`EndpointError`].
 pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Response<Body>, EndpointError> {
     let Caller { client, params, headers } = authenticated_form(&state, request).await?;
     let token = params.get("token").map_err(TokenError::from)?.ok_or(TokenError::Missing("token"))?;
-    if let Some(found) = find(&state, token).await? {
-        if found.owner != client.id {
-            return Err(TokenError::TokenOfAnotherClient.into());
-        }
-        match &found.delegation {
-            None => return end(&state, &headers, &found.grant_id).await,
-            Some(delegation) => return end_delegation(&state, &headers, &found.grant_id, delegation).await,
-        }
+    let Some(found) = find(&state, token).await?.filter(|found| found.owner == client.id) else { return Ok(done()) };
+    match &found.ends {
+        Ends::Grant => end(&state, &headers, &found.grant_id).await,
+        Ends::Tokens { issued_at } => end_tokens(&state, &found.grant_id, *issued_at).await,
+        Ends::Delegation(delegation) => end_delegation(&state, &headers, &found.grant_id, delegation).await,
     }
-    Ok(done())
 }
 
 fn done() -> Response<Body> {
@@ -59,6 +57,21 @@ async fn end<P: Ports>(
     let Some(grant) = alive else { return Ok(done()) };
     let entry = audit::ended(state, &grant, Actor::App, "the app gave it back");
     Ok(audit::note(state, &Frame::of_program(headers), entry, done()).await)
+}
+
+/// Ends the access tokens of a grant that were issued at this second or before. The answer leaves when that second has passed: a token
+/// that the app asks for afterwards is issued later, and good.
+async fn end_tokens<P: Ports>(
+    state: &AppState<P>,
+    id: &GrantId,
+    issued_at: Timestamp,
+) -> Result<Response<Body>, EndpointError> {
+    state.ports.revoke_tokens(id, issued_at).await?;
+    let next_second = Timestamp::from_seconds(issued_at.seconds()).plus_seconds(1);
+    if state.now < next_second {
+        state.ports.wait(next_second.millis().saturating_sub(state.now.millis())).await;
+    }
+    Ok(done())
 }
 
 /// Ends what was narrowed from a grant. Whoever gave the grant finds that among what happened: once, however often the app asks.
@@ -82,20 +95,29 @@ async fn end_delegation<P: Ports>(
 struct Found {
     owner: ClientId,
     grant_id: GrantId,
-    /// What ends with it; `None`: the whole grant.
-    delegation: Option<DelegationId>,
+    ends: Ends,
+}
+
+/// What ends with a token.
+enum Ends {
+    /// The whole grant.
+    Grant,
+    /// The access tokens that were issued until then, as it was.
+    Tokens { issued_at: Timestamp },
+    /// What was narrowed from the grant.
+    Delegation(DelegationId),
 }
 
 /// The `token_type_hint` isn't needed: a token says what it is.
 async fn find<P: Ports>(state: &AppState<P>, token: &str) -> Result<Option<Found>, EndpointError> {
     if let Ok(refresh) = Secret::<RefreshToken>::parse(token) {
         let row = state.ports.find_refresh_token(&refresh.hash()).await?;
-        return Ok(row.map(|row| Found { owner: row.client_id, grant_id: row.grant_id, delegation: None }));
+        return Ok(row.map(|row| Found { owner: row.client_id, grant_id: row.grant_id, ends: Ends::Grant }));
     }
     let claims = state.config.signing_keys.verify(token, &state.config.issuer, state.now);
     Ok(claims.ok().map(|claims| Found {
         owner: claims.client_id,
         grant_id: claims.grant_id,
-        delegation: claims.delegation,
+        ends: claims.delegation.map_or(Ends::Tokens { issued_at: claims.issued_at }, Ends::Delegation),
     }))
 }

@@ -204,7 +204,7 @@ test("odd paths and methods on the control plane are 4xx pages or errors, never 
 });
 
 test("RFC 6749 §3.2: a form that can not be read is invalid_request", async () => {
-  const answer = await postForm(`${broker.url}/token`, new URLSearchParams("%ff=%fe&grant_type=%00"));
+  const answer = await postForm(`${broker.url}/token`, new URLSearchParams(`%ff=%fe&grant_type=%00&client_id=${app.client_id}`));
   assert.equal(answer.status, 400);
   saysNothingOfTheInside(answer);
 });

@@ -267,20 +267,22 @@ test("an operator sees documents and forgets one, grants and all", async () => {
   assert.equal((await chat(broker, token)).status, 401);
 });
 
-test("of a thousand documents that nobody uses the oldest go", async () => {
-  const used = publish();
+test("of a thousand documents that nobody uses the oldest of the most crowded network goes", async () => {
+  const [used, quiet] = [publish(), publish()];
   await browser.grant(used);
+  await browser.consent(quiet);
+  await broker.sql("DELETE FROM authorization_requests WHERE client_id = ?", quiet.client_id);
   await broker.sql("UPDATE clients SET created_at = 1 WHERE client_id = ?", used.client_id);
   await broker.sql(
-    `INSERT INTO clients (client_id, kind, name, redirect_uris, grant_types, token_endpoint_auth_method, created_at, fresh_until)
+    `INSERT INTO clients (client_id, kind, name, redirect_uris, grant_types, token_endpoint_auth_method, created_at, fresh_until, network)
      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
-     SELECT 'https://crowd.example/' || i, 'document', 'x', '[]', '["authorization_code"]', 'none', 10 + i, 0 FROM n`,
+     SELECT 'https://crowd.example/' || i, 'document', 'x', '[]', '["authorization_code"]', 'none', 10 + i, 0, 'crowd' FROM n`,
   );
   const app = publish();
   await browser.consent(app);
   const kept = async (id) => (await broker.sql("SELECT 1 FROM clients WHERE client_id = ?", id)).length;
   assert.deepEqual([await kept("https://crowd.example/1"), await kept("https://crowd.example/1001")], [0, 1]);
-  assert.deepEqual([await kept(app.client_id), await kept(used.client_id)], [1, 1]);
+  assert.deepEqual([await kept(app.client_id), await kept(used.client_id), await kept(quiet.client_id)], [1, 1, 1]);
   await broker.sql("DELETE FROM clients WHERE client_id LIKE 'https://crowd.example/%'");
 });
 
@@ -289,9 +291,9 @@ test("documents that strangers make known end no consent that is open", async ()
   const { form } = await browser.consent(asked);
   await broker.sql("UPDATE clients SET created_at = 1 WHERE client_id = ?", asked.client_id);
   await broker.sql(
-    `INSERT INTO clients (client_id, kind, name, redirect_uris, grant_types, token_endpoint_auth_method, created_at, fresh_until)
+    `INSERT INTO clients (client_id, kind, name, redirect_uris, grant_types, token_endpoint_auth_method, created_at, fresh_until, network)
      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
-     SELECT 'https://crowd.example/' || i, 'document', 'x', '[]', '["authorization_code"]', 'none', 10 + i, 0 FROM n`,
+     SELECT 'https://crowd.example/' || i, 'document', 'x', '[]', '["authorization_code"]', 'none', 10 + i, 0, 'crowd' FROM n`,
   );
   await redeem(broker, publish(), { code: "x", verifier: "y" });
   const { location } = await browser.submit(form.tick("no_budget").press("decision", "allow"));

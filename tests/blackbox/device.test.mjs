@@ -123,27 +123,34 @@ test("RFC 6749 §5.2: a client that is not registered for the device flow is una
   assertOAuthError(await poll(device, browserApp), 400, "unauthorized_client");
 });
 
-test("a thousand codes of one client may wait at once, also when they are asked for together; answered ones make room", async () => {
-  const hoarder = await browser.register({ name: "Hoarder" });
-  await show(hoarder);
-  // 949 more of the same.
+test("a flood of codes of a public app from fifty networks crowds out itself, and no device beside it", async () => {
+  const client = await browser.register({ name: "Television" });
+  const flood = Array.from({ length: 50 }, (_, network) => ({ "cf-connecting-ip": `203.${network}.113.7` }));
+  const waiting = async () =>
+    (await broker.sql("SELECT COUNT(*) AS n FROM device_codes WHERE decided_at IS NULL AND client_id = ?", client.client_id))[0].n;
+  const askFrom = async (headers) => {
+    const { status, body, text } = await ask(client, {}, headers);
+    assert.equal(status, 200, text);
+    return body;
+  };
+  const before = await askFrom({ "cf-connecting-ip": "192.0.2.9" });
+  for (const headers of flood) await askFrom(headers);
+  // 949 more of the flood's.
   await broker.sql(
-    `WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < 949)
-     INSERT INTO device_codes (device_code_hash, user_code, client_id, request, created_at, expires_at, interval_seconds)
-     SELECT lower(hex(randomblob(32))), 'waiting ' || i, client_id, request, created_at, expires_at, interval_seconds
-     FROM device_codes, numbers WHERE client_id = ?`,
-    hoarder.client_id,
+    `WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < 20)
+     INSERT INTO device_codes (device_code_hash, user_code, client_id, request, created_at, expires_at, interval_seconds, network)
+     SELECT lower(hex(randomblob(32))), hex(randomblob(8)), client_id, request, created_at, expires_at, interval_seconds, network
+     FROM numbers, (SELECT * FROM device_codes WHERE client_id = ? ORDER BY rowid DESC LIMIT 50) LIMIT 949`,
+    client.client_id,
   );
-  const answers = await Promise.all(Array.from({ length: 60 }, () => ask(hoarder)));
-  const [got, refused] = [answers.filter(({ status }) => status === 200), answers.filter(({ status }) => status === 429)];
-  assert.deepEqual([got.length, refused.length], [50, 10]);
-  for (const answer of refused) {
-    assertOAuthError(answer, 429, "temporarily_unavailable");
-    assert.ok(Number(answer.headers.get("retry-after")) > 0);
+  assert.equal(await waiting(), 1000);
+  const late = await askFrom({ "cf-connecting-ip": "2001:db8::1" });
+  for (const headers of flood) await askFrom(headers);
+  assert.equal(await waiting(), 1000, "each takes the place of another");
+  for (const device of [before, late]) {
+    assert.equal((await allow(device)).status, 303);
+    assert.equal((await poll(device, client)).status, 200);
   }
-  assert.equal((await ask()).status, 200, "another client's codes are its own");
-  await decide(got[0].body, "deny");
-  assert.equal((await ask(hoarder)).status, 200);
 });
 
 // The whole of it.

@@ -233,6 +233,14 @@ test("a delegation has its own limits and what is left of them, and says that it
   assert.equal(body.exp, claims(child).exp);
 });
 
+test("RFC 7662 §2.2: of an access token that was revoked nothing is said, and its refresh token is active", async () => {
+  const grant = await browser.grant(app);
+  const { client_id, client_secret } = app;
+  await postForm(`${broker.url}/revoke`, { token: grant.access_token, client_id, client_secret });
+  assert.deepEqual((await introspect(grant.access_token)).body, { active: false });
+  assert.equal((await introspect(grant.refresh_token)).body.active, true);
+});
+
 test("a delegation that was revoked is inactive, with all below it, and nothing else is", async () => {
   const { access_token: token } = await browser.grant(app);
   const child = await narrowed(broker, app, token);

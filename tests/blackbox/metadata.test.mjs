@@ -81,6 +81,14 @@ test("RFC 8414 §2: the metadata names the issuer and every endpoint", async () 
 const ADDRESSES = (body) =>
   Object.entries(body).filter(([name, value]) => name !== "issuer" && typeof value === "string" && /_endpoint$|_uri$|_documentation$/.test(name));
 
+test("the metadata also stand where clients look that were made for OpenID Connect, and promise none of it", async () => {
+  const of = async (name) => (await fetch(`${broker.url}/.well-known/${name}`)).json();
+  const found = await of("openid-configuration");
+  assert.deepEqual(found, await of("oauth-authorization-server"));
+  assert.deepEqual(Object.keys(found).filter((name) => /id_token|userinfo|subject_types|claims|end_session/.test(name)), []);
+  assert.ok(!found.scopes_supported.includes("openid"));
+});
+
 test("RFC 8414 §2: whatever the metadata names is served", async (t) => {
   const { body } = await get(METADATA);
   const addresses = ADDRESSES(body);
@@ -142,7 +150,6 @@ test("RFC 8414 §2: a grant type that the metadata lists is understood at /token
 });
 
 test("what is not supported is not announced: this is no OpenID provider", async () => {
-  assert.equal((await get("/.well-known/openid-configuration")).status, 404);
   const { body } = await get(METADATA);
   for (const name of [
     "userinfo_endpoint",

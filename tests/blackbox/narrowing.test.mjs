@@ -112,14 +112,27 @@ for (const [when, get] of Object.entries(WAYS)) {
     works(await embeddings(body.access_token));
   });
 
-  test(`RFC 6749 §6: ${when} a wider scope is refused, and trying burns nothing`, async () => {
-    const { answer, again } = await get({ scope: "openai:chat openai:images" }, SCOPES);
-    assertOAuthError(answer, 400, "invalid_scope");
-    works(await again());
+  test(`RFC 6749 §3.3: ${when} a scope that is partly wider is narrowed to what was granted of it`, async () => {
+    const { answer } = await get({ scope: "openai:chat openai:images anthropic:images" }, SCOPES);
+    assert.equal(answer.status, 200, answer.text);
+    assert.deepEqual([answer.body.scope, claims(answer.body.access_token).scope], ["openai:chat", "openai:chat"]);
+    works(await chat(broker, answer.body.access_token));
+    assertOpenAiError(await embeddings(answer.body.access_token), 403, "capability_not_granted");
+    assertAnthropicError(await messages(broker, answer.body.access_token), 403, "provider_not_granted");
   });
 
-  test(`RFC 6749 §6: ${when} a scope means every model, so it is wider than a few`, async () => {
-    assertOAuthError((await get({ scope: "openai:chat" })).answer, 400, "invalid_scope");
+  test(`RFC 6749 §3.3: ${when} a scope means every model, and is narrowed to those that were granted`, async () => {
+    const { answer } = await get({ scope: "openai:chat" });
+    assert.equal(answer.status, 200, answer.text);
+    assert.deepEqual(answer.body.authorization_details, [{ ...OPENAI, capabilities: ["chat"], base_url: OPENAI_URL }]);
+    assertOpenAiError(await chat(broker, answer.body.access_token, "x", { model: "gpt-4.1" }), 403, "model_not_granted");
+    assertOpenAiError(await embeddings(answer.body.access_token), 403, "capability_not_granted");
+  });
+
+  test(`RFC 6749 §6: ${when} a scope of which nothing was granted is refused, and trying burns nothing`, async () => {
+    const { answer, again } = await get({ scope: "openai:images anthropic:images" }, SCOPES);
+    assertOAuthError(answer, 400, "invalid_scope");
+    works(await again());
   });
 
   test(`scope and authorization_details together are refused ${when}`, async () => {

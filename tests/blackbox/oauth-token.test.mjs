@@ -107,8 +107,8 @@ test("RFC 7636 §4.5: a missing verifier is refused", async () => {
 });
 
 for (const verifier of ["short", "x".repeat(129), `${"x".repeat(42)}!`]) {
-  test(`RFC 7636 §4.1: a malformed verifier is refused: ${verifier.length} characters`, async () => {
-    assertOAuthError(await redeem(broker, app, { ...(await code()), verifier }), 400, "invalid_request");
+  test(`RFC 7636 §4.6: a malformed verifier is refused like a wrong one: ${verifier.length} characters`, async () => {
+    assertOAuthError(await redeem(broker, app, { ...(await code()), verifier }), 400, "invalid_grant");
   });
 }
 
@@ -121,8 +121,25 @@ test("RFC 6749 §4.1.3: a wrong redirect_uri is refused", async () => {
   );
 });
 
-test("RFC 6749 §4.1.3: a missing redirect_uri is refused", async () => {
-  assertOAuthError(await redeem(broker, app, { ...(await code()), change: { redirect_uri: undefined } }), 400, "invalid_request");
+test("OAuth 2.1 §4.1.3: a redirect_uri that is not repeated is not missed", async () => {
+  const { status, text } = await redeem(broker, app, { ...(await code()), change: { redirect_uri: undefined } });
+  assert.equal(status, 200, text);
+});
+
+for (const path of ["/token", "/revoke", "/introspect", "/par", "/device_authorization"]) {
+  test(`RFC 6749 §5.2: ${path} without any client authentication is 401 invalid_client`, async () => {
+    assertOAuthError(await postForm(`${broker.url}${path}`, { grant_type: "refresh_token", token: "x" }), 401, "invalid_client");
+  });
+}
+
+test("the answer says which resource the token is for", async () => {
+  const all = await browser.grant(app);
+  assert.equal(all.resource, broker.url);
+  const resource = [`${broker.url}/openai/v1`, `${broker.url}/anthropic`];
+  const one = await refresh(broker, app, all.refresh_token, { resource: resource[0] });
+  assert.equal(one.body.resource, resource[0]);
+  const both = await browser.grant(app, { change: { resource } });
+  assert.deepEqual(both.resource, claims(both.access_token).aud);
 });
 
 test("RFC 6749 §4.1.2: a replayed code is refused, and ends what the first use got", async () => {

@@ -405,6 +405,11 @@ test("what is for operators is not there for a member: no page of it, and no for
   }
 });
 
+/** What scripts of ours need of a browser; whatever else there is, is off. */
+const ALLOWED = { "clipboard-write": "(self)", "publickey-credentials-create": "(self)", "publickey-credentials-get": "(self)" };
+/** Pages on an app's way to its consent, which may lie in a window that the app opened, and waits for. */
+const ON_THE_WAY = ["/authorize", "/sign-in", "/recover"];
+
 /** What every answer to a person says to their browser. */
 function assertGuarded({ headers, page }, what) {
   const policy = headers.get("content-security-policy") ?? "";
@@ -417,6 +422,9 @@ function assertGuarded({ headers, page }, what) {
   assert.match(headers.get("cache-control"), /no-store/, what);
   assert.equal(headers.get("x-content-type-options"), "nosniff", what);
   assert.equal(headers.get("referrer-policy"), "same-origin", what);
+  assert.equal(headers.get("cross-origin-resource-policy"), "same-origin", what);
+  const granted = headers.get("permissions-policy").split(", ").map((one) => one.split("=")).filter(([, whom]) => whom !== "()");
+  assert.deepEqual(Object.fromEntries(granted), ALLOWED, what);
   if (!page) return;
   assert.deepEqual(page.all("style"), [], what);
   assert.ok(!page.elementNames().has("style") && !page.elementNames().has("base"), what);
@@ -431,6 +439,8 @@ for (const [path, { ids = () => [], status = 200 }] of Object.entries(GETS)) {
     assertGuarded(answer, "signed in");
     assertGuarded(await new Browser(broker).get(address), "a stranger");
     assertGuarded(await other.get(address), "somebody else");
+    const opener = ON_THE_WAY.includes(path) ? "unsafe-none" : "same-origin";
+    assert.equal(answer.headers.get("cross-origin-opener-policy"), opener);
   });
 }
 

@@ -114,7 +114,6 @@ test("RFC 9126 §2.3: a client that does not exist is refused", async () => {
 const REFUSED = {
   "a request_uri in it (RFC 9126 §2.1)": [{ request_uri: "urn:ietf:params:oauth:request_uri:x" }, "invalid_request"],
   "a request object (RFC 9101)": [{ request: "eyJhbGciOiJub25lIn0.e30." }, "request_not_supported"],
-  "no client_id": [{ client_id: null }, "invalid_request"],
   "no redirect_uri": [{ redirect_uri: null }, "invalid_request"],
   "a redirect_uri that isn't registered": [{ redirect_uri: "https://evil.example/" }, "invalid_request"],
   "a parameter twice": [{ state: ["a", "b"] }, "invalid_request"],
@@ -263,36 +262,60 @@ test("RFC 6749 §4.1.2.1: a client without the grant type authorization_code is 
   assertOAuthError(await push(device), 400, "unauthorized_client");
 });
 
-test("RFC 9126 §2.3: of one client a hundred requests may wait; one more is 429, and one that was used makes room", async () => {
-  const busy = await browser.register({ name: "Busy" });
-  const answers = await Promise.all(Array.from({ length: 110 }, () => push(busy)));
-  const taken = answers.filter(({ status }) => status === 201);
-  assert.equal(taken.length, 100);
-  for (const answer of answers.filter(({ status }) => status !== 201)) {
-    assertOAuthError(answer, 429, "temporarily_unavailable");
-    assert.ok(Number(answer.headers.get("retry-after")) > 0);
-  }
-  assert.equal((await push(app)).status, 201, "another client has room of its own");
-  assert.ok(hasConsent(await browser.get(taken[0].link)));
-  assert.equal((await push(busy)).status, 201);
-  await broker.sql("UPDATE pushed_requests SET expires_at = ? WHERE client_id = ?", now(), busy.client_id);
-  assert.equal((await push(busy)).status, 201, "those that are over don't count");
+/** Fills the table up to `most` with copies of what `client` pushed last; `count` says for which of its rows. */
+const fillUp = async (most, client, newest) => {
+  const [{ n }] = await broker.sql(
+    "SELECT COUNT(*) AS n FROM pushed_requests WHERE used_at IS NULL AND expires_at > ? AND (?2 IS NULL OR client_id = ?2)",
+    now(),
+    most > 1000 ? null : client.client_id,
+  );
+  await broker.sql(
+    `WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < ?1)
+     INSERT INTO pushed_requests (handle_hash, client_id, request, expires_at, network)
+     SELECT 'crowd' || hex(randomblob(8)), client_id, '{}', expires_at, network
+     FROM i, (SELECT * FROM pushed_requests WHERE client_id = ?2 ORDER BY rowid DESC LIMIT ?3) LIMIT ?1`,
+    most - n,
+    client.client_id,
+    newest,
+  );
+};
+const waiting = async (client) =>
+  (await broker.sql("SELECT COUNT(*) AS n FROM pushed_requests WHERE used_at IS NULL AND client_id = ?", client.client_id))[0].n;
+
+test("a flood of pushed requests of a public app from fifty networks crowds out itself, and no person of the app's", async () => {
+  const client = await browser.register({ name: "Public" });
+  const flood = Array.from({ length: 50 }, (_, network) => ({ "cf-connecting-ip": `203.${network}.113.7` }));
+  for (const headers of flood) await pushed(client, { headers });
+  await fillUp(1000, client, 50);
+  const { link } = await pushed(client, { headers: { "cf-connecting-ip": "192.0.2.9" } });
+  for (const headers of flood) await pushed(client, { headers });
+  assert.equal(await waiting(client), 1000, "each takes the place of another");
+  assert.ok(hasConsent(await browser.get(link)));
 });
 
-test("ten thousand requests may wait in all; one more is 429", async () => {
+test("where all come from one network the oldest request makes room, and one that was used takes none", async () => {
+  const busy = await browser.register({ name: "Busy" });
+  const [oldest, next] = [await pushed(busy), await pushed(busy)];
+  await fillUp(1000, busy, 1);
+  const { link } = await pushed(busy);
+  isOver(await browser.get(oldest.link));
+  assert.ok(hasConsent(await browser.get(link)));
+  await pushed(busy);
+  assert.ok(hasConsent(await browser.get(next.link)), "the one that was used made room");
+  await broker.sql("DELETE FROM pushed_requests WHERE client_id = ?", busy.client_id);
+});
+
+test("ten thousand requests wait in all; one more takes the place of one of the network that pushed the most", async () => {
   const crowd = await browser.register({ name: "Crowd" });
-  const [{ n }] = await broker.sql("SELECT COUNT(*) AS n FROM pushed_requests WHERE used_at IS NULL AND expires_at > ?", now());
-  await broker.sql(
-    `WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < ?)
-     INSERT INTO pushed_requests (handle_hash, client_id, request, expires_at) SELECT 'crowd' || n, ?, '{}', ? FROM i`,
-    10_000 - n,
-    crowd.client_id,
-    now() + 60,
-  );
-  const other = await browser.register({ name: "Late" });
-  assertOAuthError(await push(other), 429, "temporarily_unavailable");
+  const beside = await pushed(app, { headers: { "cf-connecting-ip": "192.0.2.9" } });
+  await pushed(crowd, { headers: { "cf-connecting-ip": "198.51.100.7" } });
+  // A few more: some of other tests end meanwhile.
+  await fillUp(10_100, crowd, 1);
+  const full = await waiting(crowd);
+  const late = await pushed(await browser.register({ name: "Late" }), { headers: { "cf-connecting-ip": "192.0.2.9" } });
+  assert.equal(await waiting(crowd), full - 1);
+  for (const { link } of [beside, late]) assert.ok(hasConsent(await browser.get(link)));
   await broker.sql("DELETE FROM pushed_requests WHERE handle_hash LIKE 'crowd%'");
-  assert.equal((await push(other)).status, 201);
 });
 
 test("requests that are over do not pile up, however many come", async () => {

@@ -60,6 +60,23 @@ test("RFC 9728 §4: the authorization server names the same resources", async ()
 const ofOpenAi = (headers) => call(broker, null, "/openai/v1/chat/completions", { body: chatBody(), headers });
 const challengeOf = (answer) => answer.headers.get("www-authenticate");
 
+test("RFC 6750 §3: a 401 names the scopes that can be asked for there; a 403 for a model names none", async () => {
+  for (const [path, scopes] of [["/openai/v1/models", /^openai:[a-z_]+( openai:[a-z_]+)*$/], ["/anthropic/v1/models", /^anthropic:[a-z_]+( anthropic:[a-z_]+)*$/]]) {
+    const { status, headers } = await call(broker, null, path, { method: "GET" });
+    assert.equal(status, 401);
+    const challenge = headers.get("www-authenticate");
+    const named = [...challenge.matchAll(/ scope="([^"]*)"/g)].map(([, scope]) => scope);
+    assert.equal(named.length, 2, challenge);
+    for (const scope of named) assert.match(scope, scopes);
+    const { body } = await call(broker, null, new URL(/resource_metadata="([^"]+)"/.exec(challenge)[1]).pathname, { method: "GET" });
+    assert.deepEqual(named[0].split(" "), body.scopes_supported);
+  }
+  const { access_token: token } = await browser.grant(app);
+  const { status, headers } = await call(broker, token, "/openai/v1/chat/completions", { body: { model: "gpt-4.1", messages: [] } });
+  assert.equal(status, 403);
+  assert.ok(!headers.get("www-authenticate").includes(" scope="));
+});
+
 test("RFC 9728 §5.1: a 401 leads to the document of what was called", async () => {
   for (const [base, answer] of [
     ["/openai/v1", await ofOpenAi({})],

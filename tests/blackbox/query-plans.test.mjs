@@ -124,6 +124,7 @@ const BESIDES = [
   ["FROM clients ORDER BY", /^SCAN clients USING INDEX clients_by_standing$/, "in the order of the index, as far as the page goes"],
   ["FROM invitations JOIN users", /^SCAN invitations USING INDEX invitations_by_expiry$/, "in the order of the index, as far as the page goes"],
   ["FROM webhook_deliveries", /^SCAN webhook_deliveries$/, "in the order of its key, as far as the page goes"],
+  ["GROUP BY network ORDER BY COUNT(*)", /^USE TEMP B-TREE FOR (GROUP BY|ORDER BY)$/, "of a table that is full: as many rows as it keeps"],
   ["FROM audit CROSS JOIN users", /^SCAN audit$/, "of everyone: in the order of its key, as far as the page goes"],
 ];
 

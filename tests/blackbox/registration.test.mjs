@@ -42,6 +42,29 @@ function assertRegistrationError(answer, status, error) {
   assert.equal(answer.headers.get("access-control-allow-origin"), "*");
 }
 
+test("RFC 7591 §3.2.1: what an app says of itself that nothing depends on is repeated to it, where it can be what it is called", async () => {
+  const said = {
+    contacts: ["ops@app.example"],
+    application_type: "native",
+    tos_uri: "https://app.example/tos",
+    policy_uri: "https://app.example/privacy",
+    software_id: "4NRB1-0XZABZI9E6-5SM3R",
+    software_version: "2.1",
+  };
+  const { client_id: id, registration_client_uri: uri, registration_access_token: token, ...body } = await registered({
+    ...said,
+    scope: "openai:chat openid offline_access anthropic:chat",
+  });
+  const repeated = ({ scope, contacts, application_type, tos_uri, policy_uri, software_id, software_version }) =>
+    ({ scope, contacts, application_type, tos_uri, policy_uri, software_id, software_version });
+  assert.deepEqual(repeated(body), { ...said, scope: "openai:chat anthropic:chat" });
+  assert.deepEqual(repeated((await send("GET", uri, { token })).body), { ...said, scope: "openai:chat anthropic:chat" });
+  const odd = await registered({ contacts: "me", application_type: "toaster", tos_uri: "javascript:x", software_id: "x".repeat(257), scope: "openid" });
+  assert.deepEqual(Object.values(repeated(odd)).filter((value) => value !== undefined), []);
+  const changed = await send("PUT", uri, { token, body: { client_id: id, ...metadata({ contacts: ["new@app.example"] }) } });
+  assert.deepEqual(Object.values(repeated(changed.body)).filter((value) => value !== undefined), [["new@app.example"]]);
+});
+
 test("RFC 7591 §3.2.1: a public app is registered, and reads everything that is registered of it", async () => {
   const { status, headers, body } = await register({ grant_types: ["authorization_code", "refresh_token"] });
   assert.equal(status, 201);
@@ -278,46 +301,75 @@ test("an operator sees and deletes apps that registered themselves; nobody else 
   assert.equal(await row(made.client_id), undefined);
 });
 
-const CROWD = "INSERT INTO clients (client_id, kind, name, redirect_uris, grant_types, token_endpoint_auth_method, registration_token_hash, created_at) ";
 const crowd = (at) =>
   broker.sql(
-    `${CROWD} WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-     SELECT 'app_crowd_' || i, 'dynamic', 'x', '[]', '["authorization_code"]', 'none', 'x', ? FROM n`,
+    `INSERT INTO clients (client_id, kind, name, redirect_uris, grant_types, token_endpoint_auth_method, registration_token_hash, created_at, network)
+     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+     SELECT 'app_crowd_' || i, 'dynamic', 'x', '[]', '["authorization_code"]', 'none', 'x', ?, 'crowd' FROM n`,
     at,
   );
 const disperse = () => broker.sql("DELETE FROM clients WHERE client_id LIKE 'app_crowd_%'");
+const from = (address) => ({ headers: { "cf-connecting-ip": address } });
+const unused = async () => (await broker.sql("SELECT COUNT(*) AS n FROM clients WHERE network IS NOT NULL"))[0].n;
 
-test("a thousand apps that nobody uses are enough; one that is granted something doesn't count", async () => {
+test("of a thousand apps that nobody uses the oldest of the most crowded network makes room; one that is used or asked about doesn't", async () => {
+  const [quiet, used, asked] = [await registered(), await registered(), await registered()];
+  await browser.grant(used);
+  const { form } = await browser.consent(asked);
   await crowd(Math.floor(Date.now() / 1000) - 3600);
   try {
-    const answer = await register();
-    assertRegistrationError(answer, 503, "temporarily_unavailable");
-    assert.ok(Number(answer.headers.get("retry-after")) > 0);
+    for (let more = 0; more < 3; more += 1) await registered();
+    assert.ok(await row(quiet.client_id), "another network's, however old");
+    assert.ok(await row(used.client_id), "somebody granted it something");
+    assert.equal((await browser.submit(form.tick("no_budget").press("decision", "allow"))).status, 303);
+    assert.ok((await broker.sql("SELECT COUNT(*) AS n FROM clients WHERE client_id LIKE 'app_crowd_%'"))[0].n < 1000);
+    assert.equal(await row("app_crowd_1"), undefined, "the oldest");
   } finally {
     await disperse();
   }
-  await registered();
+});
+
+test("a flood of registrations from fifty networks crowds out itself, and no app beside it", async () => {
+  const flood = Array.from({ length: 50 }, (_, network) => `203.${network}.113.7`);
+  const before = (await register({}, from("192.0.2.9"))).body;
+  for (const address of flood) assert.equal((await register({}, from(address))).status, 201);
+  // Twenty more of each.
+  await broker.sql(
+    `INSERT INTO clients (client_id, kind, name, redirect_uris, grant_types, token_endpoint_auth_method, registration_token_hash, created_at, network)
+     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
+     SELECT 'app_crowd_' || hex(randomblob(8)), kind, name, redirect_uris, grant_types, token_endpoint_auth_method, 'x', created_at, network
+     FROM n, (SELECT * FROM clients ORDER BY rowid DESC LIMIT 50)`,
+  );
+  try {
+    const full = await unused();
+    assert.ok(full >= 1000);
+    const { status, body: late } = await register({}, from("198.51.100.9"));
+    assert.equal(status, 201);
+    for (const address of flood) assert.equal((await register({}, from(address))).status, 201);
+    assert.equal(await unused(), full, "each takes the place of another");
+    for (const { registration_client_uri: uri, registration_access_token: token } of [before, late]) {
+      assert.equal((await send("GET", uri, { token })).status, 200);
+    }
+  } finally {
+    await disperse();
+  }
+});
+
+test("of where an app came from a keyed hash of its network is kept, and not that once somebody has granted it something", async () => {
+  const network = async ({ client_id: id }) => (await row(id)).network;
+  const made = await Promise.all(["192.0.2.1", "192.0.2.254", "192.0.3.1"].map(async (address) => (await register({}, from(address))).body));
+  const [one, same, another] = await Promise.all(made.map(network));
+  assert.match(one, /^[\w-]{43}$/);
+  assert.equal(one, same);
+  assert.notEqual(one, another);
+  await browser.grant({ ...made[0], redirect_uri: REDIRECT_URI });
+  assert.equal(await network(made[0]), null);
 });
 
 test("however many registered themselves, the app that a person registered is on the list", async () => {
   await crowd(Math.floor(Date.now() / 1000) + 60);
   try {
     assert.match((await browser.get("/apps")).text, new RegExp(byHand.client_id));
-  } finally {
-    await disperse();
-  }
-});
-
-test("once there are too many, those that nobody used for a day make room", async () => {
-  const used = await registered();
-  await browser.grant(used);
-  const day = Math.floor(Date.now() / 1000) - 24 * 3600 - 5;
-  await broker.sql("UPDATE clients SET created_at = ? WHERE client_id = ?", day, used.client_id);
-  await crowd(day);
-  try {
-    await registered();
-    assert.equal((await broker.sql("SELECT COUNT(*) AS n FROM clients WHERE client_id LIKE 'app_crowd_%'"))[0].n, 0);
-    assert.ok(await row(used.client_id), "somebody granted it something");
   } finally {
     await disperse();
   }

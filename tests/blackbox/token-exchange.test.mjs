@@ -115,11 +115,12 @@ test("authorization_details that say nothing, or that nobody defined, are refuse
   }
 });
 
-test("RFC 6749 §3.3: scope narrows too, and a wider one is refused", async () => {
+test("RFC 6749 §3.3: scope narrows too, one that is partly wider to what the token has of it; one that it has nothing of is refused", async () => {
   const { access_token: token } = await grant({ scope: "openai:chat openai:embeddings anthropic:chat", details: undefined });
   const it = await child(token, { change: { scope: "openai:chat" } });
   assert.equal(claims(it).scope, "openai:chat");
   assertOpenAiError(await embeddings(it), 403, "capability_not_granted");
+  assert.equal(claims(await child(token, { change: { scope: "openai:images anthropic:chat" } })).scope, "anthropic:chat");
   const wider = await ask(token, { change: { scope: "openai:images" } });
   assert.deepEqual([wider.status, wider.body.error], [400, "invalid_scope"]);
 });
@@ -253,7 +254,7 @@ test("RFC 7009 §2.1: revoking a grandchild leaves the child alone", async () =>
   await works(it);
 });
 
-test("RFC 7009 §2.1: revoking the app's own token ends every child on the very next call", async () => {
+test("RFC 7009 §2.1: revoking the app's own token ends what was narrowed from it on the very next call", async () => {
   const { access_token: token } = await grant();
   const it = await child(token);
   const grandchild = await child(it);

@@ -66,6 +66,27 @@ for (const host of ["127.0.0.1", "::1"]) {
   });
 }
 
+test("an app that asks in a window of its own stays connected with it, through signing in and consent", async () => {
+  const { redirectUri, origin } = await startApp("127.0.0.1");
+  const context = await chromium.newContext();
+  context.setDefaultTimeout(15_000);
+  after(() => context.close());
+  await serveAssets(context);
+  const page = await context.newPage();
+  await page.goto(`${origin}/`);
+  const { url } = authorizationRequest(broker, app, { change: { redirect_uri: redirectUri } });
+  const opened = page.waitForEvent("popup");
+  await page.evaluate((address) => void window.open(address, "consent", "popup"), url.href);
+  const popup = await opened;
+  await popup.getByRole("heading", { name: /sign in/i }).first().waitFor();
+  const link = new URL(signInLink(broker));
+  await popup.evaluate((target) => void (location.href = target), link.href);
+  await popup.getByRole("button", { name: /sign in/i }).click();
+  await popup.getByRole("button", { name: "Allow" }).click();
+  await popup.waitForURL((there) => there.origin === origin);
+  assert.equal(await popup.evaluate(() => window.opener !== null), true);
+});
+
 test("Form Post §2: without scripts a button sends it", async () => {
   const { received, redirectUri, origin } = await startApp("127.0.0.1");
   const { page, complaints } = await signedIn({ javaScriptEnabled: false });

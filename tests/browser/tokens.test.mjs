@@ -34,7 +34,13 @@ test("a token is made in one form and copied by a button", async () => {
   await page.getByRole("heading", { name: "my notebook is ready" }).waitFor();
   await page.getByRole("button", { name: "Copy" }).first().click();
   await page.getByRole("button", { name: "Copied" }).waitFor();
-  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  // The page itself may write to the clipboard, and not read it.
+  const allows = (feature) => page.evaluate((name) => document.featurePolicy.allowsFeature(name), feature);
+  assert.deepEqual([await allows("clipboard-write"), await allows("clipboard-read")], [true, false]);
+  const elsewhere = await context.newPage();
+  await elsewhere.goto(`${broker.url}/health`);
+  const copied = await elsewhere.evaluate(() => navigator.clipboard.readText());
+  await elsewhere.close();
   [, token] = /AIPASSPORT_TOKEN='([^']+)'/.exec(copied);
   assert.equal((await chat(broker, token)).status, 200);
 });

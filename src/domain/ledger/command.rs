@@ -97,6 +97,9 @@ pub enum Command {
         /// The `DPoP` proof that comes with the call. It is used up by this, whatever the answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         proof: Option<ProofUse>,
+        /// When the access token that comes with the call was issued; `None`: an account is asked, which has no tokens.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issued_at: Option<Timestamp>,
     },
     /// The call was made: books it.
     Settle(Box<Settlement>),
@@ -108,6 +111,9 @@ pub enum Command {
     Govern(Box<Govern>),
     /// No to every later reserve, for ever.
     Revoke,
+    /// No to every later reserve by an access token of the grant itself that was issued at this second or before, and of all that was
+    /// narrowed from one (RFC 7009 §2.1).
+    RevokeTokens(Timestamp),
     /// Gives a narrower part of the grant, or of a delegation, to somebody else.
     Delegate(Box<Delegate>),
     /// No to every later reserve of this delegation and of all that were narrowed from it, for ever.
@@ -219,7 +225,7 @@ pub enum Reply {
     Reserved(Reservation),
     /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended or to an end that has passed: no.
     Refused(Refusal),
-    /// To `Settle`, `Release`, `Govern`, `Revoke`, `RevokeDelegation`, `NoteRefusal` and `Wake`.
+    /// To `Settle`, `Release`, `Govern`, `Revoke`, `RevokeTokens`, `RevokeDelegation`, `NoteRefusal` and `Wake`.
     Done,
     /// To `Change`: what holds now, which is something else where a change came first.
     Changed(Terms),
@@ -320,7 +326,7 @@ pub enum Resource {
 pub enum Refusal {
     /// There is no such grant.
     NoSuchGrant,
-    /// The grant, or the delegation, was revoked.
+    /// The grant, the delegation, or the access token was revoked.
     Revoked,
     /// The grant, or the delegation, has expired.
     Expired,

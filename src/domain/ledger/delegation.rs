@@ -40,6 +40,10 @@ pub struct Delegate {
     pub limits: Limits,
     /// From this moment on every call is refused.
     pub expires_at: Timestamp,
+    /// When the access token of the grant was issued that this is narrowed from; `None`: it is narrowed from a delegation, or was by a
+    /// version of the broker that didn't note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Timestamp>,
 }
 
 /// In what way something reaches beyond what it was to be narrowed from.
@@ -174,6 +178,7 @@ impl Ledger {
     fn check_delegate(&self, asked: &Delegate) -> Result<Option<Delegate>, Refusal> {
         let now = self.clock;
         self.check_alive()?;
+        self.check_token(asked.issued_at)?;
         if let Some(known) = self.delegations.get(&asked.id) {
             self.line(&asked.id)?;
             return Ok(Some(known.terms.clone()));
@@ -209,6 +214,12 @@ impl Ledger {
                 self.touched.insert(id);
             }
         }
+    }
+
+    /// The delegations that were narrowed from an access token of the grant itself that was issued until then.
+    pub(super) fn delegations_of_tokens(&self, until: Timestamp) -> Vec<DelegationId> {
+        let first = self.delegations.values().map(|child| &child.terms).filter(|terms| terms.parent.is_none());
+        first.filter(|terms| terms.issued_at.is_none_or(|at| at <= until)).map(|terms| terms.id.clone()).collect()
     }
 
     /// A delegation and those above it, if all of them live.

@@ -8,7 +8,7 @@
 //! - calls in flight ≤ `concurrency`; calls in any 60 seconds ≤ `requests_per_minute`;
 //! - a hold is booked at most once; a correction lowers it at most once;
 //! - what is booked and held is never below what was let through and not released;
-//! - after `revoke`, or from `expires_at` on, no `reserve` succeeds;
+//! - after `revoke`, or from `expires_at` on, no `reserve` succeeds; after `revoke_tokens` none by a token that it means;
 //! - the same for every delegation, whose calls count in everything above it;
 //! - a `DPoP` proof lets one call ask at most;
 //! - booked + held over a whole life ≤ the operator's ceiling, where there is one (`govern`).
@@ -27,6 +27,7 @@ mod scope;
 #[cfg(test)]
 mod tests;
 mod thresholds;
+mod tokens;
 mod usage;
 mod whose;
 mod window;
@@ -90,6 +91,9 @@ pub struct Hold {
 pub struct Summary {
     /// When the grant was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// No access token of the grant itself that was issued at this second or before is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_revoked_until: Option<Timestamp>,
     /// No hold from this number on was given out.
     pub next_hold: u64,
     /// The latest time this ledger has seen. It doesn't go back when the clock does.
@@ -117,6 +121,7 @@ pub struct Ledger {
     /// [`Terms::ceiling`], where it binds this ledger.
     ceiling: Limits,
     revoked_at: Option<Timestamp>,
+    tokens_revoked_until: Option<Timestamp>,
     next_hold: u64,
     clock: Timestamp,
     last_used_at: Option<Timestamp>,
@@ -158,6 +163,7 @@ impl Ledger {
             ceiling: govern::ceiling_of(&terms),
             terms,
             revoked_at: None,
+            tokens_revoked_until: None,
             next_hold: 0,
             clock: Timestamp::default(),
             last_used_at: None,
@@ -198,6 +204,7 @@ impl Ledger {
             ledger.delegations.insert(stored.terms.id.clone(), Child::restore(stored));
         }
         ledger.revoked_at = summary.revoked_at;
+        ledger.tokens_revoked_until = summary.tokens_revoked_until;
         ledger.next_hold = summary.next_hold;
         ledger.ahead_from = summary.next_hold;
         ledger.clock = summary.clock;
@@ -235,7 +242,11 @@ impl Ledger {
         self.take_stock(&mut effects);
         self.expire(&mut effects);
         let reply = match command {
-            Command::Reserve { claim, hold_ttl_seconds, ahead, delegation, proof } => {
+            // Whose app sends a token that it took back itself has nothing to look at: that isn't counted among the refusals.
+            Command::Reserve { delegation: None, issued_at, .. } if self.check_token(issued_at).is_err() => {
+                Reply::Refused(Refusal::Revoked)
+            }
+            Command::Reserve { claim, hold_ttl_seconds, ahead, delegation, proof, issued_at: _ } => {
                 if delegation.is_none() {
                     self.step.calls = ahead.into();
                 }
@@ -264,6 +275,10 @@ impl Ledger {
                     self.revoked_at = Some(self.clock);
                     self.checkpoint(&mut effects);
                 }
+                Reply::Done
+            }
+            Command::RevokeTokens(until) => {
+                self.revoke_tokens(until, &mut effects);
                 Reply::Done
             }
             Command::Delegate(asked) => self.delegate(*asked, &mut effects),
@@ -459,6 +474,7 @@ impl Ledger {
         let permissions = self.permissions.iter().zip(&self.terms.permissions);
         Snapshot {
             revoked_at: self.revoked_at,
+            tokens_revoked_until: self.tokens_revoked_until,
             last_used_at: self.last_used_at,
             terms: Some(self.terms.clone()),
             overall: self.overall.usage(&self.terms.limits, self.clock),
@@ -473,6 +489,7 @@ impl Ledger {
         self.set_aside();
         let summary = Summary {
             revoked_at: self.revoked_at,
+            tokens_revoked_until: self.tokens_revoked_until,
             next_hold: self.step.numbers_to.max(self.next_hold),
             clock: self.clock,
             last_used_at: self.last_used_at,

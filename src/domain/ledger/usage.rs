@@ -18,6 +18,9 @@ use super::{
 pub struct Snapshot {
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// No access token of the grant itself that was issued at this second or before is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_revoked_until: Option<Timestamp>,
     /// When the last call was allowed.
     pub last_used_at: Option<Timestamp>,
     /// What is enforced. `None`: the grant was never used nor changed, so it is what D1 says.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::redirect_uri::RedirectUri;
 use crate::domain::{
@@ -39,6 +40,8 @@ pub struct Client {
     pub requires_dpop: bool,
     /// What its access tokens are signed with.
     pub access_token_alg: SigningAlgorithm,
+    /// What else it said of itself: repeated to it, and used for nothing.
+    pub described: Map<String, Value>,
     /// When it was registered.
     pub created_at: Timestamp,
 }
@@ -223,6 +226,7 @@ impl Client {
             requires_par: false,
             requires_dpop: false,
             access_token_alg: SigningAlgorithm::EdDSA,
+            described: Map::new(),
             created_at: Timestamp::from_seconds(0),
         }
     }

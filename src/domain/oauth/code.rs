@@ -57,7 +57,7 @@ pub struct AuthorizationCodeRow {
 }
 
 impl AuthorizationCodeRow {
-    /// Whether `client` may redeem it with these values.
+    /// Whether `client` may redeem it with these values. The redirect URI is compared where one is sent.
     ///
     /// A replay counts only when everything else is right: then the first user of the code or this one stole it, and the grant ends
     /// (RFC 6749 §4.1.2). Anybody else learns nothing and ends nothing.
@@ -67,14 +67,14 @@ impl AuthorizationCodeRow {
     pub fn check(
         &self,
         client: &Client,
-        redirect_uri: &str,
+        redirect_uri: Option<&str>,
         verifier: &CodeVerifier,
         now: Timestamp,
     ) -> Result<(), TokenError> {
         if self.client_id != client.id {
             return Err(TokenError::CodeOfAnotherClient);
         }
-        if self.redirect_uri != redirect_uri {
+        if redirect_uri.is_some_and(|sent| sent != self.redirect_uri) {
             return Err(TokenError::WrongRedirectUri);
         }
         if !self.code_challenge.is_met_by(verifier) {
@@ -160,14 +160,19 @@ mod tests {
 
     #[test]
     fn the_right_values_redeem_a_code() {
-        assert_eq!(code().check(&client("app"), REDIRECT, &verifier(VERIFIER), NOW), Ok(()));
+        assert_eq!(code().check(&client("app"), Some(REDIRECT), &verifier(VERIFIER), NOW), Ok(()));
+        assert_eq!(
+            code().check(&client("app"), None, &verifier(VERIFIER), NOW),
+            Ok(()),
+            "OAuth 2.1 knows no redirect_uri here"
+        );
     }
 
     #[test]
     fn a_wrong_verifier_does_not_count_as_a_replay() {
         let redeemed = AuthorizationCodeRow { redeemed_at: Some(NOW), ..code() };
         let wrong = verifier(&"a".repeat(43));
-        assert_eq!(redeemed.check(&client("app"), REDIRECT, &wrong, NOW), Err(TokenError::WrongVerifier));
+        assert_eq!(redeemed.check(&client("app"), Some(REDIRECT), &wrong, NOW), Err(TokenError::WrongVerifier));
     }
 
     #[test]
@@ -175,7 +180,7 @@ mod tests {
         let redeemed = AuthorizationCodeRow { redeemed_at: Some(NOW), ..code() };
         let late = NOW.plus_seconds(3600);
         assert_eq!(
-            redeemed.check(&client("app"), REDIRECT, &verifier(VERIFIER), late),
+            redeemed.check(&client("app"), Some(REDIRECT), &verifier(VERIFIER), late),
             Err(TokenError::CodeReplayed("grant_1".parse().unwrap()))
         );
     }
@@ -184,12 +189,15 @@ mod tests {
     fn another_client_another_redirect_and_an_expired_code_are_refused() {
         let verifier = verifier(VERIFIER);
         let late = NOW.plus_seconds(CODE_TTL_SECONDS);
-        assert_eq!(code().check(&client("other"), REDIRECT, &verifier, NOW), Err(TokenError::CodeOfAnotherClient));
         assert_eq!(
-            code().check(&client("app"), "https://app.example/", &verifier, NOW),
+            code().check(&client("other"), Some(REDIRECT), &verifier, NOW),
+            Err(TokenError::CodeOfAnotherClient)
+        );
+        assert_eq!(
+            code().check(&client("app"), Some("https://app.example/"), &verifier, NOW),
             Err(TokenError::WrongRedirectUri)
         );
-        assert_eq!(code().check(&client("app"), REDIRECT, &verifier, late), Err(TokenError::CodeExpired));
+        assert_eq!(code().check(&client("app"), Some(REDIRECT), &verifier, late), Err(TokenError::CodeExpired));
     }
 
     #[test]

@@ -32,10 +32,9 @@ pub const INTERVAL_SECONDS: u32 = 5;
 pub const SLOW_DOWN_SECONDS: u32 = 5;
 /// Slower than this nobody is told to poll, whatever they did: an answer may wait for a tenth of a code's life, and not longer.
 pub const MAX_INTERVAL_SECONDS: u32 = 60;
-/// Most codes of one client that wait for a person at once: more than one address can ask for in their life, so that nobody keeps a
-/// public client's other users out alone.
+/// Most codes of one client that wait for a person at once; one more takes the place of another.
 pub const MAX_OPEN_CODES_OF_CLIENT: u32 = 1_000;
-/// Most codes that wait for a person at once. With 20^8 user codes, one that is guessed is open with a chance of 1 in a million.
+/// Most codes that wait for a person at once; one more takes the place of another. With 20^8 user codes, one that is guessed is open with a chance of 1 in a million.
 pub const MAX_OPEN_CODES: u32 = 20_000;
 /// Most wrong user codes of one person within [`GUESS_WINDOW_SECONDS`] (RFC 8628 §5.1).
 pub const MAX_WRONG_CODES: u32 = 10;

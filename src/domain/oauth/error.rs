@@ -165,9 +165,6 @@ pub enum PushError {
     /// What would go to the redirect URI.
     #[error(transparent)]
     Request(#[from] RedirectReason),
-    /// As many as may wait do.
-    #[error("too many pushed requests are waiting to be used; try again later")]
-    TooMany,
 }
 
 impl PushError {
@@ -177,7 +174,6 @@ impl PushError {
         match self {
             Self::Local(error) => error.code(),
             Self::Request(reason) => reason.code(),
-            Self::TooMany => ErrorCode::TemporarilyUnavailable,
         }
     }
 
@@ -327,6 +323,11 @@ pub enum TokenError {
     /// A parameter is missing.
     #[error("the parameter {0} is missing")]
     Missing(&'static str),
+    /// No client authentication, and no `client_id` (RFC 6749 §5.2).
+    #[error(
+        "client authentication is missing: send the client_id, and what proves it, in the Authorization header or in the body"
+    )]
+    NoAuthentication,
     /// Secret in the header and in the body, or two names.
     #[error("use one way of client authentication: the Authorization header or the body")]
     TwoAuthentications,
@@ -401,8 +402,8 @@ pub enum TokenError {
         "authorization_details are too long to be carried by a token; ask for fewer models, or for all that was granted"
     )]
     TokenTooLong,
-    /// RFC 6749 §6: more than was granted.
-    #[error("the scope is not within what was granted")]
+    /// RFC 6749 §6: nothing of it was granted.
+    #[error("nothing of the scope was granted")]
     WiderScope,
     /// RFC 8707 §2.2.
     #[error(transparent)]
@@ -449,9 +450,6 @@ pub enum TokenError {
     /// RFC 7662 §2.1: a client that proves nothing may not look at tokens.
     #[error("this endpoint needs client authentication")]
     PublicClient,
-    /// `/revoke` with somebody else's token (RFC 7009 §2.1).
-    #[error("this token was issued to another client")]
-    TokenOfAnotherClient,
     /// `/device_authorization`.
     #[error(transparent)]
     DeviceRequest(#[from] DeviceRequestError),
@@ -469,13 +467,13 @@ impl TokenError {
             | Self::Repeated(_)
             | Self::Missing(_)
             | Self::TwoAuthentications
-            | Self::MalformedVerifier
             | Self::TokenType
             | Self::ActorToken
             | Self::SubjectToken
             | Self::ExpiresIn
             | Self::Thumbprint => ErrorCode::InvalidRequest,
-            Self::MalformedAuthorization
+            Self::NoAuthentication
+            | Self::MalformedAuthorization
             | Self::UnknownClient
             | Self::WrongSecret
             | Self::MissingSecret
@@ -493,6 +491,7 @@ impl TokenError {
             | Self::CodeOfAnotherClient
             | Self::WrongRedirectUri
             | Self::WrongVerifier
+            | Self::MalformedVerifier
             | Self::UnknownRefreshToken
             | Self::RefreshExpired
             | Self::RefreshReplayed(_)
@@ -502,7 +501,7 @@ impl TokenError {
             Self::WiderScope => ErrorCode::InvalidScope,
             Self::WiderDetails(_) | Self::TokenTooLong | Self::Delegation(_) => ErrorCode::InvalidAuthorizationDetails,
             Self::Target(_) => ErrorCode::InvalidTarget,
-            Self::TokenOfAnotherClient | Self::GrantTypeNotRegistered => ErrorCode::UnauthorizedClient,
+            Self::GrantTypeNotRegistered => ErrorCode::UnauthorizedClient,
             Self::Dpop(DpopError::UseNonce) => ErrorCode::UseDpopNonce,
             Self::Dpop(_) | Self::DpopReplayed | Self::DpopRequired => ErrorCode::InvalidDpopProof,
             Self::DeviceRequest(error) => error.code(),

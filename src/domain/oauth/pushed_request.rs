@@ -22,9 +22,9 @@ pub const URN_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 pub const TTL_SECONDS: u64 = 90;
 /// Its life from the moment on at which somebody came with it who has to sign in: as long as a sign-in link.
 pub const SIGN_IN_SECONDS: u64 = 600;
-/// How many of one client may wait to be used.
-pub const MAX_WAITING_OF_CLIENT: u32 = 100;
-/// How many may wait in all.
+/// How many of one client wait to be used; one more takes the place of another.
+pub const MAX_WAITING_OF_CLIENT: u32 = 1_000;
+/// How many wait in all; one more takes the place of another.
 pub const MAX_WAITING: u32 = 10_000;
 
 /// A row of `pushed_requests`.

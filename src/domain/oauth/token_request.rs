@@ -50,7 +50,7 @@ impl Credentials {
         let body_id = params.get("client_id")?;
         let body_secret = params.get("client_secret")?;
         let Some(header) = authorization else {
-            let client_id = body_id.ok_or(TokenError::Missing("client_id"))?;
+            let client_id = body_id.ok_or(TokenError::NoAuthentication)?;
             return Self::new(client_id, body_secret);
         };
         if body_secret.is_some() {
@@ -129,8 +129,9 @@ pub enum TokenRequest {
     AuthorizationCode {
         /// The code.
         code: Secret<AuthorizationCode>,
-        /// The redirect URI of the authorization request.
-        redirect_uri: String,
+        /// The redirect URI of the authorization request, where the client repeats it: RFC 6749 §4.1.3 requires that, OAuth 2.1 doesn't
+        /// know it, since the code is bound to its verifier.
+        redirect_uri: Option<String>,
         /// RFC 7636 §4.5.
         verifier: CodeVerifier,
     },
@@ -185,12 +186,12 @@ impl TokenRequest {
         match grant_type {
             "authorization_code" => {
                 let code = params.get("code")?.ok_or(TokenError::Missing("code"))?;
-                let redirect_uri = params.get("redirect_uri")?.ok_or(TokenError::Missing("redirect_uri"))?;
+                let redirect_uri = params.get("redirect_uri")?;
                 let verifier = params.get("code_verifier")?.ok_or(TokenError::Missing("code_verifier"))?;
                 Ok(Self::AuthorizationCode {
                     verifier: verifier.to_owned().try_into().map_err(|_| TokenError::MalformedVerifier)?,
                     code: Secret::parse(code).map_err(|_| TokenError::UnknownCode)?,
-                    redirect_uri: redirect_uri.to_owned(),
+                    redirect_uri: redirect_uri.map(str::to_owned),
                 })
             }
             "refresh_token" => {
@@ -240,7 +241,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::secret::SecretHash;
+    use crate::domain::{oauth::error::ErrorCode, secret::SecretHash};
 
     fn client(auth: ClientAuth) -> Client {
         Client::example(auth)
@@ -260,6 +261,12 @@ mod tests {
 
     fn credentials(header: Option<&str>, body: &str) -> Result<Credentials, TokenError> {
         Credentials::from_request(header.map(str::as_bytes), &Params::parse(body.as_bytes()))
+    }
+
+    #[test]
+    fn without_any_client_authentication_the_client_is_invalid_rfc_6749_5_2() {
+        let error = credentials(None, "grant_type=refresh_token").unwrap_err();
+        assert_eq!((&error, error.code()), (&TokenError::NoAuthentication, ErrorCode::InvalidClient));
     }
 
     #[test]
@@ -323,9 +330,9 @@ mod tests {
         assert_eq!(request(""), TokenError::Missing("grant_type"));
         assert_eq!(request("grant_type=password"), TokenError::UnsupportedGrantType);
         assert_eq!(request("grant_type=a&grant_type=a"), TokenError::Repeated("grant_type"));
-        assert_eq!(request("grant_type=authorization_code&code=x"), TokenError::Missing("redirect_uri"));
+        assert_eq!(request("grant_type=authorization_code"), TokenError::Missing("code"));
         assert_eq!(
-            request(&format!("grant_type=authorization_code&code={code}&redirect_uri=x")),
+            request(&format!("grant_type=authorization_code&code={code}")),
             TokenError::Missing("code_verifier")
         );
         assert_eq!(

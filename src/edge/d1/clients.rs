@@ -1,15 +1,16 @@
 //! Table `clients`.
 
 use serde::Deserialize;
+use serde_json::Map;
 
-use super::{Database, Flag, Seconds, Statement, Value, from_json, to_json, unreadable, won};
+use super::{Database, Flag, Seconds, Statement, Value, crowd::Crowd, from_json, to_json, unreadable, won};
 use crate::{
     domain::{
         access_token::SigningAlgorithm,
         id::{ClientId, UserId},
+        network::NetworkHash,
         oauth::client::{Client, ClientAuth, ClientKind},
         secret::SecretHash,
-        time::Timestamp,
     },
     edge::ports::EdgePorts,
     web::ports::{Clients, StoreError, Write},
@@ -17,14 +18,27 @@ use crate::{
 
 const COLUMNS: &str = "client_id, kind, name, home_page, logo_uri, redirect_uris, grant_types, token_endpoint_auth_method, \
                        secret_hash, jwks, jwks_uri, requires_par, requires_dpop, access_token_alg, owner_user_id, \
-                       registration_token_hash, created_at, fresh_until";
+                       registration_token_hash, created_at, fresh_until, described";
 
-/// Nobody ever granted it anything.
-const UNUSED: &str = "NOT EXISTS (SELECT 1 FROM grants WHERE grants.client_id = clients.client_id)";
+/// Clients of one kind that nobody ever granted anything (one that somebody did has no network: a trigger of the database), and that
+/// nobody is just asked about, or was within a day: only people who are signed in are. Binds as `?3`: the kind; as `?4`: a client that
+/// isn't meant.
+const UNUSED_CLIENTS: Crowd = Crowd {
+    table: "clients",
+    key: "client_id",
+    which: "kind = ?3 AND network IS NOT NULL AND client_id != ?4 \
+            AND NOT EXISTS (SELECT 1 FROM authorization_requests AS r WHERE r.client_id = clients.client_id)",
+};
 
-/// Nor is anybody just asked about it, or was within a day: only people who are signed in are.
-const NOBODY_IS_ASKED: &str =
-    "NOT EXISTS (SELECT 1 FROM authorization_requests AS r WHERE r.client_id = clients.client_id)";
+/// What [`UNUSED_CLIENTS`] binds, for one more that comes.
+fn room_for<'a>(client: &'a Client, network: &'a NetworkHash, most: u32) -> [Value<'a>; 4] {
+    [
+        Value::Count(most),
+        Value::Text(network.as_str()),
+        Value::Text(client.kind.as_str()),
+        Value::Text(client.id.as_str()),
+    ]
+}
 
 #[derive(Deserialize)]
 struct Row {
@@ -46,6 +60,7 @@ struct Row {
     registration_token_hash: Option<String>,
     created_at: Seconds,
     fresh_until: Option<Seconds>,
+    described: Option<String>,
 }
 
 impl TryFrom<Row> for Client {
@@ -75,6 +90,7 @@ impl TryFrom<Row> for Client {
             requires_dpop: row.requires_dpop.into(),
             access_token_alg: SigningAlgorithm::from_name(&row.access_token_alg)
                 .ok_or_else(|| unreadable("clients.access_token_alg"))?,
+            described: row.described.map_or_else(|| Ok(Map::new()), |json| from_json("clients.described", &json))?,
             created_at: row.created_at.into(),
         })
     }
@@ -84,11 +100,17 @@ impl TryFrom<Row> for Client {
 struct Bound {
     redirect_uris: String,
     grant_types: String,
+    described: Option<String>,
 }
 
 impl Bound {
     fn of(client: &Client) -> Result<Self, StoreError> {
-        Ok(Self { redirect_uris: to_json(&client.redirect_uris)?, grant_types: to_json(&client.grant_types)? })
+        let described = &client.described;
+        Ok(Self {
+            redirect_uris: to_json(&client.redirect_uris)?,
+            grant_types: to_json(&client.grant_types)?,
+            described: (!described.is_empty()).then(|| to_json(described)).transpose()?,
+        })
     }
 
     fn values<'a>(&'a self, client: &'a Client) -> Vec<Value<'a>> {
@@ -121,6 +143,7 @@ impl Bound {
             Value::OptionalText(registration_token),
             Value::Time(client.created_at),
             fresh_until,
+            Value::OptionalText(self.described.as_deref()),
         ]
     }
 }
@@ -150,26 +173,15 @@ impl Clients for EdgePorts {
         self.database.run((&sql, &values)).await.map(drop)
     }
 
-    async fn insert_dynamic_client(
-        &self,
-        client: &Client,
-        most: u32,
-        unused_seconds: u64,
-        now: Timestamp,
-    ) -> Result<Write, StoreError> {
-        let too_many = format!("(SELECT COUNT(*) FROM clients WHERE kind = 'dynamic' AND {UNUSED}) >= ?");
-        let make_room = format!(
-            "DELETE FROM clients WHERE kind = 'dynamic' AND created_at < ? AND {UNUSED} AND {NOBODY_IS_ASKED} AND {too_many}"
-        );
-        let old = Timestamp::from_seconds(now.seconds().saturating_sub(unused_seconds));
+    async fn insert_dynamic_client(&self, client: &Client, network: &NetworkHash, most: u32) -> Result<(), StoreError> {
         let bound = Bound::of(client)?;
         let mut values = bound.values(client);
+        values.push(Value::Text(network.as_str()));
         let places = vec!["?"; values.len()].join(", ");
-        let insert = format!("INSERT INTO clients ({COLUMNS}) SELECT {places} WHERE NOT {too_many}");
-        values.push(Value::Count(most));
-        let old_and_most = [Value::Time(old), Value::Count(most)];
-        let statements: [Statement<'_>; 2] = [(&make_room, &old_and_most), (&insert, &values)];
-        self.database.conditional_batch(&statements, 1).await
+        let insert = format!("INSERT INTO clients ({COLUMNS}, network) VALUES ({places})");
+        let room = room_for(client, network, most);
+        let statements: [Statement<'_>; 2] = [(&UNUSED_CLIENTS.make_room(), &room), (&insert, &values)];
+        self.database.batch(&statements).await.map(drop)
     }
 
     async fn update_dynamic_client(&self, client: &Client) -> Result<Write, StoreError> {
@@ -184,22 +196,20 @@ impl Clients for EdgePorts {
         self.database.run((&sql, &values)).await.map(won)
     }
 
-    async fn put_document_client(&self, client: &Client, most: u32) -> Result<(), StoreError> {
+    async fn put_document_client(&self, client: &Client, network: &NetworkHash, most: u32) -> Result<(), StoreError> {
         let bound = Bound::of(client)?;
-        let values = bound.values(client);
+        let mut values = bound.values(client);
+        values.push(Value::Text(network.as_str()));
         let places = vec!["?"; values.len()].join(", ");
         let columns = COLUMNS.split(", ").filter(|column| !matches!(*column, "client_id" | "kind" | "created_at"));
         let changes: Vec<String> = columns.map(|column| format!("{column} = excluded.{column}")).collect();
         let put = format!(
-            "INSERT INTO clients ({COLUMNS}) VALUES ({places}) ON CONFLICT (client_id) DO UPDATE SET {} WHERE kind = 'document'",
+            "INSERT INTO clients ({COLUMNS}, network) VALUES ({places}) ON CONFLICT (client_id) DO UPDATE SET {} WHERE kind = 'document'",
             changes.join(", ")
         );
-        let forget = format!(
-            "DELETE FROM clients WHERE client_id IN (SELECT client_id FROM clients WHERE kind = 'document' AND client_id != ? \
-             AND {UNUSED} AND {NOBODY_IS_ASKED} ORDER BY created_at DESC, client_id LIMIT -1 OFFSET ?)"
-        );
-        let others = [Value::Text(client.id.as_str()), Value::Count(most)];
-        self.database.batch(&[(&put, &values), (&forget, others.as_slice())]).await.map(drop)
+        let room = room_for(client, network, most);
+        let statements: [Statement<'_>; 2] = [(&UNUSED_CLIENTS.make_room(), &room), (&put, &values)];
+        self.database.batch(&statements).await.map(drop)
     }
 
     async fn list_clients(&self, owner: Option<&UserId>, limit: u32) -> Result<Vec<Client>, StoreError> {

@@ -3,13 +3,16 @@
 use serde::Deserialize;
 
 use super::{
-    Seconds, Value, from_json,
+    Seconds, Statement, Value,
+    crowd::Crowd,
+    from_json,
     grants::{Exchange, grant_id},
     store_error, to_json, unreadable, won,
 };
 use crate::{
     domain::{
         id::{GrantId, UserId},
+        network::NetworkHash,
         oauth::{
             code::RefreshTokenRow,
             device::{
@@ -35,6 +38,12 @@ const COLUMNS: &str = "device_code_hash, user_code, request, expires_at, interva
                        auth_time, redeemed_at";
 /// A code waits for a person. Binds: now.
 const OPEN: &str = "decided_at IS NULL AND expires_at > ?";
+/// Codes that wait. Binds as `?3`: now.
+const WAITING: Crowd =
+    Crowd { table: "device_codes", key: "device_code_hash", which: "decided_at IS NULL AND expires_at > ?3" };
+/// Codes of one client that wait. Binds as `?3`: now; as `?4`: the client.
+const WAITING_OF_CLIENT: Crowd =
+    Crowd { which: "client_id = ?4 AND decided_at IS NULL AND expires_at > ?3", ..WAITING };
 /// How many wrong codes a person has entered lately. Binds: the person, since when.
 const WRONG: &str = "(SELECT count(*) FROM device_guesses WHERE user_id = ? AND at > ?)";
 
@@ -86,9 +95,14 @@ struct WrongRow {
 }
 
 impl DeviceCodes for EdgePorts {
-    async fn insert_device_code(&self, row: &DeviceCodeRow, now: Timestamp) -> Result<Write, StoreError> {
+    async fn insert_device_code(
+        &self,
+        row: &DeviceCodeRow,
+        network: &NetworkHash,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
         let request = to_json(&row.request)?;
-        let client = Value::Text(row.client_id().as_str());
+        let (client, network) = (Value::Text(row.client_id().as_str()), Value::Text(network.as_str()));
         let values = [
             Value::Text(row.hash.as_str()),
             Value::Text(row.user_code.as_str()),
@@ -97,20 +111,21 @@ impl DeviceCodes for EdgePorts {
             Value::Time(now),
             Value::Time(row.expires_at),
             Value::Count(row.pace.interval_seconds),
-            client,
-            Value::Time(now),
-            Value::Count(MAX_OPEN_CODES_OF_CLIENT),
-            Value::Time(now),
-            Value::Count(MAX_OPEN_CODES),
+            network.clone(),
         ];
-        let sql = format!(
-            "INSERT INTO device_codes (device_code_hash, user_code, client_id, request, created_at, expires_at, interval_seconds) \
-             SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM device_codes WHERE client_id = ? AND {OPEN}) < ? \
-             AND (SELECT count(*) FROM device_codes WHERE {OPEN}) < ? ON CONFLICT DO NOTHING"
-        );
+        let sql = "INSERT INTO device_codes (device_code_hash, user_code, client_id, request, created_at, expires_at, \
+                   interval_seconds, network) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
         let until = Timestamp::from_seconds(now.seconds().saturating_sub(DEVICE_CODE_TTL_SECONDS));
         let over = [Value::Time(until), Value::Count(FORGOTTEN_AT_A_CODE)];
-        self.database.conditional_batch(&[(FORGET, &over), (&sql, &values)], 1).await
+        let of_client = [Value::Count(MAX_OPEN_CODES_OF_CLIENT), network.clone(), Value::Time(now), client];
+        let of_all = [Value::Count(MAX_OPEN_CODES), network, Value::Time(now)];
+        let statements: [Statement<'_>; 4] = [
+            (FORGET, &over),
+            (&WAITING_OF_CLIENT.make_room(), &of_client),
+            (&WAITING.make_room(), &of_all),
+            (sql, &values),
+        ];
+        self.database.conditional_batch(&statements, 3).await
     }
 
     async fn find_device_code(&self, hash: &SecretHash<DeviceCode>) -> Result<Option<DeviceCodeRow>, StoreError> {

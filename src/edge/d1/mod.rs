@@ -6,6 +6,7 @@
 mod attention;
 mod audit;
 mod clients;
+mod crowd;
 mod device;
 mod grant_list;
 mod grants;

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{Seconds, Value, from_json, to_json, won};
+use super::{Seconds, Statement, Value, crowd::Crowd, from_json, to_json, won};
 use crate::{
     domain::{
+        network::NetworkHash,
         oauth::{
             authorization_request::AuthorizationRequest,
             pushed_request::{MAX_WAITING, MAX_WAITING_OF_CLIENT, PushedRow},
@@ -23,11 +24,11 @@ const FORGOTTEN_AT_A_PUSH: u32 = 4;
 const FORGET: &str = "DELETE FROM pushed_requests WHERE handle_hash IN \
                       (SELECT handle_hash FROM pushed_requests WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)";
 
-/// Counts no further than to the limits. Binds: client, now, its limit twice; now, the limit of all twice.
-const HAS_ROOM: &str = "(SELECT COUNT(*) FROM (SELECT 1 FROM pushed_requests \
-                        WHERE client_id = ? AND expires_at > ? AND used_at IS NULL LIMIT ?)) < ? \
-                        AND (SELECT COUNT(*) FROM (SELECT 1 FROM pushed_requests \
-                        WHERE expires_at > ? AND used_at IS NULL LIMIT ?)) < ?";
+/// What waits. Binds as `?3`: now.
+const WAITING: Crowd =
+    Crowd { table: "pushed_requests", key: "handle_hash", which: "used_at IS NULL AND expires_at > ?3" };
+/// What waits of one client. Binds as `?3`: now; as `?4`: the client.
+const WAITING_OF_CLIENT: Crowd = Crowd { which: "client_id = ?4 AND used_at IS NULL AND expires_at > ?3", ..WAITING };
 
 #[derive(Deserialize)]
 struct Row {
@@ -53,29 +54,31 @@ impl PushedRequests for EdgePorts {
         &self,
         handle: &SecretHash<PushedRequest>,
         request: &AuthorizationRequest,
+        network: &NetworkHash,
         expires_at: Timestamp,
         now: Timestamp,
-    ) -> Result<Write, StoreError> {
+    ) -> Result<(), StoreError> {
         let json = to_json(request)?;
-        let client = Value::Text(request.client_id.as_str());
+        let (client, network) = (Value::Text(request.client_id.as_str()), Value::Text(network.as_str()));
         let values = [
             Value::Text(handle.as_str()),
             client.clone(),
             Value::Text(&json),
             Value::Time(expires_at),
-            client,
-            Value::Time(now),
-            Value::Count(MAX_WAITING_OF_CLIENT),
-            Value::Count(MAX_WAITING_OF_CLIENT),
-            Value::Time(now),
-            Value::Count(MAX_WAITING),
-            Value::Count(MAX_WAITING),
+            network.clone(),
         ];
-        let sql = format!(
-            "INSERT INTO pushed_requests (handle_hash, client_id, request, expires_at) SELECT ?, ?, ?, ? WHERE {HAS_ROOM}"
-        );
+        let sql =
+            "INSERT INTO pushed_requests (handle_hash, client_id, request, expires_at, network) VALUES (?, ?, ?, ?, ?)";
         let over = [Value::Time(now), Value::Count(FORGOTTEN_AT_A_PUSH)];
-        self.database.conditional_batch(&[(FORGET, &over), (&sql, &values)], 1).await
+        let of_client = [Value::Count(MAX_WAITING_OF_CLIENT), network.clone(), Value::Time(now), client];
+        let of_all = [Value::Count(MAX_WAITING), network, Value::Time(now)];
+        let statements: [Statement<'_>; 4] = [
+            (FORGET, &over),
+            (&WAITING_OF_CLIENT.make_room(), &of_client),
+            (&WAITING.make_room(), &of_all),
+            (sql, &values),
+        ];
+        self.database.batch(&statements).await.map(drop)
     }
 
     async fn find_pushed_request(&self, handle: &SecretHash<PushedRequest>) -> Result<Option<PushedRow>, StoreError> {

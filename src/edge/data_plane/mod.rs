@@ -91,6 +91,7 @@ impl Call {
                 let issuer = settings.as_ref().map_or(origin, |settings| settings.issuer(origin));
                 let challenge = Challenge {
                     resource_metadata: &protected_resource::address(issuer, Some(self.inbound.provider)),
+                    scope: &protected_resource::scopes(self.inbound.provider).collect::<Vec<_>>().join(" "),
                     token_was_sent: token_was_sent(|name| self.inbound.header(name).map(str::to_owned)),
                 };
                 let nonce = settings.as_ref().ok().and_then(|settings| proof::nonce_for(&failure, settings));
@@ -152,6 +153,7 @@ impl Call {
             ahead: settings.ahead_calls,
             delegation: claims.delegation.clone(),
             proof: proven.as_ref().map(|proven| proven.used),
+            issued_at: claims.issued_at,
         };
         let Room { mut reservation, account } = match asked.take(&claims.grant_id, &claims.subject).await {
             Ok(room) => room,

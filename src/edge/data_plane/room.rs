@@ -8,6 +8,7 @@ use crate::{
     domain::{
         id::{DelegationId, GrantId, UserId},
         ledger::{Claim, Command, ProofUse, Refusal, Reply, Reservation, Ticket},
+        time::Timestamp,
     },
     edge::ledgers::{self, LedgerUnavailable},
     gateway::Failure,
@@ -25,6 +26,8 @@ pub struct Asked<'a> {
     pub delegation: Option<DelegationId>,
     /// The proof that comes with it.
     pub proof: Option<ProofUse>,
+    /// When its access token was issued.
+    pub issued_at: Timestamp,
 }
 
 /// All have said yes.
@@ -105,6 +108,7 @@ impl Asked<'_> {
             ahead: self.ahead,
             delegation: self.delegation.clone(),
             proof,
+            issued_at: Some(self.issued_at),
         }
     }
 
@@ -115,6 +119,7 @@ impl Asked<'_> {
             ahead: self.ahead,
             delegation: None,
             proof: None,
+            issued_at: None,
         }
     }
 }

@@ -440,6 +440,7 @@ fn reply_of_revoked(command: &Command) -> Reply {
         | Command::Release(_)
         | Command::Govern(_)
         | Command::Revoke
+        | Command::RevokeTokens(_)
         | Command::RevokeDelegation(_)
         | Command::NoteRefusal { .. }
         | Command::Wake => Reply::Done,

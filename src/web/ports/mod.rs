@@ -35,6 +35,7 @@ use crate::domain::{
     jose::{SignatureFails, SignatureHolds, SignatureToCheck},
     ledger::{Change, Delegate, Govern, Refusal, Snapshot},
     money::NanoUsd,
+    network::NetworkHash,
     oauth::{
         client::Client, client_metadata::FetchError, remote_address::RemoteAddress, replay::ReplayId,
         sign_in_link::NonceHash,
@@ -122,23 +123,27 @@ pub trait Clients {
     /// Stores a new app. Its id comes from 128 bits of entropy: a clash is a [`StoreError`].
     fn insert_client(&self, client: &Client) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Stores a client that registered itself, while fewer than `most` of its kind are there that nobody ever granted anything. Where there
-    /// are as many, those of them go first that are older than `unused_seconds` and that nobody is just asked about. [`Write::Lost`]: there
-    /// are still too many.
+    /// Stores a client that registered itself from `network`. Where `most` others of its kind are there that nobody ever granted anything,
+    /// nor was asked to within a day, one of them goes: the oldest of the network that has left the most of them, the new one counted.
     fn insert_dynamic_client(
         &self,
         client: &Client,
+        network: &NetworkHash,
         most: u32,
-        unused_seconds: u64,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Replaces what a client registered itself with, if its `registration_access_token` is still the one that it carries.
     fn update_dynamic_client(&self, client: &Client) -> impl Future<Output = Result<Write, StoreError>> + Send;
 
-    /// Keeps what a client metadata document says, in place of what it said before (`created_at` stays). Of the documents whose apps nobody
-    /// ever granted anything or is just asked about, `most` others are kept, the oldest go.
-    fn put_document_client(&self, client: &Client, most: u32) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Keeps what a client metadata document says, in place of what it said before (`created_at` stays, and so does the network from which
+    /// it was named first). Of the documents whose apps nobody ever granted anything, nor was asked to within a day, `most` others are
+    /// kept; which goes is decided as for clients that register themselves.
+    fn put_document_client(
+        &self,
+        client: &Client,
+        network: &NetworkHash,
+        most: u32,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Those that people registered first, then newest first, at most `limit`. `owner`: only theirs; `None`: every app.
     fn list_clients(
@@ -227,6 +232,10 @@ pub trait Ledgers {
         delegate: Delegate,
     ) -> impl Future<Output = Result<Result<(), Refusal>, StoreError>> + Send;
 
+    /// Ends the access tokens of the grant itself that were issued at this second or before, and what was narrowed from them: when this
+    /// answers, no later call with one is let through. Safe to repeat.
+    fn revoke_tokens(&self, id: &GrantId, until: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Ends a delegation and all that were narrowed from it. Idempotent.
     fn revoke_delegation(
         &self,
@@ -301,6 +310,12 @@ pub trait Entropy {
     fn entropy16(&self) -> [u8; 16];
 }
 
+/// Time that passes.
+pub trait Pauses {
+    /// Answers after so many milliseconds.
+    fn wait(&self, milliseconds: u64) -> impl Future<Output = ()> + Send;
+}
+
 /// The tables.
 pub trait Store:
     Clients
@@ -353,11 +368,12 @@ impl<
 
 /// All of it. Cheap to clone: axum clones its state for each request.
 pub trait Ports:
-    Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static
+    Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Pauses + Clone + Send + Sync + 'static
 {
 }
 
-impl<T: Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Clone + Send + Sync + 'static> Ports
-    for T
+impl<
+    T: Store + Ledgers + Prices + Documents + RateLimits + Signatures + Entropy + Pauses + Clone + Send + Sync + 'static,
+> Ports for T
 {
 }

@@ -5,6 +5,7 @@ use core::future::Future;
 use super::{StoreError, Write};
 use crate::domain::{
     id::{GrantId, UserId},
+    network::NetworkHash,
     oauth::{
         authorization_request::AuthorizationRequest,
         code::RefreshTokenRow,
@@ -17,15 +18,16 @@ use crate::domain::{
 
 /// Table `pushed_requests` (RFC 9126).
 pub trait PushedRequests {
-    /// Stores what an app pushed, unless as many as may wait do: `INSERT … SELECT … WHERE` both counts of rows with `used_at IS NULL AND
-    /// expires_at > now`, the client's and all, are below [`crate::domain::oauth::pushed_request`]'s limits. [`Write::Lost`]: they aren't.
+    /// Stores what an app pushed from `network`. Where as many wait (`used_at IS NULL AND expires_at > now`) as may, of the client's or of
+    /// all, one of those goes: the oldest of the network that has left the most of them, the new one counted.
     fn push_request(
         &self,
         handle: &SecretHash<PushedRequest>,
         request: &AuthorizationRequest,
+        network: &NetworkHash,
         expires_at: Timestamp,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Write, StoreError>> + Send;
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The request under this handle, whether used, expired or open.
     fn find_pushed_request(
@@ -64,11 +66,13 @@ pub enum Entered {
 
 /// Tables `device_codes`, `device_guesses` (RFC 8628).
 pub trait DeviceCodes {
-    /// Stores a new code: one statement, under the conditions that its user code is not taken, and that fewer than
-    /// `MAX_OPEN_CODES_OF_CLIENT` of its client's and fewer than `MAX_OPEN_CODES` of all codes are open.
+    /// Stores a new code that was asked for from `network`. Where `MAX_OPEN_CODES_OF_CLIENT` of its client's or `MAX_OPEN_CODES` of all
+    /// codes are open, one of those goes: the oldest of the network that has left the most of them, the new one counted.
+    /// [`Write::Lost`]: its user code is taken.
     fn insert_device_code(
         &self,
         row: &DeviceCodeRow,
+        network: &NetworkHash,
         now: Timestamp,
     ) -> impl Future<Output = Result<Write, StoreError>> + Send;
 

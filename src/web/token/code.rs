@@ -24,7 +24,7 @@ impl<P: Ports> Ask<'_, P> {
     pub(super) async fn redeem(
         &self,
         code: &Secret<AuthorizationCode>,
-        redirect_uri: &str,
+        redirect_uri: Option<&str>,
         verifier: &CodeVerifier,
         wanted: Wanted,
     ) -> Result<TokenResponse, EndpointError> {

@@ -12,6 +12,7 @@ use crate::domain::{
     id::DelegationId,
     ledger::{Beyond, Delegate, Refusal},
     limits::Limits,
+    narrowing,
     oauth::{
         error::TokenError,
         exchange_request::{ACCESS_TOKEN_TYPE, ExchangeRequest},
@@ -49,11 +50,20 @@ pub async fn serve<P: Ports>(
     let grant = grant.ok_or(TokenError::SubjectToken)?;
 
     let parent = parent(ask, &subject, &grant).await?;
-    let requested = wanted.requested.unwrap_or_else(|| Requested { permissions: parent.clone(), limits: Limits::NONE });
+    let requested = match wanted.requested {
+        None => Requested { permissions: parent.clone(), limits: Limits::NONE },
+        Some(asked) if wanted.by_scope => {
+            let permissions = narrowing::of_scope(&parent, &asked.permissions);
+            if permissions.is_empty() {
+                return Err(TokenError::WiderScope.into());
+            }
+            Requested { permissions, ..asked }
+        }
+        Some(asked) => asked,
+    };
     for (index, permission) in requested.permissions.iter().enumerate() {
         if !parent.iter().any(|held| permission.is_within(held)) {
-            let details = || TokenError::Delegation(beyond(Beyond::Permission(index)));
-            return Err(if wanted.by_scope { TokenError::WiderScope } else { details() }.into());
+            return Err(TokenError::Delegation(beyond(Beyond::Permission(index))).into());
         }
     }
     let asked = exchange.audience(wanted.resources, issuer)?;
@@ -70,6 +80,7 @@ pub async fn serve<P: Ports>(
         permissions: requested.permissions.clone(),
         limits: requested.limits,
         expires_at: ends,
+        issued_at: subject.delegation.is_none().then_some(subject.issued_at),
     };
     let claims = ask.claims(&grant, &resources, ends);
     let claims = AccessClaims {

@@ -9,7 +9,7 @@ use crate::{
         encoding::base64url,
         grant::Grant,
         id::GrantId,
-        narrowing::{self, NarrowingError},
+        narrowing,
         oauth::{
             client::{Client, ClientAuth, GrantType},
             code::{Binding, RefreshTokenRow},
@@ -36,7 +36,23 @@ pub struct TokenResponse {
     pub(super) refresh_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
+    /// What the token is for (RFC 8707): no RFC asks for it here, and apps compare it with what they asked for.
+    resource: Audience,
     authorization_details: Vec<GrantedDetail>,
+}
+
+/// A text where there is one, as in `aud` (RFC 7519 §4.1.3), else a list.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl From<&[String]> for Audience {
+    fn from(audience: &[String]) -> Self {
+        if let [one] = audience { Self::One(one.clone()) } else { Self::Several(audience.to_vec()) }
+    }
 }
 
 /// A request whose client and key are proven.
@@ -108,13 +124,13 @@ impl<P: Ports> Ask<'_, P> {
         wanted: Wanted,
     ) -> Result<TokenResponse, EndpointError> {
         let issuer = &self.state.config.issuer;
-        let by_scope = wanted.by_scope;
         let narrowed = match &wanted.requested {
             None => None,
-            Some(requested) => narrowing::narrow(&grant.terms, requested).map_err(|error| match error {
-                NarrowingError::Wider { .. } if by_scope => TokenError::WiderScope,
-                error => TokenError::WiderDetails(error),
-            })?,
+            Some(requested) if wanted.by_scope => {
+                narrowing::narrow_to_scope(&grant.terms.permissions, &requested.permissions)
+                    .map_err(|_| TokenError::WiderScope)?
+            }
+            Some(requested) => narrowing::narrow(&grant.terms, requested).map_err(TokenError::WiderDetails)?,
         };
         let resources = binding.resources.narrowed_to(wanted.resources, issuer).map_err(TokenError::from)?;
         let permissions = narrowed.as_deref().unwrap_or(&grant.terms.permissions);
@@ -170,6 +186,7 @@ impl<P: Ports> Ask<'_, P> {
             expires_in: claims.expires_at.seconds().saturating_sub(claims.issued_at.seconds()),
             refresh_token: None,
             scope: claims.scope.clone(),
+            resource: claims.audience.as_slice().into(),
             authorization_details,
         })
     }

@@ -37,7 +37,7 @@ pub async fn serve<P: Ports>(state: AppState<P>, request: Request) -> Result<Res
     let ask = Ask { state: &state, client: &client, proof };
     let response = match request {
         TokenRequest::AuthorizationCode { code, redirect_uri, verifier } => {
-            ask.redeem(&code, &redirect_uri, &verifier, wanted).await?
+            ask.redeem(&code, redirect_uri.as_deref(), &verifier, wanted).await?
         }
         TokenRequest::RefreshToken { token } => ask.refresh(&token, wanted).await?,
         TokenRequest::DeviceCode { code } => device::redeem(&ask, &code, wanted).await?,

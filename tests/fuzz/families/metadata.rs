@@ -115,6 +115,7 @@ fn stored(metadata: &ClientMetadata) -> Client {
         requires_par: metadata.requires_par,
         requires_dpop: metadata.requires_dpop,
         access_token_alg: metadata.access_token_alg,
+        described: metadata.described.clone(),
         created_at: NOW,
     }
 }

@@ -24,6 +24,7 @@ use aipassport::domain::{
     },
     secret::{ClientSecret, Secret, SecretHash},
 };
+use serde_json::Map;
 use url::Url;
 
 use super::{ISSUER, NOW, fields, texts};
@@ -199,6 +200,7 @@ fn client(auth: ClientAuth) -> Client {
         requires_par: false,
         requires_dpop: false,
         access_token_alg: SigningAlgorithm::EdDSA,
+        described: Map::new(),
         created_at: NOW,
     }
 }
@@ -288,7 +290,7 @@ pub fn token(input: &[u8]) {
     let params = Params::parse(body);
     if let Ok(TokenRequest::AuthorizationCode { code, redirect_uri, .. }) = TokenRequest::parse(&params) {
         assert_eq!(params.get("code"), Ok(Some(code.expose_secret())));
-        assert_eq!(params.get("redirect_uri"), Ok(Some(redirect_uri.as_str())));
+        assert_eq!(params.get("redirect_uri"), Ok(redirect_uri.as_deref()));
     }
     let Ok(credentials) = Credentials::from_request((!header.is_empty()).then_some(header), &params) else { return };
     let public = credentials.authenticate(Some(client(ClientAuth::Public)));

@@ -25,6 +25,7 @@ fn delegate(name: &str, parent: Option<&str>, over_all: &str) -> Delegate {
         permissions: vec![permission("gpt-5-mini*", "chat", "{}")],
         limits: limits(over_all),
         expires_at: START.plus_seconds(1_000),
+        issued_at: None,
     }
 }
 
@@ -487,9 +488,16 @@ fn a_line_is_a_delegation_and_those_above_it() {
 
 #[test]
 fn a_command_of_before_there_were_delegations_is_read() {
-    let now = Command::Reserve { claim: chat(), hold_ttl_seconds: 1, ahead: 8, delegation: None, proof: None };
+    let now = Command::Reserve {
+        claim: chat(),
+        hold_ttl_seconds: 1,
+        ahead: 8,
+        delegation: None,
+        proof: None,
+        issued_at: None,
+    };
     let json = serde_json::to_string(&now).unwrap();
-    assert!(!json.contains("delegation") && !json.contains("proof"));
+    assert!(["delegation", "proof", "issued_at"].iter().all(|name| !json.contains(name)));
     assert_eq!(serde_json::from_str::<Command>(&json).unwrap(), now);
     let ticket = r#"{"Release":{"hold":1,"permission":0,"amounts":{},"bounded":true}}"#;
     assert!(matches!(serde_json::from_str(ticket), Ok(Command::Release(Ticket { delegation: None, .. }))));

@@ -66,7 +66,14 @@ fn delegated(name: &str, parent: Option<&str>) -> Command {
     let permissions = terms("{}", "").permissions;
     let expires_at = START.plus_seconds(1_000);
     let limits = Limits::NONE;
-    Command::Delegate(Box::new(Delegate { id: id(name), parent: parent.map(id), permissions, limits, expires_at }))
+    Command::Delegate(Box::new(Delegate {
+        id: id(name),
+        parent: parent.map(id),
+        permissions,
+        limits,
+        expires_at,
+        issued_at: None,
+    }))
 }
 
 #[test]

@@ -218,7 +218,14 @@ fn of_an_account_nothing_is_kept_to_be_told_since_the_grant_tells_it() {
         let ticket = account.spend_on_account(90).unwrap();
         let (_, mut effects) = account.ledger.apply(account.now, settled(&ticket, 90));
         let again = chat_costing(50).for_account(None);
-        let again = Command::Reserve { claim: again, hold_ttl_seconds: TTL, ahead: 0, delegation: None, proof: None };
+        let again = Command::Reserve {
+            claim: again,
+            hold_ttl_seconds: TTL,
+            ahead: 0,
+            delegation: None,
+            proof: None,
+            issued_at: None,
+        };
         effects.extend(account.ledger.apply(account.now, again).1);
         effects.retain(|effect| owner.keeps(effect));
         let told = |effect: &&Effect| matches!(effect, Effect::Book(_) | Effect::Tell(_) | Effect::SaveRefusals(_));

@@ -11,6 +11,7 @@ mod random;
 mod refusals;
 mod rules;
 mod thresholds;
+mod tokens;
 
 use std::collections::BTreeMap;
 
@@ -178,9 +179,34 @@ impl Fixture {
     }
 
     fn reserve_as(&mut self, delegation: Option<DelegationId>, claim: Claim) -> Result<Reservation, Refusal> {
-        let command = Command::Reserve { claim, hold_ttl_seconds: TTL, ahead: self.ahead, delegation, proof: None };
+        let command = Command::Reserve {
+            claim,
+            hold_ttl_seconds: TTL,
+            ahead: self.ahead,
+            delegation,
+            proof: None,
+            issued_at: None,
+        };
         match self.apply(command) {
             Reply::Reserved(reservation) => Ok(reservation),
+            Reply::Refused(refusal) => Err(refusal),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// With an access token of the grant itself that was issued then.
+    fn chat_with_token_of(&mut self, issued_at: Timestamp) -> Result<(), Refusal> {
+        let (claim, issued_at) = (chat(), Some(issued_at));
+        let command = Command::Reserve {
+            claim,
+            hold_ttl_seconds: TTL,
+            ahead: self.ahead,
+            delegation: None,
+            proof: None,
+            issued_at,
+        };
+        match self.apply(command) {
+            Reply::Reserved(_) => Ok(()),
             Reply::Refused(refusal) => Err(refusal),
             other => panic!("{other:?}"),
         }

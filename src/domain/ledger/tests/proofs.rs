@@ -8,7 +8,14 @@ fn proof(id: u8, nonce_at: Timestamp) -> ProofUse {
 
 fn ask(grant: &mut Fixture, claim: Claim, proof: ProofUse) -> Reply {
     let (hold_ttl_seconds, ahead) = (TTL, grant.ahead);
-    grant.apply(Command::Reserve { claim, hold_ttl_seconds, ahead, delegation: None, proof: Some(proof) })
+    grant.apply(Command::Reserve {
+        claim,
+        hold_ttl_seconds,
+        ahead,
+        delegation: None,
+        proof: Some(proof),
+        issued_at: None,
+    })
 }
 
 fn is_let_through(reply: &Reply) -> bool {

@@ -202,6 +202,7 @@ impl Run {
             permissions,
             limits,
             expires_at: parent.map_or(end, |parent| end.min(parent.terms.expires_at)),
+            issued_at: None,
         };
         let above = parent.map_or(&[][..], |parent| &parent.line);
         let line = [core::slice::from_ref(&terms.id), above].concat();
@@ -275,6 +276,7 @@ impl Run {
                     ahead: self.grant.ahead,
                     delegation: who.clone(),
                     proof: None,
+                    issued_at: None,
                 };
                 // Without a write the reply may have left before the machine went down; with one it can't have.
                 let (reply, effects) = self.grant.ledger.apply(self.grant.now, reserve);

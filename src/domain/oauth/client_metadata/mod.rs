@@ -19,6 +19,7 @@ use super::{
 };
 use crate::domain::{
     access_token::SigningAlgorithm,
+    authorization_details::Requested,
     id::ClientId,
     jose::{
         JwkSet,
@@ -29,6 +30,15 @@ use crate::domain::{
 
 /// Largest text that is looked at, in bytes.
 pub const MAX_METADATA_BYTES: usize = 16 * 1024;
+/// The members that are kept and used for nothing.
+const DESCRIBED: [&str; 7] =
+    ["scope", "contacts", "application_type", "tos_uri", "policy_uri", "software_id", "software_version"];
+/// Longest text among the members that are used for nothing, in bytes.
+const MAX_DESCRIBED_BYTES: usize = 256;
+/// Most `contacts`.
+const MAX_CONTACTS: usize = 10;
+/// Most scopes in `scope`.
+const MAX_SCOPES: usize = 100;
 /// What an app is called that gives no name and has no address to call it by.
 const NAMELESS: &str = "Unnamed app";
 
@@ -53,6 +63,8 @@ pub struct ClientMetadata {
     pub requires_dpop: bool,
     /// `access_token_signed_response_alg`, a member of the broker's own.
     pub access_token_alg: SigningAlgorithm,
+    /// Members that are registered and used for nothing: see [`described`].
+    pub described: Map<String, Value>,
 }
 
 /// `token_endpoint_auth_method`.
@@ -250,6 +262,7 @@ impl ClientMetadata {
             requires_par: client.requires_par,
             requires_dpop: client.requires_dpop,
             access_token_alg: client.access_token_alg,
+            described: client.described.clone(),
         }
     }
 
@@ -285,6 +298,7 @@ impl ClientMetadata {
                 None => SigningAlgorithm::default(),
                 Some(name) => SigningAlgorithm::from_name(name).ok_or(MetadataError::AccessTokenAlg)?,
             },
+            described: described(members),
         })
     }
 
@@ -292,7 +306,7 @@ impl ClientMetadata {
     #[must_use]
     pub fn to_json(&self) -> Map<String, Value> {
         let takes_code = self.grant_types.contains(&GrantType::AuthorizationCode);
-        let mut members = Map::new();
+        let mut members = self.described.clone();
         let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
         set("client_name", self.name.as_str().into());
         set("redirect_uris", json!(self.redirect_uris));
@@ -319,6 +333,43 @@ impl ClientMetadata {
         }
         members
     }
+}
+
+/// What a client says of itself that the broker keeps and uses for nothing: `scope` (as far as it is known here), `contacts`,
+/// `application_type`, `tos_uri`, `policy_uri`, `software_id`, `software_version`. One that can't be what it is called is left out, as
+/// RFC 7591 §2 allows: nothing depends on it, and no app should be refused for it.
+fn described(members: &Members) -> Map<String, Value> {
+    let short = |value: &Value| value.as_str().filter(|text| is_plain(text)).map(|text| json!(text));
+    let address = |value: &Value| value.as_str().and_then(|text| parse_home_page(text).ok()).map(|text| json!(text));
+    let kind = |value: &Value| value.as_str().filter(|text| matches!(*text, "web" | "native")).map(|text| json!(text));
+    let people = |value: &Value| {
+        let contacts = value.as_array().filter(|list| list.len() <= MAX_CONTACTS)?;
+        contacts.iter().map(short).collect::<Option<Vec<_>>>().filter(|list| !list.is_empty()).map(Value::Array)
+    };
+    let scopes = |value: &Value| value.as_str().and_then(known_scopes).map(Value::String);
+    let find = |name: &'static str| {
+        let value = members.get(name)?;
+        let value = match name {
+            "scope" => scopes(value),
+            "contacts" => people(value),
+            "application_type" => kind(value),
+            "tos_uri" | "policy_uri" => address(value),
+            _ => short(value),
+        };
+        Some((name.to_owned(), value?))
+    };
+    DESCRIBED.into_iter().filter_map(find).collect()
+}
+
+/// The scopes among these that exist here.
+fn known_scopes(scope: &str) -> Option<String> {
+    let known = scope.split(' ').filter(|one| Requested::from_scope(one).is_ok());
+    let known: Vec<&str> = known.take(MAX_SCOPES).collect();
+    (!known.is_empty()).then(|| known.join(" "))
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_DESCRIBED_BYTES && !text.chars().any(char::is_control)
 }
 
 impl AuthMethod {

@@ -32,7 +32,7 @@ fn what_is_left_out_has_the_defaults_of_rfc_7591_2() {
 
 #[test]
 fn unknown_members_null_and_a_software_statement_are_ignored_rfc_7591_2() {
-    let members = r#""software_id":"x","contacts":["a@b"],"tos_uri":1,"client_name#ja":"\u540d","x":{},"client_name":null,
+    let members = r#""subject_type":"pairwise","tos_uri":1,"client_name#ja":"\u540d","x":{},"client_name":null,
         "software_statement":"a.b.c""#;
     assert_eq!(with(members), parse(&format!("{{{REDIRECT}}}")));
 }
