@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import net from "node:net";
 import { test } from "node:test";
 import {
   Browser,
@@ -207,6 +209,27 @@ test("RFC 6749 §3.2: a form that can not be read is invalid_request", async () 
   const answer = await postForm(`${broker.url}/token`, new URLSearchParams(`%ff=%fe&grant_type=%00&client_id=${app.client_id}`));
   assert.equal(answer.status, 400);
   saysNothingOfTheInside(answer);
+});
+
+// The runtime answers a CONNECT by itself before any script is asked, so its status isn't ours to choose.
+test("CONNECT relays nothing and leaves no exception in the log", async () => {
+  const { hostname, port, host } = new URL(broker.url);
+  let isReached = false;
+  const elsewhere = net.createServer((socket) => {
+    isReached = true;
+    socket.destroy();
+  });
+  elsewhere.listen(0, "127.0.0.1");
+  await once(elsewhere, "listening");
+  const before = broker.logs.length;
+  const socket = net.connect(Number(port), hostname);
+  socket.write(`CONNECT 127.0.0.1:${elsewhere.address().port} HTTP/1.1\r\nhost: ${host}\r\n\r\nGET / HTTP/1.1\r\n\r\n`);
+  socket.resume();
+  await once(socket, "close");
+  elsewhere.close();
+  assert.equal(isReached, false);
+  assert.equal((await fetch(`${broker.url}/health`)).status, 200);
+  assert.deepEqual(broker.logs.slice(before).filter((line) => /exception/i.test(line)), []);
 });
 
 // What is not there.

@@ -63,7 +63,7 @@ pub struct ClientMetadata {
     pub requires_dpop: bool,
     /// `access_token_signed_response_alg`, a member of the broker's own.
     pub access_token_alg: SigningAlgorithm,
-    /// Members that are registered and used for nothing: see [`described`].
+    /// Members that are registered, answered, and used for nothing: `scope`, `contacts` and the like.
     pub described: Map<String, Value>,
 }
 
