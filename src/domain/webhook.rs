@@ -40,13 +40,15 @@ pub enum EventType {
     Expiring,
     /// A grant was taken back.
     Revoked,
+    /// A call cost more than was held for it.
+    OverBound,
     /// An operator wants to know whether it works.
     Ping,
 }
 
 impl EventType {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::LimitReached, Self::Expiring, Self::Revoked, Self::Ping];
+    pub const ALL: [Self; 5] = [Self::LimitReached, Self::Expiring, Self::Revoked, Self::OverBound, Self::Ping];
 
     /// As it is stored and sent.
     #[must_use]
@@ -55,6 +57,7 @@ impl EventType {
             Self::LimitReached => "grant.limit_reached",
             Self::Expiring => "grant.expiring",
             Self::Revoked => "grant.revoked",
+            Self::OverBound => "call.over_bound",
             Self::Ping => "ping",
         }
     }
@@ -190,6 +193,9 @@ pub struct Data {
     /// So many days before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub days_left: Option<u32>,
+    /// The call, of a `call.over_bound`.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallData>,
 }
 
 /// A grant.
@@ -226,6 +232,24 @@ pub struct LimitData {
     pub allowed: Quantity,
     /// What was used by then.
     pub used: Quantity,
+}
+
+/// A call that cost more than was held for it.
+#[derive(Debug, Serialize)]
+pub struct CallData {
+    /// Where it went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
+    /// The model that it asked for.
+    pub model: String,
+    /// The broker's name for the call.
+    pub request_id: String,
+    /// What was held for it, in USD.
+    pub held_usd: Quantity,
+    /// What was booked, in USD.
+    pub booked_usd: Quantity,
+    /// The difference, in USD.
+    pub over_bound_usd: Quantity,
 }
 
 /// So much of a limit: a number, or money as a decimal text in USD.

@@ -57,7 +57,7 @@ const delta = (content) => chunk([{ index: 0, delta: { content }, finish_reason:
 
 test("a call is booked at what the provider says it used, with the prices that were used", async () => {
   const { access_token: token, grant_id: id } = await grant(openai({ budget_usd: "5.00" }));
-  provider.json(completion(usage(1000, 50, { prompt_tokens_details: { cached_tokens: 400 } }), { service_tier: "default" }));
+  provider.json(completion(usage(1000, 50, { prompt_tokens_details: { cached_tokens: 400 } }), { service_tier: "default", model: "gpt-5-mini" }));
   const answer = await chat(broker, token, "hello", { model: "gpt-5-mini", max_completion_tokens: 100 });
   assert.equal(answer.status, 200, answer.text);
   const [row] = await bookings(id, 1);
@@ -200,7 +200,7 @@ test("under a cap, every tool at the provider is looked at, or the call is refus
   provider.json({ type: "message", content: [], model: "claude-haiku-4-5", stop_reason: "end_turn", usage: { input_tokens: 10, output_tokens: 10 } });
   const search = { type: "web_search_20250305", name: "web_search", max_uses: 0 };
   const ask = (token, tools) => messages(broker, token, "hello", { model: "claude-haiku-4-5", tools });
-  const { access_token: token } = await grant(anthropic({ budget_usd: "1.00" }));
+  const { access_token: token } = await grant(anthropic({ budget_usd: "100.00" }));
   const many = Array(128).fill(search);
   assert.equal((await ask(token, many)).status, 200);
   const own = Array.from({ length: 500 }, (_, index) => ({ name: `tool_${index}`, input_schema: { type: "object" } }));
@@ -296,7 +296,80 @@ test("an answer that says no usage, or an absurd one, is booked at the bound", a
     const [row] = await bookings(id, 1);
     assert.equal(row.basis, "bound");
     assert.ok(row.nano_usd >= 100 * 10_000 && row.nano_usd < 100 * 10_000 + 3000 * 1000, String(row.nano_usd));
+    assert.equal(row.over_bound_nano_usd, 0);
   }
+  assert.ok(broker.logs.some((line) => /can't be believed/.test(line) && /gpt-own: 10 tokens read and 1000000000000 written; booked at the 0\.\d+ USD held/.test(line)));
+});
+
+test("a bill above its hold is booked in full, and whoever runs the broker is told by how much", async () => {
+  const receiver = await startScripted();
+  after(() => receiver.close());
+  receiver.json({});
+  const address = (await browser.get("/settings/webhook")).page.form("/settings/webhook").fill({ url: `${receiver.url.replace("127.0.0.1", "localhost")}/hook` });
+  assert.equal((await browser.submit(address)).status, 201);
+  const { access_token: token, grant_id: id } = await grant(openai({ budget_usd: "1.00" }));
+  // The window allows as many; the body is far shorter, so less was held.
+  provider.json(completion(usage(9000, 100)));
+  const answer = await chat(broker, token, "hello", own);
+  assert.equal(answer.status, 200, answer.text);
+  const [row] = await bookings(id, 1);
+  const booked = 9000 * 1000 + 100 * 10_000;
+  assert.deepEqual([row.nano_usd, row.basis], [booked, "usage"]);
+  const over = row.over_bound_nano_usd;
+  assert.ok(over > 5000 * 1000 && over < booked - 100 * 10_000, String(over));
+
+  // The next call sees the smaller room; it is no dearer than its hold, and nobody is told of it.
+  provider.json(completion(usage(10, 10)));
+  const next = await chat(broker, token, "hello", own);
+  assert.ok(Number(next.headers.get("aipassport-budget-remaining-usd")) <= 1 - booked / 1e9);
+  assert.equal((await bookings(id, 2))[1].over_bound_nano_usd, 0);
+
+  const usd = (nano) => String(nano / 1e9);
+  const told = await until(() => receiver.requests.find(({ type }) => type === "call.over_bound"), "it is told");
+  const { user_id: user, ...data } = told.data;
+  assert.match(user, /^user_/);
+  assert.deepEqual(
+    { ...data, held_usd: Number(data.held_usd), booked_usd: Number(data.booked_usd), over_bound_usd: data.over_bound_usd },
+    {
+      grant_id: id, client_id: app.client_id, app: "Test app", provider: "openai", model: "gpt-own", request_id: row.request_id,
+      held_usd: (booked - over) / 1e9, booked_usd: booked / 1e9, over_bound_usd: usd(over),
+    },
+  );
+
+  const { page } = await browser.get("/");
+  assert.match(page.text, /gpt-own .*1 call cost 0\.\d+ USD more than was held for it in the last 30 days/);
+  assert.match(page.text, /Set its price in the variable PRICES, as docs\/prices\.md says/);
+  const korean = (await browser.get("/", { "accept-language": "ko" })).page.text;
+  assert.match(korean, /호출 1건이 잡아 둔 금액보다 0\.\d+ USD 더 나왔어요/);
+  assert.match((await browser.get(`/grants/${id}`)).page.text, /0\.\d+ USD more than was held/);
+  const [, , line] = (await browser.get(`/grants/${id}/calls.csv`)).text.split("\r\n");
+  assert.ok(line.includes(`,${over},${usd(over)},usage,`), line);
+  const { calls } = JSON.parse((await browser.get(`/grants/${id}/calls.json`)).text);
+  assert.deepEqual(calls.map(({ over_bound_nano_usd, over_bound_usd }) => [over_bound_nano_usd, over_bound_usd]), [[0, "0.00"], [over, usd(over)]]);
+  const logged = broker.logs.find((text) => text.includes("usage above the bound") && text.includes("gpt-own:"));
+  assert.ok(logged.includes(`gpt-own: ${usd(over)} USD and`), logged);
+
+  // A correction takes away what it corrects, and is not told anew.
+  const sums = () => broker.sql("SELECT model, calls, nano_usd FROM over_bound_days");
+  assert.deepEqual(await sums(), [{ model: "gpt-own", calls: 1, nano_usd: over }]);
+  const correct = (to) => broker.sql("UPDATE usage_events SET over_bound_nano_usd = ? WHERE grant_id = ? AND hold = ?", to, id, row.hold);
+  await correct(over - 5);
+  assert.deepEqual(await sums(), [{ model: "gpt-own", calls: 1, nano_usd: over - 5 }]);
+  assert.equal((await broker.sql("SELECT 1 FROM webhook_deliveries WHERE type = 'call.over_bound'")).length, 1);
+  await correct(0);
+  assert.doesNotMatch((await browser.get("/")).page.text, /more than was held/);
+  assert.equal((await browser.submit((await browser.get("/settings/webhook")).page.form("/settings/webhook/off"))).status, 303);
+});
+
+test("what is wrong with the prices is an operator's to read", async () => {
+  const member = await browser.somebodyElse("user_member");
+  await broker.sql("INSERT INTO over_bound_days VALUES (?, 'openai', 'gpt-dear', 3, 5)", Math.floor(broker.now() / 86_400_000) - 29);
+  await broker.sql("INSERT INTO over_bound_days VALUES (?, 'openai', 'gpt-past', 3, 5)", Math.floor(broker.now() / 86_400_000) - 30);
+  const { text } = (await browser.get("/")).page;
+  assert.match(text, /gpt-dear .*3 calls cost 0\.000000005 USD more than was held for them/);
+  assert.doesNotMatch(text, /gpt-past/);
+  assert.doesNotMatch((await member.get("/")).page.text, /gpt-dear/);
+  await broker.sql("DELETE FROM over_bound_days");
 });
 
 const CHAT_PATH = "/openai/v1/chat/completions";

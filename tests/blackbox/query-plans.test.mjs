@@ -120,6 +120,7 @@ const OF_THOSE = [
 /** Whatever else is planned: a part of the statement, the line, and why it is no harm. */
 const BESIDES = [
   ["FROM usage_months WHERE user_id = ?1 AND month = ?2", /^USE TEMP B-TREE FOR (GROUP BY|ORDER BY|DISTINCT)$/, "sums: not calls, but apps and models that called in a month"],
+  ["FROM over_bound_days", /^USE TEMP B-TREE FOR (GROUP BY|ORDER BY)$/, "sums: not calls, but models whose price was too low on one of thirty days"],
   ["FROM users WHERE removed_at IS NULL ORDER BY", /^SCAN users USING INDEX users_by_standing$/, "in the order of the index, as far as the page goes"],
   ["FROM clients ORDER BY", /^SCAN clients USING INDEX clients_by_standing$/, "in the order of the index, as far as the page goes"],
   ["FROM invitations JOIN users", /^SCAN invitations USING INDEX invitations_by_expiry$/, "in the order of the index, as far as the page goes"],

@@ -1,12 +1,12 @@
-//! What a user should look at: grants that end soon, whose limits are nearly used up.
+//! What a user should look at: grants that end soon, whose limits are nearly used up; calls that cost more than was held for them.
 
 use serde::Deserialize;
 
-use super::{Flag, Value, grants::GRANT_COLUMNS};
+use super::{Flag, Value, grants::GRANT_COLUMNS, unreadable};
 use crate::{
-    domain::{grant::Grant, id::UserId, time::Timestamp},
+    domain::{grant::Grant, id::UserId, money::NanoUsd, time::Timestamp},
     edge::ports::EdgePorts,
-    web::ports::{Attention, StoreError},
+    web::ports::{Attention, OverBound, StoreError},
 };
 
 /// Binds: the user, now.
@@ -29,6 +29,31 @@ fn near_limits() -> String {
          (SELECT grant_id FROM notices INDEXED BY notices_near_limits WHERE user_id = ?1 AND kind = 'limit' AND threshold >= 80 \
          AND at >= ?3 ORDER BY at DESC, notice_id DESC LIMIT ?4)"
     )
+}
+
+/// Binds: the first day, how many. The sums are such as a double carries exactly.
+const OVER_BOUND: &str = "SELECT provider, model, sum(calls) AS calls, \
+     CAST(min(total(nano_usd), 9007199254740991) AS INTEGER) AS nano_usd FROM over_bound_days WHERE day >= ? \
+     GROUP BY provider, model HAVING sum(calls) > 0 ORDER BY 4 DESC, provider, model LIMIT ?";
+
+#[derive(Deserialize)]
+struct OverBoundRow {
+    provider: String,
+    model: String,
+    calls: u64,
+    nano_usd: u64,
+}
+
+impl TryFrom<OverBoundRow> for OverBound {
+    type Error = StoreError;
+
+    fn try_from(row: OverBoundRow) -> Result<Self, StoreError> {
+        let provider = match row.provider.as_str() {
+            "" => None,
+            name => Some(name.parse().map_err(|_| unreadable("over_bound_days.provider"))?),
+        };
+        Ok(Self { provider, model: row.model, calls: row.calls, cost: NanoUsd(row.nano_usd) })
+    }
 }
 
 #[derive(Deserialize)]
@@ -63,5 +88,11 @@ impl Attention for EdgePorts {
     ) -> Result<Vec<Grant>, StoreError> {
         let values = [Value::Text(user.as_str()), Value::Time(now), Value::Time(since), Value::Count(limit)];
         self.database.grants_by(&near_limits(), &values).await
+    }
+
+    async fn list_over_bound(&self, since_day: u64, limit: u32) -> Result<Vec<OverBound>, StoreError> {
+        let rows: Vec<OverBoundRow> =
+            self.database.rows((OVER_BOUND, &[Value::Number(since_day), Value::Count(limit)])).await?;
+        rows.into_iter().map(OverBound::try_from).collect()
     }
 }

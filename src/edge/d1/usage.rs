@@ -29,6 +29,7 @@ struct Row<'a> {
     booked_at_ms: u64,
     duration_ms: u64,
     nano_usd: u64,
+    over_bound_nano_usd: u64,
     tokens: u64,
     requests: u64,
     input_tokens: u64,
@@ -55,6 +56,7 @@ impl<'a> From<&'a Event> for Row<'a> {
             booked_at_ms: event.booked_at.millis(),
             duration_ms: record.duration_ms,
             nano_usd: event.amounts.nano_usd.0,
+            over_bound_nano_usd: event.over_bound.0,
             tokens: event.amounts.tokens,
             requests: event.amounts.requests,
             input_tokens: record.input_tokens,
@@ -70,7 +72,7 @@ impl<'a> From<&'a Event> for Row<'a> {
 }
 
 /// The columns after `grant_id`, as [`Row`] names them.
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 21] = [
     "hold",
     "revision",
     "permission",
@@ -81,6 +83,7 @@ const COLUMNS: [&str; 20] = [
     "booked_at_ms",
     "duration_ms",
     "nano_usd",
+    "over_bound_nano_usd",
     "tokens",
     "requests",
     "input_tokens",
@@ -116,7 +119,7 @@ impl Database {
 }
 
 /// The columns of [`BookingRow`], in its order.
-const SHOWN: [&str; 15] = [
+const SHOWN: [&str; 16] = [
     "hold",
     "reserved_at_ms",
     "duration_ms",
@@ -129,6 +132,7 @@ const SHOWN: [&str; 15] = [
     "output_tokens",
     "tokens",
     "nano_usd",
+    "over_bound_nano_usd",
     "basis",
     "delegation",
     "request_id",
@@ -144,6 +148,7 @@ struct BookingRow(
     String,
     String,
     u16,
+    u64,
     u64,
     u64,
     u64,
@@ -181,8 +186,18 @@ impl TryFrom<BookingRow> for Booking {
 
     fn try_from(row: BookingRow) -> Result<Self, StoreError> {
         let BookingRow(hold, reserved_at_ms, duration_ms, provider, model, endpoint, status, ..) = row;
-        let BookingRow(.., input_tokens, cached_tokens, output_tokens, tokens, nano_usd, basis, delegation, request_id) =
-            row;
+        let BookingRow(
+            ..,
+            input_tokens,
+            cached_tokens,
+            output_tokens,
+            tokens,
+            nano_usd,
+            over_bound,
+            basis,
+            delegation,
+            request_id,
+        ) = row;
         let provider = provider.map(|text| text.parse().map_err(|_| unreadable("usage_events.provider")));
         let delegation = delegation.map(|id| id.try_into().map_err(|_| unreadable("usage_events.delegation")));
         Ok(Self {
@@ -198,6 +213,7 @@ impl TryFrom<BookingRow> for Booking {
             output_tokens,
             tokens,
             cost: NanoUsd(nano_usd),
+            over_bound: NanoUsd(over_bound),
             basis: Basis::from_stored(&basis).ok_or_else(|| unreadable("usage_events.basis"))?,
             delegation: delegation.transpose()?,
             request_id,

@@ -8,8 +8,9 @@ use crate::{
         grant::Terms,
         id::{ClientId, GrantId, UserId},
         ledger::Cap,
+        money::NanoUsd,
         time::Timestamp,
-        webhook::{Body, Data, DeliveryError, EventType, GrantData, LimitData, Quantity, next_attempt},
+        webhook::{Body, CallData, Data, DeliveryError, EventType, GrantData, LimitData, Quantity, next_attempt},
     },
     edge::{courier, ports::EdgePorts},
     web::ports::{Delivery, StoreError, Webhook, Webhooks, Write},
@@ -57,6 +58,11 @@ struct DueRow {
     allowed: Option<i64>,
     threshold: Option<i64>,
     used: Option<i64>,
+    provider: Option<String>,
+    model: Option<String>,
+    request_id: Option<String>,
+    nano_usd: Option<i64>,
+    over_bound_nano_usd: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +138,21 @@ impl DueRow {
                 used: Quantity::of(cap, used.unwrap_or_default()),
             });
         }
+        if kind == EventType::OverBound {
+            let booked = count("usage_events.nano_usd", self.nano_usd)?.map(NanoUsd);
+            let over_bound = count("usage_events.over_bound_nano_usd", self.over_bound_nano_usd)?.map(NanoUsd);
+            let (Some(booked), Some(over_bound)) = (booked, over_bound) else {
+                return Err(unreadable("webhook_deliveries.hold"));
+            };
+            data.call = Some(CallData {
+                provider: self.provider.and_then(|name| name.parse().ok()),
+                model: self.model.unwrap_or_default(),
+                request_id: self.request_id.unwrap_or_default(),
+                held_usd: Quantity::Usd(booked.minus(over_bound)),
+                booked_usd: Quantity::Usd(booked),
+                over_bound_usd: Quantity::Usd(over_bound),
+            });
+        }
         if let Some(grant_id) = self.grant_id {
             data.grant = Some(GrantData {
                 grant_id: GrantId::try_from(grant_id).map_err(|_| unreadable("webhook_deliveries.grant_id"))?,
@@ -161,8 +182,10 @@ impl Database {
     /// The database can't answer.
     pub async fn due_deliveries(&self, limit: u32, now: Timestamp) -> Result<Vec<Due>, StoreError> {
         let sql = "SELECT delivery_id, message_id, type, d.grant_id, d.at, attempts, client_id, client_name, g.user_id, terms, \
-                   permission, cap, period, allowed, threshold, used FROM webhook_deliveries AS d \
-                   LEFT JOIN notices AS n ON n.notice_id = d.notice_id LEFT JOIN grants AS g ON g.grant_id = d.grant_id \
+                   n.permission, cap, period, allowed, threshold, used, provider, model, request_id, nano_usd, over_bound_nano_usd \
+                   FROM webhook_deliveries AS d LEFT JOIN notices AS n ON n.notice_id = d.notice_id \
+                   LEFT JOIN grants AS g ON g.grant_id = d.grant_id \
+                   LEFT JOIN usage_events AS e ON e.grant_id = d.grant_id AND e.hold = d.hold \
                    WHERE next_attempt_at <= ? ORDER BY next_attempt_at, delivery_id LIMIT ?";
         let rows: Vec<DueRow> = self.rows((sql, &[Value::Time(now), Value::Count(limit)])).await?;
         Ok(rows.into_iter().map(DueRow::due).collect())

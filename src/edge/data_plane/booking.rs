@@ -106,6 +106,14 @@ impl Booking {
             }
         }
         let cost = self.meterage.cost(&self.settings.prices, reading, &ticket, self.output_tokens);
+        if cost.is_none() && ticket.bounded && matches!(reading.used, Used::Complete(_)) {
+            let Record { model, input_tokens, output_tokens, .. } = &self.record;
+            let (read, written, held) = (input_tokens, output_tokens, ticket.amounts.nano_usd);
+            log::failure(
+                "usage that can't be believed",
+                &format!("{model}: {read} tokens read and {written} written; booked at the {held} USD held"),
+            );
+        }
         self.end(ticket, cost, status).await;
     }
 
@@ -130,12 +138,20 @@ impl Booking {
     }
 
     async fn end(&mut self, ticket: Ticket, cost: Option<Cost>, status: u16) {
-        let over_bound = cost.is_some_and(|cost| {
-            ticket.bounded && (cost.nano_usd > ticket.amounts.nano_usd || cost.tokens > ticket.amounts.tokens)
-        });
-        if over_bound {
-            // Worth knowing: either the provider's count is absurd, or a price is out of date.
-            log::failure("usage above the bound", &self.record.model);
+        if let Some(cost) = cost.filter(|_| ticket.bounded) {
+            let (held, model) = (ticket.amounts, &self.record.model);
+            let more = (cost.nano_usd.minus(held.nano_usd), cost.tokens.saturating_sub(held.tokens));
+            if more != (NanoUsd::ZERO, 0) {
+                // Worth knowing: a price is out of date, or a bound is wrong.
+                let (usd, tokens) = more;
+                log::failure(
+                    "usage above the bound",
+                    &format!(
+                        "{model}: {usd} USD and {tokens} tokens more than the {} USD and {} held",
+                        held.nano_usd, held.tokens
+                    ),
+                );
+            }
         }
         let mut record = core::mem::take(&mut self.record);
         record.status = status;

@@ -409,6 +409,9 @@ impl LedgerCore {
         let database = d1::Database::of_job(&self.env).map_err(|error| error.to_string())?;
         if !events.is_empty() {
             database.record_usage(grant_id, events).await.map_err(|error| error.0)?;
+            if events.iter().any(|event| !event.over_bound.is_zero()) {
+                courier::wake().await;
+            }
         }
         if !notices.is_empty() {
             database.record_notices(grant_id, notices).await.map_err(|error| error.0)?;

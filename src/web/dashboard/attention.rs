@@ -1,15 +1,18 @@
-//! What a person should look at: limits that are nearly used up, grants that end soon, calls that were refused.
+//! What a person should look at: limits that are nearly used up, grants that end soon, calls that were refused; an operator also calls
+//! that cost more than was held for them.
 
-use futures_util::future::join4;
+use futures_util::future::join5;
 
 use crate::{
-    domain::{grant::Grant, id::UserId, time::Timestamp},
+    domain::{grant::Grant, time::Timestamp},
     web::{
+        format::{Round, thousands, usd},
         grants::terms_of,
         language::{Language, Moment},
         notices::RefusalView,
-        ports::{Ports, StoreError},
+        ports::{OverBound, Ports, StoreError},
         usage::{GrantUsage, Usage},
+        visitor::Visitor,
     },
 };
 
@@ -22,6 +25,10 @@ const SOON_SECONDS: u64 = 3 * DAY;
 const LATELY_SECONDS: u64 = 3 * DAY;
 /// A notice that is older is of another month.
 const NOTICED_SECONDS: u64 = 32 * DAY;
+/// What cost more than was held within so many days is told.
+const OVER_BOUND_DAYS: u64 = 30;
+/// Most models of that.
+const MOST_MODELS: u32 = 20;
 /// Most grants of one kind; each that a notice is about asks its ledger.
 const MOST: u32 = 5;
 
@@ -48,6 +55,15 @@ pub enum Notice {
     },
     /// Calls that were refused.
     Refused(RefusalView),
+    /// Calls of anybody that cost more than was held for them.
+    OverBound {
+        /// Whose model; may be empty.
+        provider: &'static str,
+        /// Which.
+        model: String,
+        /// How many, and how much more they cost, in words.
+        said: String,
+    },
 }
 
 /// What there is to look at.
@@ -62,18 +78,28 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Of this person. What can't be read is missing and hides nothing else.
-    pub async fn of<P: Ports>(ports: &P, user: &UserId, now: Timestamp, language: Language) -> Self {
+    /// Of this person; of an operator also what is wrong with the broker's prices. What can't be read is missing and hides nothing else.
+    pub async fn of<P: Ports>(ports: &P, visitor: &Visitor, now: Timestamp, language: Language) -> Self {
+        let user = &visitor.user.id;
         let since = |seconds: u64| Timestamp::from_seconds(now.seconds().saturating_sub(seconds));
-        let (near, ending, refused, unread) = join4(
+        let over_bound = async {
+            if !visitor.is_operator() {
+                return Ok(Vec::new());
+            }
+            ports.list_over_bound((now.day() + 1).saturating_sub(OVER_BOUND_DAYS), MOST_MODELS).await
+        };
+        let (near, ending, refused, unread, over_bound) = join5(
             ports.list_near_limits(user, now, since(NOTICED_SECONDS), MOST),
             ports.list_ending(user, now, now.plus_seconds(SOON_SECONDS), MOST),
             ports.recent_refusals(user, since(LATELY_SECONDS), MOST),
             ports.count_unread_notices(user),
+            over_bound,
         )
         .await;
         let mut attention = Self::default();
         attention.unread = attention.kept(unread);
+        let over_bound = attention.kept(over_bound);
+        attention.notices.extend(over_bound.into_iter().map(|sum| Notice::over_bound(sum, language)));
         let near = attention.kept(near);
         let ids: Vec<_> = near.iter().map(|grant| grant.id.clone()).collect();
         let snapshots = if ids.is_empty() { Vec::new() } else { ports.read_ledgers(&ids).await };
@@ -113,6 +139,20 @@ fn most_used(usage: GrantUsage) -> Option<Usage> {
 impl Notice {
     fn limit(grant: &Grant, usage: Usage) -> Self {
         Self::Limit { grant: grant.id.to_string(), app: grant.client_name.clone(), usage }
+    }
+
+    fn over_bound(sum: OverBound, language: Language) -> Self {
+        let amount = usd(sum.cost, Round::Up);
+        let calls = thousands(sum.calls);
+        Self::OverBound {
+            provider: sum.provider.map_or("", |provider| provider.display_name()),
+            model: if sum.model.is_empty() { language.t("no model").to_owned() } else { sum.model },
+            said: if sum.calls == 1 {
+                language.with("1 call cost {0} USD more than was held for it", &[&amount])
+            } else {
+                language.with("{0} calls cost {1} USD more than was held for them", &[&calls, &amount])
+            },
+        }
     }
 
     fn ending(grant: &Grant, now: Timestamp) -> Self {

@@ -140,7 +140,7 @@ pub async fn show<P: Ports>(
     let asked = Params::parse(query.as_bytes()).field("month").parse().ok();
     let month = asked.filter(|month| *month <= this).unwrap_or(this);
     let look = async {
-        if month == this { Attention::of(&state.ports, user, now, language).await } else { Attention::default() }
+        if month == this { Attention::of(&state.ports, visitor, now, language).await } else { Attention::default() }
     };
     let allowed = async { if month == this { allowance::of(state, &visitor.user).await } else { Ok(None) } };
     let (sums, mut attention, allowed) = join3(state.ports.sum_month(user, month, MOST), look, allowed).await;

@@ -68,6 +68,8 @@ pub struct CallView {
     pub status: String,
     pub duration: String,
     pub basis: &'static str,
+    /// What it cost above what was held for it.
+    pub over_bound: Option<String>,
     /// The delegation that called.
     pub delegation: Option<String>,
     pub is_at_most: bool,
@@ -222,6 +224,7 @@ impl CallView {
             },
             duration: duration(call.duration_ms, language),
             basis,
+            over_bound: (!call.over_bound.is_zero()).then(|| usd(call.over_bound, Round::Up)),
             delegation: call.delegation.as_ref().map(|id| super::delegations::short(id.as_str())),
             is_at_most,
         }
@@ -273,6 +276,7 @@ mod tests {
             output_tokens: 0,
             tokens: 0,
             cost: NanoUsd::ZERO,
+            over_bound: NanoUsd::ZERO,
             basis: Basis::Usage,
             delegation: None,
             request_id: String::new(),

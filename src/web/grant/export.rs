@@ -36,7 +36,7 @@ use crate::{
 const CHUNK: u32 = 2_500;
 
 /// The columns, and the fields of a call in JSON.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 19] = [
     "call",
     "time",
     "provider",
@@ -51,6 +51,8 @@ const COLUMNS: [&str; 17] = [
     "booked_tokens",
     "cost_nano_usd",
     "cost_usd",
+    "over_bound_nano_usd",
+    "over_bound_usd",
     "basis",
     "delegation",
     "request_id",
@@ -196,6 +198,9 @@ struct Line<'a> {
     booked_tokens: u64,
     cost_nano_usd: u64,
     cost_usd: String,
+    /// Of the cost: above what was held for the call.
+    over_bound_nano_usd: u64,
+    over_bound_usd: String,
     basis: &'static str,
     delegation: Option<&'a str>,
     request_id: &'a str,
@@ -219,6 +224,8 @@ impl<'a> From<&'a Booking> for Line<'a> {
             booked_tokens: call.tokens,
             cost_nano_usd: call.cost.0,
             cost_usd: call.cost.to_string(),
+            over_bound_nano_usd: call.over_bound.0,
+            over_bound_usd: call.over_bound.to_string(),
             basis: call.basis.as_str(),
             delegation: call.delegation.as_ref().map(DelegationId::as_str),
             request_id: &call.request_id,
@@ -229,7 +236,7 @@ impl<'a> From<&'a Booking> for Line<'a> {
 impl Line<'_> {
     fn csv(&self) -> String {
         let status = self.status.map(|status| status.to_string()).unwrap_or_default();
-        let [call, duration, input, cached, output, booked, nano] = [
+        let [call, duration, input, cached, output, booked, nano, over_bound] = [
             self.call,
             self.duration_ms,
             self.input_tokens,
@@ -237,6 +244,7 @@ impl Line<'_> {
             self.output_tokens,
             self.booked_tokens,
             self.cost_nano_usd,
+            self.over_bound_nano_usd,
         ]
         .map(|number| number.to_string());
         let fields: [&str; COLUMNS.len()] = [
@@ -254,6 +262,8 @@ impl Line<'_> {
             &booked,
             &nano,
             &self.cost_usd,
+            &over_bound,
+            &self.over_bound_usd,
             self.basis,
             self.delegation.unwrap_or_default(),
             self.request_id,

@@ -25,7 +25,9 @@ pub use accounts::{
 pub use grants::{Decided, Grants, NewAnswer, UsualLimits};
 pub use members::{Members, Person, PersonalTokens, Policies};
 pub use requests::{DeviceCodes, Entered, PushedRequests};
-pub use usage::{AppSum, Attention, Booking, CallSum, DaySum, GrantList, ModelSum, MonthSums, Sum, Usage, UsageSums};
+pub use usage::{
+    AppSum, Attention, Booking, CallSum, DaySum, GrantList, ModelSum, MonthSums, OverBound, Sum, Usage, UsageSums,
+};
 pub use watch::{Audit, AuditQuery, AuditRow, Delivery, History, Notices, Refusals, Webhook, Webhooks};
 
 use super::limit::Limit;

@@ -27,6 +27,19 @@ pub trait GrantList {
     ) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
 }
 
+/// Calls of a model that cost more than was held for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverBound {
+    /// Whose model.
+    pub provider: Option<Provider>,
+    /// Its name, as an app asked for it.
+    pub model: String,
+    /// How many calls.
+    pub calls: u64,
+    /// How much more they cost together.
+    pub cost: NanoUsd,
+}
+
 /// What a user should look at.
 pub trait Attention {
     /// Whether they ever allowed anything that an app came for.
@@ -49,6 +62,14 @@ pub trait Attention {
         since: Timestamp,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Grant>, StoreError>> + Send;
+
+    /// Of everybody's calls: those that cost more than was held for them, on this day of UTC (since the epoch) and later. The models
+    /// that it was most of, in money, at most `limit`.
+    fn list_over_bound(
+        &self,
+        since_day: u64,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<OverBound>, StoreError>> + Send;
 }
 
 /// What a ledger has booked for a call, for the person who watches.
@@ -78,6 +99,8 @@ pub struct Booking {
     pub tokens: u64,
     /// Money booked.
     pub cost: NanoUsd,
+    /// Of that: above what was held for the call.
+    pub over_bound: NanoUsd,
     /// How that is known.
     pub basis: Basis,
     /// The delegation that called, if one did.

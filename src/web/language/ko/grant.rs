@@ -202,6 +202,7 @@ pub const TABLE: super::Table = &[
     ("answered {0}", "응답 {0}"),
     ("nothing was billed", "청구 없음"),
     ("as the provider counted", "제공자 집계 기준"),
+    ("{0} USD more than was held", "잡아 둔 금액보다 {0} USD 많음"),
     ("at most: the provider did not say", "최대: 제공자가 알려 주지 않음"),
     ("at most: nobody reported how it ended", "최대: 종료 보고가 없음"),
     ("at most: set aside for calls that a crash made doubtful", "최대: 장애로 불확실해진 호출의 확보분"),
