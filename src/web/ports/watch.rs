@@ -152,7 +152,7 @@ pub struct Delivery {
     pub error: Option<DeliveryError>,
 }
 
-/// Tables `webhooks` and `webhook_deliveries`. What is to be delivered is written by triggers (`migrations/0008_notices.sql`, `0017_over_bound.sql`).
+/// Tables `webhooks` and `webhook_deliveries`. What is to be delivered is written by triggers (`migrations/0008_notices.sql`, `0018_over_bound.sql`).
 pub trait Webhooks {
     /// Where an operator's program is told, if anywhere.
     fn find_webhook(&self) -> impl Future<Output = Result<Option<Webhook>, StoreError>> + Send;
