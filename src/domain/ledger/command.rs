@@ -100,8 +100,10 @@ pub enum Command {
     },
     /// The call was made: books it.
     Settle(Box<Settlement>),
-    /// Nothing was billed: the hold is given back.
+    /// Nothing was billed: the hold is given back. The call stays in the rate, since providers count it in theirs.
     Release(Ticket),
+    /// The call never left the broker: the hold is given back, and its place in the rate.
+    Withdraw(Ticket),
     /// Other limits from now on, or a pause.
     Change(Change),
     /// What the operator's policy says from now on.
@@ -219,7 +221,7 @@ pub enum Reply {
     Reserved(Reservation),
     /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended or to an end that has passed: no.
     Refused(Refusal),
-    /// To `Settle`, `Release`, `Govern`, `Revoke`, `RevokeDelegation`, `NoteRefusal` and `Wake`.
+    /// To `Settle`, `Release`, `Withdraw`, `Govern`, `Revoke`, `RevokeDelegation`, `NoteRefusal` and `Wake`.
     Done,
     /// To `Change`: what holds now, which is something else where a change came first.
     Changed(Terms),

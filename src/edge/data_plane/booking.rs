@@ -157,9 +157,9 @@ impl Booking {
     }
 }
 
-/// Gives room back that a call took in one ledger and doesn't need.
+/// Gives room back that a call took in one ledger and doesn't need, since another ledger said no.
 pub async fn give_back(owner: &impl HasLedger, ticket: Ticket) {
-    insist(owner, &Command::Release(ticket), false).await;
+    insist(owner, &Command::Withdraw(ticket), false).await;
 }
 
 /// Sends until it is carried out, or given up. `now`: the next call waits for the room.

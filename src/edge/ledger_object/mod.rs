@@ -432,6 +432,7 @@ fn reply_of_revoked(command: &Command) -> Reply {
         Command::Read => Reply::Snapshot(Box::new(Snapshot { revoked_at: Some(clock::now()), ..Snapshot::default() })),
         Command::Settle(_)
         | Command::Release(_)
+        | Command::Withdraw(_)
         | Command::Govern(_)
         | Command::Revoke
         | Command::RevokeDelegation(_)

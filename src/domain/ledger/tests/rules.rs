@@ -22,13 +22,42 @@ fn room_that_is_only_held_is_said_to_be_held() {
 }
 
 #[test]
-fn a_released_call_counts_against_nothing() {
-    let mut grant = Fixture::new(r#"{"requests":1,"requests_per_minute":1,"concurrency":1}"#, "");
-    for _ in 0..5 {
+fn a_released_call_counts_against_nothing_but_the_rate() {
+    let mut grant = Fixture::new(r#"{"requests":1,"requests_per_minute":2,"concurrency":1}"#, "");
+    for _ in 0..2 {
         let hold = grant.chat().unwrap();
         grant.apply(Command::Release(hold.clone()));
     }
+    let usage = grant.usage().permissions[0];
+    assert_eq!(ScopeUsage { last_minute: 0, next_in_minute_at: None, ..usage }, ScopeUsage::default());
+    assert_eq!(usage.last_minute, 2);
+    assert!(
+        matches!(grant.chat(), Err(Refusal::RateLimited { .. })),
+        "providers count refused calls in their own rate"
+    );
+    grant.later(61);
+    assert!(grant.chat().is_ok());
+}
+
+#[test]
+fn a_call_that_never_left_counts_against_nothing() {
+    let mut grant =
+        Fixture::new(r#"{"requests":1,"requests_per_minute":1,"concurrency":1}"#, r#","requests_per_minute":1"#);
+    for _ in 0..5 {
+        let hold = grant.chat().unwrap();
+        grant.apply(Command::Withdraw(hold.clone()));
+        grant.apply(Command::Withdraw(hold));
+    }
     assert_eq!(grant.usage().overall, ScopeUsage::default());
+}
+
+#[test]
+fn a_call_that_has_ended_can_not_be_withdrawn_from_the_rate() {
+    let mut grant = Fixture::new(r#"{"requests_per_minute":1}"#, "");
+    let hold = grant.chat().unwrap();
+    grant.apply(settled(&hold, 0));
+    grant.apply(Command::Withdraw(hold));
+    assert!(matches!(grant.chat(), Err(Refusal::RateLimited { .. })));
 }
 
 #[test]
