@@ -121,6 +121,14 @@ pub enum Command {
         /// The model that it asked for; empty where that isn't known.
         model: String,
     },
+    /// Could a call of this provider be let through at all? Asked before a large body is read; holds nothing, and promises nothing.
+    Look {
+        /// The provider.
+        provider: Provider,
+        /// The delegation that calls; `None`: the app that the grant was given to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delegation: Option<DelegationId>,
+    },
     /// What was used so far.
     Read,
     /// Does what is due. The alarm sends it.
@@ -219,9 +227,9 @@ pub struct Change {
 pub enum Reply {
     /// To `Reserve`: go ahead.
     Reserved(Reservation),
-    /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended or to an end that has passed: no.
+    /// To `Reserve`, `Look` and `Delegate`, or to `Change` on a grant that has ended or to an end that has passed: no.
     Refused(Refusal),
-    /// To `Settle`, `Release`, `Withdraw`, `Govern`, `Revoke`, `RevokeDelegation`, `NoteRefusal` and `Wake`.
+    /// To `Look`: perhaps; to `Settle`, `Release`, `Withdraw`, `Govern`, `Revoke`, `RevokeDelegation`, `NoteRefusal` and `Wake`.
     Done,
     /// To `Change`: what holds now, which is something else where a change came first.
     Changed(Terms),

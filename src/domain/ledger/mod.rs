@@ -280,6 +280,13 @@ impl Ledger {
                 self.count_refusal(reason, &model, &mut effects);
                 Reply::Done
             }
+            Command::Look { provider, delegation } => match self.look(provider, delegation.as_ref()) {
+                Ok(()) => Reply::Done,
+                Err(refusal) => {
+                    self.note_refusal(&refusal, "", &mut effects);
+                    Reply::Refused(refusal)
+                }
+            },
             Command::Read => {
                 self.save_delegations(&mut effects);
                 Reply::Snapshot(Box::new(self.snapshot()))

@@ -428,7 +428,9 @@ fn lines(replies: &[Reply], wake_at: Option<Timestamp>, writes: &Writes) -> Resu
 
 fn reply_of_revoked(command: &Command) -> Reply {
     match command {
-        Command::Reserve { .. } | Command::Change(_) | Command::Delegate(_) => Reply::Refused(Refusal::Revoked),
+        Command::Reserve { .. } | Command::Look { .. } | Command::Change(_) | Command::Delegate(_) => {
+            Reply::Refused(Refusal::Revoked)
+        }
         Command::Read => Reply::Snapshot(Box::new(Snapshot { revoked_at: Some(clock::now()), ..Snapshot::default() })),
         Command::Settle(_)
         | Command::Release(_)

@@ -232,37 +232,7 @@ impl Run {
             Step::Unnamed { bound } => self.reserve(bounded(chat(), bound, Some(20))),
             Step::Embed { bound } => self.reserve(bounded(claim("embed", Capability::Embeddings), bound, None)),
             Step::List => self.reserve(models()),
-            Step::Settle { which, cost } => {
-                if let Some(made) = self.pick(which) {
-                    let (ticket, bound) = (made.ticket.clone(), made.ticket.amounts.nano_usd.0);
-                    let cost = bound * cost / 1000;
-                    made.billed.get_or_insert(cost.min(bound));
-                    self.grant.apply(settled(&ticket, cost));
-                }
-            }
-            Step::SettleUnknown(which) => {
-                if let Some(made) = self.pick(which) {
-                    let ticket = made.ticket.clone();
-                    made.billed.get_or_insert(ticket.amounts.nano_usd.0);
-                    self.grant.apply(settled_unknown(&ticket));
-                }
-            }
-            Step::Release(which) => {
-                if let Some(made) = self.pick(which) {
-                    let ticket = made.ticket.clone();
-                    made.billed.get_or_insert(0);
-                    self.grant.apply(Command::Release(ticket));
-                }
-            }
-            Step::Withdraw(which) => {
-                if let Some(made) = self.pick(which) {
-                    let ticket = made.ticket.clone();
-                    // A call that has ended before did leave.
-                    made.withdrawn |= made.billed.is_none();
-                    made.billed.get_or_insert(0);
-                    self.grant.apply(Command::Withdraw(ticket));
-                }
-            }
+            Step::Settle { .. } | Step::SettleUnknown(_) | Step::Release(_) | Step::Withdraw(_) => self.end(step),
             Step::Later(seconds) => self.grant.later(seconds),
             Step::Back(seconds) => self.grant.now = Timestamp::from_millis(self.grant.now.millis() - seconds * 1000),
             Step::Wake => drop(self.grant.apply(Command::Wake)),
@@ -338,6 +308,44 @@ impl Run {
                 self.revoked = true;
             }
             Step::Revoke => {}
+        }
+    }
+
+    /// Every way in which a call ends by a word.
+    fn end(&mut self, step: &Step) {
+        match *step {
+            Step::Settle { which, cost } => {
+                if let Some(made) = self.pick(which) {
+                    let (ticket, bound) = (made.ticket.clone(), made.ticket.amounts.nano_usd.0);
+                    let cost = bound * cost / 1000;
+                    made.billed.get_or_insert(cost.min(bound));
+                    self.grant.apply(settled(&ticket, cost));
+                }
+            }
+            Step::SettleUnknown(which) => {
+                if let Some(made) = self.pick(which) {
+                    let ticket = made.ticket.clone();
+                    made.billed.get_or_insert(ticket.amounts.nano_usd.0);
+                    self.grant.apply(settled_unknown(&ticket));
+                }
+            }
+            Step::Release(which) => {
+                if let Some(made) = self.pick(which) {
+                    let ticket = made.ticket.clone();
+                    made.billed.get_or_insert(0);
+                    self.grant.apply(Command::Release(ticket));
+                }
+            }
+            Step::Withdraw(which) => {
+                if let Some(made) = self.pick(which) {
+                    let ticket = made.ticket.clone();
+                    // A call that has ended before did leave.
+                    made.withdrawn |= made.billed.is_none();
+                    made.billed.get_or_insert(0);
+                    self.grant.apply(Command::Withdraw(ticket));
+                }
+            }
+            _ => {}
         }
     }
 

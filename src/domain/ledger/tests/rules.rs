@@ -201,6 +201,38 @@ fn what_is_left_is_said_by_the_tightest_limit() {
 }
 
 #[test]
+fn a_look_says_no_to_what_no_call_can_change_and_holds_nothing() {
+    let look = || Command::Look { provider: Provider::OpenAi, delegation: None };
+    let mut grant = Fixture::new("{}", r#","requests":1,"requests_per_minute":2"#);
+    for _ in 0..5 {
+        assert_eq!(grant.apply(look()), Reply::Done);
+    }
+    assert_eq!(grant.usage().overall, ScopeUsage::default());
+    let hold = grant.chat().unwrap();
+    assert!(matches!(grant.apply(look()), Reply::Refused(Refusal::RequestsHeld(_))));
+    grant.apply(settled(&hold, 0));
+    assert!(matches!(grant.apply(look()), Reply::Refused(Refusal::RequestsExhausted(_))));
+    let anthropic = Command::Look { provider: Provider::Anthropic, delegation: None };
+    assert_eq!(grant.apply(anthropic), Reply::Refused(Refusal::ProviderNotGranted));
+    let nobody = Command::Look { provider: Provider::OpenAi, delegation: Some("delegation_x".parse().unwrap()) };
+    assert_eq!(grant.apply(nobody), Reply::Refused(Refusal::NoSuchDelegation));
+    grant.change(|change| change.paused = true);
+    assert_eq!(grant.apply(look()), Reply::Refused(Refusal::Paused));
+    grant.apply(Command::Revoke);
+    assert_eq!(grant.apply(look()), Reply::Refused(Refusal::Revoked));
+}
+
+#[test]
+fn a_look_says_no_where_not_even_a_nano_dollar_is_left() {
+    let look = || Command::Look { provider: Provider::OpenAi, delegation: None };
+    let mut grant = Fixture::new("{}", r#","budget_usd":"0.000001""#);
+    let hold = grant.reserve(chat_costing(1_000)).unwrap().ticket;
+    assert!(matches!(grant.apply(look()), Reply::Refused(Refusal::RoomHeld(_))));
+    grant.apply(settled(&hold, 1_000));
+    assert!(matches!(grant.apply(look()), Reply::Refused(Refusal::DoesNotFit(_))));
+}
+
+#[test]
 fn a_paused_grant_says_no_until_it_is_resumed() {
     let mut grant = Fixture::new("{}", "");
     grant.change(|change| change.paused = true);
