@@ -2,20 +2,20 @@
 // whose instance died is answered here; its hold is on disk, or within what is set aside there, and is booked by the ledger's alarm.
 // Bodies that already stream pass inside the platform and go on.
 
-import { callUpstream, facts, respond } from "./calls.mjs";
+import { callUpstream, facts, incoming, respond, wholeAnswer } from "./calls.mjs";
 import { postWebhook, wakeCourier } from "./courier.mjs";
 import { fetchDocument } from "./documents.mjs";
 import { living, orDead } from "./instance.mjs";
 import { command, commandSoon } from "./ledgers.mjs";
 import { verifySignature } from "./signatures.mjs";
-import { metered, passing, withoutUsage } from "./streams.mjs";
+import { metered, passing, pumped, withoutUsage } from "./streams.mjs";
 
 export { Courier } from "./courier.mjs";
 export { Ledger } from "./object.mjs";
 
 // What the wasm calls; see js.rs.
-globalThis.aipassport = { facts, command, commandSoon, callUpstream, respond, metered, passing, withoutUsage, verifySignature, fetchDocument };
-Object.assign(globalThis.aipassport, { postWebhook, wakeCourier });
+globalThis.aipassport = { facts, command, commandSoon, callUpstream, respond, metered, passing, pumped, withoutUsage, verifySignature, fetchDocument };
+Object.assign(globalThis.aipassport, { incoming, postWebhook, wakeCourier, wholeAnswer });
 
 const failed = () => new Response("the broker failed\n", { status: 500, headers: { "cache-control": "no-store" } });
 

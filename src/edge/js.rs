@@ -1,7 +1,7 @@
 //! What the scripts beside this file do for the wasm, each in one call: the platform's own types would take many.
 
 use js_sys::{Promise, Uint8Array};
-use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use wasm_bindgen::{JsValue, closure::Closure, prelude::wasm_bindgen};
 use web_sys::{AbortController, ReadableStream, Request, Response};
 
 #[wasm_bindgen]
@@ -17,9 +17,30 @@ extern "C" {
         method: &str,
         url: &str,
         headers: &str,
-        body: Option<&Uint8Array>,
+        body: &JsValue,
+        length: u32,
         seconds: f64,
     ) -> Promise;
+
+    /// The body of a request, on its way in; see `data_plane/calls.mjs`.
+    pub type Incoming;
+
+    /// Of this request: seconds between two pieces, and in all.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = incoming)]
+    pub fn incoming(request: &Request, idle_seconds: u32, seconds: u32) -> Incoming;
+
+    /// Hands its pieces to `take`, which says how many bytes it has, until they are more than `most`. Resolves to `end`, `more`, `late`
+    /// or `broken`, and never fails.
+    #[wasm_bindgen(method)]
+    pub fn read(this: &Incoming, most: u32, take: &Closure<dyn FnMut(Uint8Array) -> u32>) -> Promise;
+
+    /// Lets the rest go.
+    #[wasm_bindgen(method, js_name = giveUp)]
+    pub fn give_up(this: &Incoming);
+
+    /// An answer as a whole, as a `Uint8Array`; fails where it breaks off, and with `late` where it takes too long.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = wholeAnswer)]
+    pub fn whole_answer(answer: &Response, give_up: &AbortController, idle_seconds: u32, seconds: u32) -> Promise;
 
     /// An answer with these headers, in lines.
     #[wasm_bindgen(catch, js_namespace = ["globalThis", "aipassport"], js_name = respond)]
@@ -111,15 +132,43 @@ extern "C" {
 
     /// Passes as it comes; see `streams.mjs`. `holds_end`: its end waits for [`Passing::release`].
     #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = metered)]
-    pub fn metered(body: &ReadableStream, give_up: &AbortController, holds_end: bool) -> Passing;
+    pub fn metered(
+        body: &ReadableStream,
+        give_up: &AbortController,
+        holds_end: bool,
+        idle_seconds: u32,
+        seconds: u32,
+    ) -> Passing;
+
+    /// Passes piece by piece, and is read on the way, never more than a piece ahead of the client; see `streams.mjs`.
+    #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = pumped)]
+    pub fn pumped(
+        body: &ReadableStream,
+        give_up: &AbortController,
+        holds_end: bool,
+        idle_seconds: u32,
+        seconds: u32,
+    ) -> Passing;
 
     /// Passes as it comes, unread; see `streams.mjs`.
     #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = passing)]
-    pub fn passing(body: &ReadableStream, give_up: &AbortController, holds_end: bool) -> Passing;
+    pub fn passing(
+        body: &ReadableStream,
+        give_up: &AbortController,
+        holds_end: bool,
+        idle_seconds: u32,
+        seconds: u32,
+    ) -> Passing;
 
     /// Passes without the event that says its usage; see `streams.mjs`.
     #[wasm_bindgen(js_namespace = ["globalThis", "aipassport"], js_name = withoutUsage)]
-    pub fn without_usage(body: &ReadableStream, give_up: &AbortController, holds_end: bool) -> Passing;
+    pub fn without_usage(
+        body: &ReadableStream,
+        give_up: &AbortController,
+        holds_end: bool,
+        idle_seconds: u32,
+        seconds: u32,
+    ) -> Passing;
 
     /// The body for the client.
     #[wasm_bindgen(method, getter)]

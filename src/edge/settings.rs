@@ -12,6 +12,10 @@
 //! | `CLIENT_DOCUMENTS_FROM_LOOPBACK` | variable | `on`: documents and key sets may lie on this machine; heeded only where `ISSUER` does too |
 //! | `UPSTREAM_TIMEOUT_SECONDS` | variable | until a provider begins to answer; 600 |
 //! | `DATABASE_TIMEOUT_SECONDS` | variable | what a page, an OAuth endpoint, or the first call of a grant waits for the database in all; 5 |
+//! | `ANSWER_IDLE_SECONDS`, `ANSWER_SECONDS` | variable | until an answer that has begun goes on, and until it ends; 300 and 3600 |
+//! | `BODY_IDLE_SECONDS`, `BODY_SECONDS` | variable | until a body that has begun goes on, and until it ends; 30 and 300 |
+//! | `BODY_MEMORY_MIB` | variable | memory of an isolate for the bodies of calls; 32 |
+//! | `CALLS_WAITING` | variable | calls of one grant that may wait for its ledger in an isolate; 256 |
 //! | `HOLD_TTL_SECONDS` | variable | until a call that nobody settled is booked at its bound; 900 |
 //! | `LEDGER_AHEAD_CALLS` | variable | calls that a ledger sets room aside for in one write; 8, and 0 writes each |
 //! | `POLICY_MAX_AGE_SECONDS` | variable | until the ledger of a member's account asks whether the policy has changed; 300 |
@@ -40,6 +44,14 @@ const DEFAULT_UPSTREAM_TIMEOUT_SECONDS: u64 = 600;
 /// What a request waits for the database where the operator says nothing else.
 pub const DEFAULT_DATABASE_TIMEOUT_SECONDS: u64 = 5;
 const DEFAULT_HOLD_TTL_SECONDS: u64 = 900;
+/// Providers are silent for minutes while a model thinks.
+const DEFAULT_ANSWER: Patience = Patience { idle_seconds: 300, seconds: 3600 };
+/// 16 MiB take two minutes at a megabit a second.
+const DEFAULT_BODY: Patience = Patience { idle_seconds: 30, seconds: 300 };
+const MIB: u64 = 1024 * 1024;
+/// An isolate has 128 MiB for everything.
+const BODY_MEMORY_MIB: Range = Range { least: 16, usual: 32, most: 64 };
+const CALLS_WAITING: Range = Range { least: 1, usual: 256, most: 100_000 };
 const DEFAULT_AHEAD_CALLS: u32 = 8;
 /// What a crash makes doubtful stays small.
 const MAX_AHEAD_CALLS: u32 = 64;
@@ -67,12 +79,36 @@ pub struct Settings {
     pub upstream_timeout_seconds: u64,
     /// Seconds that a request waits for the database in all.
     pub database_timeout_seconds: u64,
+    /// For an answer that has begun.
+    pub answer_patience: Patience,
+    /// For a body that has begun.
+    pub body_patience: Patience,
+    /// Memory of an isolate for the bodies of calls, in bytes.
+    pub body_memory_bytes: u64,
+    /// Calls of one grant that may wait for its ledger in an isolate.
+    pub calls_waiting: u32,
     /// Seconds until a hold is booked at its bound.
     pub hold_ttl_seconds: u64,
     /// For how many calls a ledger sets room aside durably, so that they need no write of their own.
     pub ahead_calls: u32,
     /// Seconds until an account's ledger asks whether the policy has changed.
     pub policy_max_age_seconds: u64,
+}
+
+/// How long is waited for something that comes in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Seconds between two pieces.
+    pub idle_seconds: u32,
+    /// Seconds in all.
+    pub seconds: u32,
+}
+
+/// What a number may be.
+struct Range {
+    least: u32,
+    usual: u32,
+    most: u32,
 }
 
 /// A provider that has a key.
@@ -114,6 +150,9 @@ pub enum SettingsError {
     /// A variable isn't a number in its range.
     #[error("{0} is not a number from 0 to {1}")]
     NotACount(&'static str, u32),
+    /// A variable isn't a number between two others.
+    #[error("{0} is not a number from {1} to {2}")]
+    NotInRange(&'static str, u32, u32),
 }
 
 thread_local! {
@@ -149,6 +188,19 @@ impl Settings {
                 Ok(seconds @ 1..=MAX_SECONDS) => Ok(seconds),
                 _ => Err(SettingsError::NotSeconds(name)),
             },
+        };
+        let number = |name, range: &Range| match get(name).map(|text| text.parse()) {
+            None => Ok(range.usual),
+            Some(Ok(number)) if (range.least..=range.most).contains(&number) => Ok(number),
+            Some(_) => Err(SettingsError::NotInRange(name, range.least, range.most)),
+        };
+        let patience = |idle, all, default: Patience| {
+            let short =
+                |name, default: u32| seconds(name, default.into()).map(|all| u32::try_from(all).unwrap_or(default));
+            Ok::<_, SettingsError>(Patience {
+                idle_seconds: short(idle, default.idle_seconds)?,
+                seconds: short(all, default.seconds)?,
+            })
         };
         let address = |name| get(name).map(|text| address(&text).ok_or(SettingsError::NotAnAddress(name))).transpose();
         let switch = |name, default| match get(name).as_deref() {
@@ -199,6 +251,10 @@ impl Settings {
             upstreams,
             upstream_timeout_seconds: seconds("UPSTREAM_TIMEOUT_SECONDS", DEFAULT_UPSTREAM_TIMEOUT_SECONDS)?,
             database_timeout_seconds: seconds("DATABASE_TIMEOUT_SECONDS", DEFAULT_DATABASE_TIMEOUT_SECONDS)?,
+            answer_patience: patience("ANSWER_IDLE_SECONDS", "ANSWER_SECONDS", DEFAULT_ANSWER)?,
+            body_patience: patience("BODY_IDLE_SECONDS", "BODY_SECONDS", DEFAULT_BODY)?,
+            body_memory_bytes: MIB.saturating_mul(number("BODY_MEMORY_MIB", &BODY_MEMORY_MIB)?.into()),
+            calls_waiting: number("CALLS_WAITING", &CALLS_WAITING)?,
             hold_ttl_seconds: seconds("HOLD_TTL_SECONDS", DEFAULT_HOLD_TTL_SECONDS)?,
             policy_max_age_seconds: seconds("POLICY_MAX_AGE_SECONDS", DEFAULT_MAX_AGE_SECONDS)?,
             ahead_calls: match get("LEDGER_AHEAD_CALLS") {
@@ -343,6 +399,24 @@ mod tests {
                 assert_eq!(with(name, Some(seconds)).err(), Some(SettingsError::NotSeconds(name)));
             }
         }
+    }
+
+    #[test]
+    fn a_number_out_of_its_range_is_named_with_the_range() {
+        for (name, least, most, bad) in
+            [("BODY_MEMORY_MIB", 16, 64, ["15", "65", "much"]), ("CALLS_WAITING", 1, 100_000, ["0", "100001", "-1"])]
+        {
+            for text in bad {
+                assert_eq!(with(name, Some(text)).err(), Some(SettingsError::NotInRange(name, least, most)), "{text}");
+            }
+        }
+        let settings = with("BODY_MEMORY_MIB", Some("16")).unwrap();
+        assert!(settings.body_memory_bytes >= crate::gateway::MAX_BODY_BYTES as u64, "the longest body fits");
+        for name in ["BODY_IDLE_SECONDS", "BODY_SECONDS", "ANSWER_IDLE_SECONDS", "ANSWER_SECONDS"] {
+            assert_eq!(with(name, Some("0")).err(), Some(SettingsError::NotSeconds(name)));
+        }
+        let patience = Patience { idle_seconds: 7, ..DEFAULT_ANSWER };
+        assert_eq!(with("ANSWER_IDLE_SECONDS", Some("7")).unwrap().answer_patience, patience);
     }
 
     #[test]

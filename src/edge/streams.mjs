@@ -2,9 +2,15 @@
 // written in JavaScript for speed: whatever sees a chunk from wasm costs more than passing it.
 //
 // Each function gives `{ readable, next, release }`: the body for the client; the next piece of what it says, as bytes, `undefined` at its
-// end; and, where the end was to be held back, letting it go.
+// end; and, where the end was to be held back, letting it go. An answer that stands still, or takes too long in all, is ended: the
+// provider is hung up on, and the client's body breaks off.
+//
+// Memory: what the platform alone passes it doesn't say how far the client is with, and a copy that is read ahead of the client leaves
+// the client's part in memory. Only a pump and the rewriter tell. docs/decisions/streams.md has what was measured.
 
-/** How long pieces gather in the platform before they are looked at. */
+import { watch } from "./patience.mjs";
+
+/** How long pieces of a short answer gather in the platform before they are looked at. */
 const LAZY_MS = 1000;
 const PIECE_BYTES = 64 * 1024;
 
@@ -28,37 +34,136 @@ function piped(body, giveUp, holdsEnd) {
   };
 }
 
+/** What a pump has passed: gathers until somebody takes it, one piece at a time. */
+class Gathered {
+  #bytes = new Uint8Array(PIECE_BYTES);
+  #length = 0;
+  #isFirst = true;
+  #isOver = false;
+  #changed = Promise.withResolvers();
+
+  #change() {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  /** Takes bytes in; waits while what is there already isn't taken. */
+  async put(bytes) {
+    for (let from = 0; from < bytes.length; ) {
+      while (this.#length === PIECE_BYTES) await this.#changed.promise;
+      const part = bytes.subarray(from, from + PIECE_BYTES - this.#length);
+      this.#bytes.set(part, this.#length);
+      this.#length += part.length;
+      from += part.length;
+      if (this.#isFirst || this.#length === PIECE_BYTES) this.#change();
+    }
+  }
+
+  end() {
+    this.#isOver = true;
+    this.#change();
+  }
+
+  /** The first bytes at once, which may say what was read: worth knowing when the client leaves early. Then a piece when it is full. */
+  async next() {
+    while (!this.#isOver && this.#length < (this.#isFirst ? 1 : PIECE_BYTES)) await this.#changed.promise;
+    this.#isFirst = false;
+    if (this.#length === 0) return undefined;
+    const piece = this.#bytes.subarray(0, this.#length);
+    this.#bytes = new Uint8Array(PIECE_BYTES);
+    this.#length = 0;
+    this.#change();
+    return piece;
+  }
+}
+
+/** Reads and writes: never more than a piece is in memory, however slow the client. `see` is handed each piece before it is written. */
+function pump(body, giveUp, holdsEnd, { idleSeconds, seconds }, see) {
+  const { readable, writable } = new IdentityTransformStream();
+  const ended = (async () => {
+    const reader = body.getReader({ mode: "byob" });
+    const writer = writable.getWriter();
+    const watched = watch(idleSeconds, seconds, () => {
+      giveUp.abort();
+      reader.cancel().catch(() => {});
+    });
+    try {
+      for (let buffer = new ArrayBuffer(PIECE_BYTES); ; ) {
+        watched.begin();
+        const { done, value } = await reader.read(new Uint8Array(buffer));
+        watched.pause();
+        if (watched.isLate) throw new Error("late");
+        if (done) break;
+        if (see) await see(value);
+        await writer.write(value);
+        buffer = value.buffer;
+      }
+      if (!holdsEnd) await writer.close();
+      return true;
+    } catch (error) {
+      // A client that leaves makes the broker hang up.
+      giveUp.abort();
+      await writer.abort(error).catch(() => {});
+      return false;
+    } finally {
+      watched.end();
+      writer.releaseLock();
+    }
+  })();
+  return {
+    readable,
+    ended,
+    async release() {
+      if (holdsEnd && (await ended)) await writable.close().catch(() => {});
+    },
+  };
+}
+
 /** The body as it comes, unread: sound says nothing. */
-export function passing(body, giveUp, holdsEnd) {
-  const { ended, ...pipe } = piped(body, giveUp, holdsEnd);
+export function passing(body, giveUp, holdsEnd, idleSeconds, seconds) {
+  const { ended, ...pipe } = pump(body, giveUp, holdsEnd, { idleSeconds, seconds });
   return { ...pipe, next: () => ended.then(() => undefined) };
 }
 
+/** The body as it comes, piece by piece, and read on the way. */
+export function pumped(body, giveUp, holdsEnd, idleSeconds, seconds) {
+  const gathered = new Gathered();
+  const { readable, ended, release } = pump(body, giveUp, holdsEnd, { idleSeconds, seconds }, (bytes) => gathered.put(bytes));
+  ended.then(() => gathered.end());
+  return { readable, next: () => gathered.next(), release };
+}
+
 /**
- * The body as it comes. It passes inside the platform; a copy gathers there and is looked at about once a second.
+ * The body of a short answer as it comes. It passes inside the platform; a copy gathers there and is looked at about once a second.
  *
  * The pipe is what makes a client that leaves known: the first branch of a `tee` alone would go on reading for nobody.
  */
-export function metered(body, giveUp, holdsEnd) {
+export function metered(body, giveUp, holdsEnd, idleSeconds, seconds) {
   const [first, second] = body.tee();
   const { readable, ended, release } = piped(first, giveUp, holdsEnd);
   const reader = second.getReader({ mode: "byob" });
+  const watched = watch(idleSeconds, seconds, () => giveUp.abort());
   let buffer = new ArrayBuffer(PIECE_BYTES);
-  let isFirst = true;
+  let waits = false;
   return {
     readable,
     async next() {
-      // The first piece at once: it may say what was read, which is worth knowing when the client leaves early.
-      if (!isFirst) await Promise.race([scheduler.wait(LAZY_MS), ended]);
-      isFirst = false;
+      // The first piece at once, and all that is there: only when that is read is it waited for more.
+      if (waits) await Promise.race([scheduler.wait(LAZY_MS), ended]);
       try {
+        watched.begin();
         const { done, value } = await reader.read(new Uint8Array(buffer));
-        if (done) return undefined;
-        buffer = value.buffer;
-        return value;
+        watched.pause();
+        if (!done) {
+          buffer = value.buffer;
+          waits = value.length < PIECE_BYTES;
+          return value;
+        }
       } catch {
-        return undefined;
+        // It broke off.
       }
+      watched.end();
+      return undefined;
     },
     release,
   };
@@ -66,7 +171,11 @@ export function metered(body, giveUp, holdsEnd) {
 
 const PREFIX = new TextEncoder().encode("<plaintext>");
 const DONE = /^data:\s*\[DONE\]/m;
+/** Of these every byte is a character of its own, and none is changed on its way through text. */
+const BYTES = { headers: { "content-type": "text/html; charset=windows-1252" } };
 const EMPTY_CHOICES = /"choices"\s*:\s*\[\s*\]/;
+/** A line that is longer isn't looked at: the event that says the usage has some hundred. */
+const MAX_LINE_CHARS = 64 * 1024;
 
 /** Whether a line is the event that says the usage of a whole chat, which has no choices. */
 function saysUsage(line) {
@@ -79,22 +188,49 @@ function saysUsage(line) {
   }
 }
 
-/** Whole lines pass, but for the one; an unfinished one waits for its end. */
+/**
+ * Whole lines pass, but for the one; an unfinished one waits for its end, or until it is too long to be it. Each character is looked at
+ * once, however the lines are cut.
+ */
 export class Lines {
-  rest = "";
   taken = "";
   /** Whether the stream has said that it is over. Until then a count that stands by itself may be a running one. */
   isOver = false;
+  #held = [];
+  #heldChars = 0;
+  #isLong = false;
   #afterUsage = false;
 
+  /** What waits for the end of its line. */
+  get rest() {
+    return this.#held.join("");
+  }
+
   push(text) {
-    if (this.rest) text = this.rest + text;
-    this.rest = "";
-    if (!text.endsWith("\n")) {
-      const end = text.lastIndexOf("\n") + 1;
-      this.rest = text.slice(end);
-      text = text.slice(0, end);
-    }
+    const end = text.lastIndexOf("\n") + 1;
+    if (end === 0) return this.#isLong ? text : this.#hold(text);
+    const begun = this.#isLong ? text.indexOf("\n") + 1 : 0;
+    const whole = begun > 0 ? text.slice(begun, end) : this.rest + text.slice(0, end);
+    this.#held = [];
+    this.#heldChars = 0;
+    this.#isLong = false;
+    return text.slice(0, begun) + this.#passing(whole) + this.#hold(text.slice(end));
+  }
+
+  /** Keeps the beginning of a line; gives it back where it has become too long. */
+  #hold(text) {
+    if (text !== "") this.#held.push(text);
+    this.#heldChars += text.length;
+    if (this.#heldChars <= MAX_LINE_CHARS) return "";
+    const long = this.rest;
+    this.#held = [];
+    this.#heldChars = 0;
+    this.#isLong = true;
+    this.#afterUsage = false;
+    return long;
+  }
+
+  #passing(text) {
     if (text.includes("[DONE]")) this.isOver ||= DONE.test(text);
     if (text === "" || (!this.#afterUsage && !EMPTY_CHOICES.test(text))) return text;
     let passing = "";
@@ -118,11 +254,13 @@ export class Lines {
  * The platform's rewriter calls a script once per chunk, at once, and passes the bytes on by itself: half of what a loop of reads and
  * writes costs. After `<plaintext>` nothing is a tag any more, so it changes and holds back nothing.
  */
-export function withoutUsage(body, giveUp, holdsEnd) {
+export function withoutUsage(body, giveUp, holdsEnd, idleSeconds, seconds) {
   const lines = new Lines();
   const { readable: source, writable } = new IdentityTransformStream();
   const over = Promise.withResolvers();
   const released = Promise.withResolvers();
+  const watched = watch(idleSeconds, seconds, () => giveUp.abort());
+  watched.begin();
   (async () => {
     const writer = writable.getWriter();
     await writer.write(PREFIX);
@@ -136,8 +274,10 @@ export function withoutUsage(body, giveUp, holdsEnd) {
     .on("plaintext", {
       element: (tag) => tag.removeAndKeepContent(),
       text(piece) {
-        const passing = lines.push(piece.text) + (piece.lastInTextNode ? lines.rest : "");
-        if (passing === piece.text) return;
+        watched.begin();
+        const { text, lastInTextNode } = piece;
+        const passing = lines.push(text) + (lastInTextNode ? lines.rest : "");
+        if (passing === text) return;
         if (passing === "") piece.remove();
         else piece.replace(passing, { html: true });
       },
@@ -148,9 +288,10 @@ export function withoutUsage(body, giveUp, holdsEnd) {
         if (holdsEnd) await released.promise;
       },
     });
+  over.promise.then(() => watched.end());
   let isRead = false;
   return {
-    readable: rewriter.transform(new Response(source)).body,
+    readable: rewriter.transform(new Response(source, BYTES)).body,
     async next() {
       if (isRead) return undefined;
       isRead = true;

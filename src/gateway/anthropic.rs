@@ -194,11 +194,14 @@ fn error_body(failure: &Failure, request_id: &str) -> serde_json::Value {
         | FailureCode::RequestsHeld
         | FailureCode::BudgetHeld
         | FailureCode::TokensHeld
-        | FailureCode::AccountBudgetHeld => "rate_limit_error",
-        FailureCode::UpstreamTimeout => "timeout_error",
+        | FailureCode::AccountBudgetHeld
+        | FailureCode::ProviderBusy
+        | FailureCode::TooManyWaiting => "rate_limit_error",
+        FailureCode::UpstreamTimeout | FailureCode::BodyTimeout => "timeout_error",
         FailureCode::UpstreamUnreachable
         | FailureCode::ProviderKeyRejected
         | FailureCode::ProviderNotConfigured
+        | FailureCode::BrokerBusy
         | FailureCode::BrokerUnavailable => "api_error",
     };
     let mut hint = serde_json::to_value(failure.hint()).unwrap_or_default();

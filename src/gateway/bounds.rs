@@ -19,8 +19,8 @@ const READS_CALLS: [&str; 7] = [
     "survey/value.rs",
     "survey/weights.rs",
 ];
-/// Bounds that no plan knows of: the platform's part reads the body, and refuses a longer one before it is planned.
-const ELSEWHERE: [&str; 1] = ["MAX_BODY_BYTES"];
+/// Bounds of no call: the platform's part reads the body, and refuses a longer one before it is planned; and an edit is ours.
+const ELSEWHERE: [&str; 2] = ["MAX_BODY_BYTES", "MAX_EDIT_BYTES"];
 
 fn source(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gateway").join(file)).unwrap()

@@ -60,6 +60,14 @@ pub enum Failure {
     UpstreamUnreachable(Provider),
     /// The provider didn't begin to answer in time.
     UpstreamTimeout(Provider),
+    /// The provider asked for a wait that isn't over, of this app or of all.
+    ProviderBusy(Provider, u64),
+    /// The client stopped in the middle of its body, or took too long with it.
+    BodyTimeout,
+    /// More calls of this grant wait for its ledger than may.
+    TooManyWaiting,
+    /// The bodies of other calls take all the memory that there is for bodies.
+    BrokerBusy,
     /// The broker's own store is down. Fails closed.
     BrokerUnavailable,
 }
@@ -156,6 +164,10 @@ impl Failure {
             Self::ProviderKeyRejected(_) => FailureCode::ProviderKeyRejected,
             Self::UpstreamUnreachable(_) => FailureCode::UpstreamUnreachable,
             Self::UpstreamTimeout(_) => FailureCode::UpstreamTimeout,
+            Self::ProviderBusy(..) => FailureCode::ProviderBusy,
+            Self::BodyTimeout => FailureCode::BodyTimeout,
+            Self::TooManyWaiting => FailureCode::TooManyWaiting,
+            Self::BrokerBusy => FailureCode::BrokerBusy,
             Self::BrokerUnavailable => FailureCode::BrokerUnavailable,
         }
     }
@@ -178,6 +190,10 @@ impl Failure {
             | Self::ProviderKeyRejected(_)
             | Self::UpstreamUnreachable(_)
             | Self::UpstreamTimeout(_)
+            | Self::ProviderBusy(..)
+            | Self::BodyTimeout
+            | Self::TooManyWaiting
+            | Self::BrokerBusy
             | Self::BrokerUnavailable => None,
         }
     }
@@ -264,6 +280,14 @@ impl Failure {
             }
             Self::UpstreamUnreachable(provider) => format!("{} can not be reached", provider.display_name()),
             Self::UpstreamTimeout(provider) => format!("{} did not answer in time", provider.display_name()),
+            Self::ProviderBusy(provider, seconds) => {
+                format!("{} asked for a pause; try again in {seconds} s", provider.display_name())
+            }
+            Self::BodyTimeout => "the body did not arrive in time; send it again".to_owned(),
+            Self::TooManyWaiting => {
+                "too many calls of this grant wait at once; try again when some of them have been answered".to_owned()
+            }
+            Self::BrokerBusy => "the broker is busy with the bodies of other calls; try again".to_owned(),
             Self::BrokerUnavailable => "the broker can not check this grant at the moment".to_owned(),
         }
     }
@@ -274,7 +298,10 @@ impl Failure {
         match self {
             Self::Refused(Refusal::RateLimited { retry_after_seconds, .. }) => Some(*retry_after_seconds),
             Self::Refused(Refusal::RequestsHeld(_) | Refusal::RoomHeld(_) | Refusal::ConcurrencyExceeded(_))
-            | Self::NotAllowed(Refusal::RoomHeld(_)) => Some(RETRY_SOON_SECONDS),
+            | Self::NotAllowed(Refusal::RoomHeld(_))
+            | Self::BrokerBusy
+            | Self::TooManyWaiting => Some(RETRY_SOON_SECONDS),
+            Self::ProviderBusy(_, seconds) => Some(*seconds),
             Self::BrokerUnavailable => Some(RETRY_LATER_SECONDS),
             Self::InvalidToken
             | Self::Dpop(_)
@@ -306,6 +333,7 @@ impl Failure {
             | Self::WebSocket
             | Self::ProviderNotConfigured(_)
             | Self::ProviderKeyRejected(_)
+            | Self::BodyTimeout
             | Self::UpstreamUnreachable(_)
             | Self::UpstreamTimeout(_) => None,
         }

@@ -4,6 +4,7 @@
 //! One file per provider dialect says which endpoints there are and what in a body matters.
 
 mod account;
+pub mod admission;
 mod anthropic;
 pub mod betas;
 #[cfg(test)]
@@ -23,12 +24,13 @@ pub mod prices;
 mod redact;
 mod splice;
 mod survey;
+pub mod throttle;
 pub mod usage;
 
 pub use cost::Meterage;
 pub use dialect::{Dialect, Method};
 pub use failure::{Billed, Failure, FailureCode, Hint, Quantity, is_billed};
-pub use plan::{Edit, MAX_BODY_BYTES, Plan, Request, Response, Route, Sent, filter_models};
+pub use plan::{Edit, MAX_BODY_BYTES, MAX_EDIT_BYTES, Plan, Request, Response, Route, Sent, filter_models};
 pub use redact::without_account_names;
 
 use crate::domain::permission::Provider;

@@ -327,6 +327,7 @@ fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
     let kind = match code {
         FailureCode::InvalidRequest
         | FailureCode::BodyTooLarge
+        | FailureCode::BodyTimeout
         | FailureCode::FieldNotAllowed
         | FailureCode::TooManyTools
         | FailureCode::TooManyModels
@@ -350,10 +351,13 @@ fn error_body(failure: &Failure, _request_id: &str) -> serde_json::Value {
         | FailureCode::RequestsHeld
         | FailureCode::BudgetHeld
         | FailureCode::TokensHeld
-        | FailureCode::AccountBudgetHeld => "rate_limit_error",
+        | FailureCode::AccountBudgetHeld
+        | FailureCode::ProviderBusy
+        | FailureCode::TooManyWaiting => "rate_limit_error",
         FailureCode::UpstreamUnreachable
         | FailureCode::ProviderKeyRejected
         | FailureCode::ProviderNotConfigured
+        | FailureCode::BrokerBusy
         | FailureCode::BrokerUnavailable
         | FailureCode::UpstreamTimeout => "server_error",
     };

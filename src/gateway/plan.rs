@@ -21,8 +21,10 @@ use super::{
     usage::AnswerKind,
 };
 
-/// Longest request body.
-pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Longest request body. An isolate has 128 MiB for all of its calls, and a body lies there once.
+pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// The most by which [`Plan::edit`] makes a body longer, in bytes.
+pub const MAX_EDIT_BYTES: usize = 128;
 /// What the bodies of most endpoints are.
 const JSON: &str = "application/json";
 /// Longest `{model}` in a path, in bytes.
@@ -104,46 +106,44 @@ enum UsageInStream {
     OptionsNamed,
 }
 
-/// What has to be changed in a body before it goes upstream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What was changed in a body before it goes upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edit {
-    /// The body to send; `None`: as it came.
-    pub body: Option<Vec<u8>>,
     /// The client didn't ask for the usage that the stream will say: it has to be taken out again.
     pub strips_usage: bool,
 }
 
 impl Plan {
-    /// What to change in the body: so that a stream says what was used, and so that no more is written than `output_tokens`, where
-    /// the ledger says so.
+    /// Changes the body in its place: so that a stream says what was used, and so that no more is written than `output_tokens`, where
+    /// the ledger says so. It becomes longer by [`MAX_EDIT_BYTES`] at most.
     ///
     /// # Errors
-    /// [`Failure::InvalidRequest`]: the options of the stream are none.
-    pub fn edit(&self, body: &[u8], output_tokens: Option<u64>) -> Result<Edit, Failure> {
-        let mut edit = match self.usage_in_stream {
-            UsageInStream::Unasked => Edit::default(),
-            UsageInStream::OptionsMissing => Edit {
-                body: Some(splice::with_another(body, "stream_options", r#"{"include_usage":true}"#)),
-                strips_usage: true,
-            },
-            UsageInStream::OptionsNamed => {
-                let body = splice::with_usage_asked_for(body)
-                    .map_err(|_| Failure::InvalidRequest("stream_options can not be read".to_owned()))?;
-                Edit { strips_usage: body.is_some(), body }
-            }
+    /// [`Failure::InvalidRequest`]: the options of the stream are none, or what leaves would decide something else than what came.
+    pub fn edit(&self, body: &mut Vec<u8>, output_tokens: Option<u64>) -> Result<Edit, Failure> {
+        let asks = match self.usage_in_stream {
+            UsageInStream::Unasked => None,
+            UsageInStream::OptionsMissing => Some(splice::another(body, "stream_options", r#"{"include_usage":true}"#)),
+            UsageInStream::OptionsNamed => splice::asking_for_usage(body)
+                .map_err(|_| Failure::InvalidRequest("stream_options can not be read".to_owned()))?,
         };
+        let edit = Edit { strips_usage: asks.is_some() };
+        let mut is_changed = asks.is_some();
+        if let Some(asks) = asks {
+            asks.carry_out(body);
+        }
         if let (Some(name), Some(most)) = (self.maximum, output_tokens) {
-            let body = edit.body.as_deref().unwrap_or(body);
-            let set = splice::with_integer(body, name, most)
+            let set = splice::integer(body, name, most)
                 .map_err(|_| Failure::InvalidRequest(format!("{name} can not be set")))?;
-            edit.body = set.or(edit.body);
-        }
-        match &edit.body {
-            Some(body) if !self.is_as_surveyed(body, output_tokens) => {
-                Err(Failure::InvalidRequest("the body can not be set up so that what it costs stays known".to_owned()))
+            if let Some(set) = set {
+                set.carry_out(body);
+                is_changed = true;
             }
-            _ => Ok(edit),
         }
+        if is_changed && !self.is_as_surveyed(body, output_tokens) {
+            let reason = "the body can not be changed so that what it costs stays known".to_owned();
+            return Err(Failure::InvalidRequest(reason));
+        }
+        Ok(edit)
     }
 
     /// Whether a body that was changed decides nothing else than the one that the ledger was asked for: but that a stream says what was

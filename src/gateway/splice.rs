@@ -14,6 +14,23 @@ use serde_json::value::RawValue;
 #[error("the body is not one JSON object in which the value could be set")]
 pub struct NotSettable;
 
+/// New bytes for a body, and the old ones in whose place they go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Splice {
+    old: Range<usize>,
+    new: Vec<u8>,
+}
+
+impl Splice {
+    /// Changes the body that it was made for, in its place.
+    pub fn carry_out(self, body: &mut Vec<u8>) {
+        // Bytes that aren't there would be those of another body.
+        if body.get(self.old.clone()).is_some() {
+            body.splice(self.old, self.new);
+        }
+    }
+}
+
 /// Where a value stands in an object.
 enum Place {
     /// Its bytes.
@@ -22,22 +39,22 @@ enum Place {
     Missing { first: usize, is_empty: bool },
 }
 
-/// The body of a streamed chat that asks for its usage; `None` when it does already.
+/// What makes a streamed chat ask for its usage; `None` when it does already.
 ///
 /// Sets `stream_options.include_usage` to true, whether the options are missing, null, or say otherwise.
 ///
 /// # Errors
 /// [`NotSettable`]; then the provider's answer would say no usage, or nobody knows which.
-pub fn with_usage_asked_for(body: &[u8]) -> Result<Option<Vec<u8>>, NotSettable> {
+pub fn asking_for_usage(body: &[u8]) -> Result<Option<Splice>, NotSettable> {
     let options = match place(body, "stream_options")? {
         missing @ Place::Missing { .. } => {
-            return Ok(Some(set(body, &missing, "stream_options", br#"{"include_usage":true}"#)));
+            return Ok(Some(set(&missing, "stream_options", br#"{"include_usage":true}"#)));
         }
         Place::At(options) => options,
     };
     let text = body.get(options.clone()).ok_or(NotSettable)?;
     if text == b"null" {
-        return Ok(Some(set(body, &Place::At(options), "stream_options", br#"{"include_usage":true}"#)));
+        return Ok(Some(set(&Place::At(options), "stream_options", br#"{"include_usage":true}"#)));
     }
     let mut include = place(text, "include_usage")?;
     if let Place::At(value) = &include {
@@ -55,40 +72,38 @@ pub fn with_usage_asked_for(body: &[u8]) -> Result<Option<Vec<u8>>, NotSettable>
         }
         Place::Missing { first, .. } => *first = first.saturating_add(options.start),
     }
-    Ok(Some(set(body, &include, "include_usage", b"true")))
+    Ok(Some(set(&include, "include_usage", b"true")))
 }
 
-/// The body with an integer at its top, such as `max_completion_tokens`; `None` when there is a value already that isn't null.
+/// What sets an integer at the top of a body, such as `max_completion_tokens`; `None` when there is a value already that isn't null.
 ///
 /// # Errors
 /// [`NotSettable`]
-pub fn with_integer(body: &[u8], name: &str, value: u64) -> Result<Option<Vec<u8>>, NotSettable> {
+pub fn integer(body: &[u8], name: &str, value: u64) -> Result<Option<Splice>, NotSettable> {
     let place = place(body, name)?;
     if let Place::At(present) = &place
         && body.get(present.clone()) != Some(b"null")
     {
         return Ok(None);
     }
-    Ok(Some(set(body, &place, name, value.to_string().as_bytes())))
+    Ok(Some(set(&place, name, value.to_string().as_bytes())))
 }
 
-/// The body with one more member, where it is known that it has members and none of this name.
+/// What gives a body one more member, where it is known that it has members and none of this name.
 #[must_use]
-pub fn with_another(body: &[u8], name: &str, value: &str) -> Vec<u8> {
+pub fn another(body: &[u8], name: &str, value: &str) -> Splice {
     let first = body.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace.saturating_add(1));
-    set(body, &Place::Missing { first, is_empty: false }, name, value.as_bytes())
+    set(&Place::Missing { first, is_empty: false }, name, value.as_bytes())
 }
 
 /// `name` is one of ours: it needs no escapes.
-fn set(body: &[u8], place: &Place, name: &str, value: &[u8]) -> Vec<u8> {
-    let (at, key, rest) = match place {
-        Place::At(old) => (old.start, String::new(), old.end),
-        Place::Missing { first, .. } => (*first, format!("\"{name}\":"), *first),
+fn set(place: &Place, name: &str, value: &[u8]) -> Splice {
+    let (old, key) = match place {
+        Place::At(old) => (old.clone(), String::new()),
+        Place::Missing { first, .. } => (*first..*first, format!("\"{name}\":")),
     };
     let comma: &[u8] = if matches!(place, Place::Missing { is_empty: false, .. }) { b"," } else { b"" };
-    let before = body.get(..at).unwrap_or_default();
-    let behind = body.get(rest..).unwrap_or_default();
-    [before, key.as_bytes(), value, comma, behind].concat()
+    Splice { old, new: [key.as_bytes(), value, comma].concat() }
 }
 
 /// Where the value of this key stands in the object that `json` is.
@@ -139,8 +154,18 @@ mod tests {
 
     use super::*;
 
+    fn done(body: &str, splice: Splice) -> String {
+        // As the data plane has it: with room for what is set.
+        let mut changed = Vec::with_capacity(body.len() + crate::gateway::MAX_EDIT_BYTES);
+        changed.extend_from_slice(body.as_bytes());
+        let at = changed.as_ptr();
+        splice.carry_out(&mut changed);
+        assert_eq!(changed.as_ptr(), at, "the body is changed where it lies");
+        String::from_utf8(changed).unwrap()
+    }
+
     fn asked(body: &str) -> Result<Option<String>, NotSettable> {
-        with_usage_asked_for(body.as_bytes()).map(|body| body.map(|body| String::from_utf8(body).unwrap()))
+        asking_for_usage(body.as_bytes()).map(|splice| splice.map(|splice| done(body, splice)))
     }
 
     #[test]
@@ -185,15 +210,17 @@ mod tests {
         ] {
             assert_eq!(asked(body), Err(NotSettable), "{body}");
         }
-        assert_eq!(with_usage_asked_for(b"{\"a\":\"\xFF\"}"), Err(NotSettable));
+        assert_eq!(asking_for_usage(b"{\"a\":\"\xFF\"}"), Err(NotSettable));
     }
 
     #[test]
     fn an_integer_is_set_where_there_is_none() {
-        let set = |body: &str| with_integer(body.as_bytes(), "max_output_tokens", 7);
-        assert_eq!(set(r#"{"model":"m"}"#), Ok(Some(br#"{"max_output_tokens":7,"model":"m"}"#.to_vec())));
-        assert_eq!(set("{}"), Ok(Some(br#"{"max_output_tokens":7}"#.to_vec())));
-        assert_eq!(set(r#"{"max_output_tokens":null}"#), Ok(Some(br#"{"max_output_tokens":7}"#.to_vec())));
+        let set = |body: &str| {
+            integer(body.as_bytes(), "max_output_tokens", 7).map(|splice| splice.map(|splice| done(body, splice)))
+        };
+        assert_eq!(set(r#"{"model":"m"}"#), Ok(Some(r#"{"max_output_tokens":7,"model":"m"}"#.to_owned())));
+        assert_eq!(set("{}"), Ok(Some(r#"{"max_output_tokens":7}"#.to_owned())));
+        assert_eq!(set(r#"{"max_output_tokens":null}"#), Ok(Some(r#"{"max_output_tokens":7}"#.to_owned())));
         assert_eq!(set(r#"{"max_output_tokens":9}"#), Ok(None));
         assert_eq!(set(r#"{"max_output_tokens":9,"max_output_tokens":8}"#), Err(NotSettable));
     }
@@ -236,22 +263,22 @@ mod tests {
             if let Some(options) = &options {
                 body["stream_options"] = options.clone();
             }
-            let text = if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) }.unwrap();
+            let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) }.unwrap();
             let mut expected = body.clone();
             expected["stream_options"]["include_usage"] = Value::Bool(true);
-            let asked = with_usage_asked_for(&text).unwrap().unwrap();
-            prop_assert_eq!(serde_json::from_slice::<Value>(&asked).unwrap(), expected);
+            let asked = asked(&text).unwrap().unwrap();
+            prop_assert_eq!(serde_json::from_str::<Value>(&asked).unwrap(), expected);
 
             let mut expected = body;
             expected["max_completion_tokens"] = 4096.into();
-            let set = with_integer(&text, "max_completion_tokens", 4096).unwrap().unwrap();
-            prop_assert_eq!(serde_json::from_slice::<Value>(&set).unwrap(), expected);
+            let set = integer(text.as_bytes(), "max_completion_tokens", 4096).unwrap().unwrap();
+            prop_assert_eq!(serde_json::from_str::<Value>(&done(&text, set)).unwrap(), expected);
         }
 
         #[test]
         fn no_body_makes_it_panic(body in "[{}\\[\\]\":,a1 ]{0,40}") {
-            let _ = with_usage_asked_for(body.as_bytes());
-            let _ = with_integer(body.as_bytes(), "a", 1);
+            let _ = asking_for_usage(body.as_bytes());
+            let _ = integer(body.as_bytes(), "a", 1);
         }
     }
 }

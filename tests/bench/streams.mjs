@@ -28,7 +28,7 @@ async function stream(client, target, text, hasUsage) {
 
 /** @returns rows for the table and numbers for the summary */
 export async function measureStreams(upstream, rounds) {
-  const worker = await startWorker("streams.worker.mjs", { upstream, beside: { "streams.mjs": inRoot("src", "edge", "streams.mjs") } });
+  const worker = await startWorker("streams.worker.mjs", { upstream, beside: Object.fromEntries(["streams.mjs", "patience.mjs"].map((name) => [name, inRoot("src", "edge", name)])) });
   const { broker, grant } = await startBrokerWithGrants(upstream);
   const called = await grant();
   const client = newClient(AT_ONCE);
@@ -46,6 +46,7 @@ export async function measureStreams(upstream, rounds) {
   const ways = {
     untouched: way(alone("untouched"), asked, true),
     metered: way(alone("metered"), asked, true),
+    pumped: way(alone("pumped"), asked, true),
     "without usage": way(alone("without-usage"), asked, false),
     "TransformStream": way(alone("transform"), asked, false),
     "read, write": way(alone("loop"), asked, false),

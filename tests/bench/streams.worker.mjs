@@ -1,10 +1,10 @@
 // Every way to pass a stream, alone, in a worker that does nothing else. By the first segment of the path:
 //
 //   untouched                 as the platform passes it: the floor
-//   metered, without-usage    the broker's own two; see src/edge/streams.mjs
+//   metered, pumped, without-usage    the broker's own; see src/edge/streams.mjs
 //   transform, loop, byob     what takes the usage out in other ways: a TransformStream, reads and writes, reads into a buffer
 
-import { metered, withoutUsage } from "./streams.mjs";
+import { metered, pumped, withoutUsage } from "./streams.mjs";
 
 const decoder = new TextDecoder("latin1");
 
@@ -66,8 +66,9 @@ function passing(context, { readable, next, release }) {
 
 const WAYS = {
   untouched: (body) => body,
-  metered: (body, context) => passing(context, metered(body, new AbortController(), false)),
-  "without-usage": (body, context) => passing(context, withoutUsage(body, new AbortController(), false)),
+  metered: (body, context) => passing(context, metered(body, new AbortController(), false, 300, 3600)),
+  pumped: (body, context) => passing(context, pumped(body, new AbortController(), false, 300, 3600)),
+  "without-usage": (body, context) => passing(context, withoutUsage(body, new AbortController(), false, 300, 3600)),
   transform(body) {
     const filter = new Filter();
     const send = (controller, bytes) => bytes.length > 0 && controller.enqueue(bytes);

@@ -35,3 +35,23 @@ it("the usage alone is taken out of a chat of the corpus and nothing else, where
   }
   assert.ok(taken > 100, String(taken));
 });
+
+it("an event of 16 MiB takes time by its length, passes as it came, and the usage behind it is still taken", () => {
+  const event = `data: {"choices":[{"delta":{"content":"${"x".repeat(16 * 1024 * 1024)}"}}]}\n\n`;
+  const usage = 'data: {"choices":[],"usage":{"total_tokens":1}}\n\n';
+  const body = `${event}${usage}data: [DONE]\n\n`;
+  const lines = new Lines();
+  const passed = [];
+  let most = 0;
+  const began = performance.now();
+  for (let at = 0; at < body.length; at += 4096) {
+    passed.push(lines.push(body.slice(at, at + 4096)));
+    most = Math.max(most, lines.rest.length);
+  }
+  const took = performance.now() - began;
+  assert.ok(passed.join("") === `${event}data: [DONE]\n\n`);
+  assert.equal(lines.taken, usage.slice(0, -1));
+  assert.ok(most <= 64 * 1024, `${most} characters were held back`);
+  // With the square of the length it was minutes.
+  assert.ok(took < 2000, `${took} ms`);
+});

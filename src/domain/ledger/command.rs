@@ -103,8 +103,10 @@ pub enum Command {
     },
     /// The call was made: books it.
     Settle(Box<Settlement>),
-    /// Nothing was billed: the hold is given back.
+    /// Nothing was billed: the hold is given back. The call stays in the rate, since providers count it in theirs.
     Release(Ticket),
+    /// The call never left the broker: the hold is given back, and its place in the rate.
+    Withdraw(Ticket),
     /// Other limits from now on, or a pause.
     Change(Change),
     /// What the operator's policy says from now on.
@@ -124,6 +126,14 @@ pub enum Command {
         reason: Reason,
         /// The model that it asked for; empty where that isn't known.
         model: String,
+    },
+    /// Could a call of this provider be let through at all? Asked before a large body is read; holds nothing, and promises nothing.
+    Look {
+        /// The provider.
+        provider: Provider,
+        /// The delegation that calls; `None`: the app that the grant was given to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delegation: Option<DelegationId>,
     },
     /// What was used so far.
     Read,
@@ -223,9 +233,10 @@ pub struct Change {
 pub enum Reply {
     /// To `Reserve`: go ahead.
     Reserved(Reservation),
-    /// To `Reserve` and `Delegate`, or to `Change` on a grant that has ended or to an end that has passed: no.
+    /// To `Reserve`, `Look` and `Delegate`, or to `Change` on a grant that has ended or to an end that has passed: no.
     Refused(Refusal),
-    /// To `Settle`, `Release`, `Govern`, `Revoke`, `RevokeTokens`, `RevokeDelegation`, `NoteRefusal` and `Wake`.
+    /// To `Look`: perhaps; to `Settle`, `Release`, `Withdraw`, `Govern`, `Revoke`, `RevokeTokens`, `RevokeDelegation`, `NoteRefusal` and
+    /// `Wake`.
     Done,
     /// To `Change`: what holds now, which is something else where a change came first.
     Changed(Terms),

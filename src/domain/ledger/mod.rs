@@ -5,7 +5,7 @@
 //!
 //! Invariants, after every command and after every crash, whatever was stored last:
 //! - `booked + held ≤ limit` for every limit of every scope, unless the limit was lowered below what was used already;
-//! - calls in flight ≤ `concurrency`; calls in any 60 seconds ≤ `requests_per_minute`;
+//! - calls in flight ≤ `concurrency`; calls that left in any 60 seconds ≤ `requests_per_minute`, however they ended;
 //! - a hold is booked at most once; a correction lowers it at most once;
 //! - what is booked and held is never below what was let through and not released;
 //! - after `revoke`, or from `expires_at` on, no `reserve` succeeds; after `revoke_tokens` none by a token that it means;
@@ -268,6 +268,11 @@ impl Ledger {
                 self.finish(&ticket, None, None, &mut effects);
                 Reply::Done
             }
+            Command::Withdraw(ticket) => {
+                self.uncount_in_rate(ticket.hold);
+                self.finish(&ticket, None, None, &mut effects);
+                Reply::Done
+            }
             Command::Change(change) => self.change(change, &mut effects),
             Command::Govern(govern) => self.govern(*govern, &mut effects),
             Command::Revoke => {
@@ -290,6 +295,13 @@ impl Ledger {
                 self.count_refusal(reason, &model, &mut effects);
                 Reply::Done
             }
+            Command::Look { provider, delegation } => match self.look(provider, delegation.as_ref()) {
+                Ok(()) => Reply::Done,
+                Err(refusal) => {
+                    self.note_refusal(&refusal, "", &mut effects);
+                    Reply::Refused(refusal)
+                }
+            },
             Command::Read => {
                 self.save_delegations(&mut effects);
                 Reply::Snapshot(Box::new(self.snapshot()))
@@ -309,6 +321,13 @@ impl Ledger {
         (reply, effects)
     }
 
+    /// The call of this hold never left, so it doesn't count in the rate. One that has ended before does.
+    fn uncount_in_rate(&mut self, id: HoldId) {
+        let Some(hold) = self.holds.get(&id) else { return };
+        let (permission, shares, at) = (hold.permission, hold.shares.clone(), hold.reserved_at);
+        self.on_every_scope(permission, &shares, |counters, _| counters.uncount_in_rate(at));
+    }
+
     /// Ends a hold: at `cost`, or at its bound where that isn't known, or, without a record, at nothing. One that is unknown has ended
     /// before.
     fn finish(&mut self, ticket: &Ticket, cost: Option<&Cost>, record: Option<Record>, effects: &mut Vec<Effect>) {
@@ -325,9 +344,6 @@ impl Ledger {
                     counters.correct(&held, &amounts, &over_bound, hold.reserved_at);
                 } else {
                     counters.settle(&held, &amounts, &over_bound, hold.reserved_at);
-                }
-                if released {
-                    counters.uncount_in_rate(hold.reserved_at);
                 }
             });
             self.touch(&hold);

@@ -3,7 +3,8 @@
 use super::{
     super::{
         id::DelegationId,
-        permission::{Capability, ModelPattern, Permission},
+        money::NanoUsd,
+        permission::{Capability, ModelPattern, Permission, Provider},
     },
     Effect, Hold, Ledger,
     amounts::Amounts,
@@ -98,6 +99,34 @@ impl Ledger {
             ceiling: self.terms.ceiling,
             policy: self.terms.policy,
         })
+    }
+
+    /// Whether the smallest call of this provider could be let through, whatever its model.
+    pub(super) fn look(&self, provider: Provider, delegation: Option<&DelegationId>) -> Result<(), Refusal> {
+        self.check_alive()?;
+        if self.terms.paused {
+            return Err(Refusal::Paused);
+        }
+        let (need, worst) = (Need::Models { model: None }, Worst::Free);
+        let claim = Claim { provider, need, endpoint: String::new(), worst };
+        let shares = delegation.map_or_else(|| Ok(Vec::new()), |id| self.shares(id, &claim))?;
+        find_permission(&self.terms.permissions, &claim)?;
+        let call = Amounts { requests: 1, calls: 1, ..Amounts::default() };
+        let least = Bound {
+            input_nano_usd: NanoUsd(1),
+            input_tokens: 1,
+            output_pico_usd: 0,
+            output_tokens: 0,
+            choices: 1,
+            least_output_tokens: None,
+        };
+        // Limits of single permissions are left out: which one covers the call isn't known yet.
+        let shares: Vec<Share> = shares.into_iter().map(|share| Share { permission: usize::MAX, ..share }).collect();
+        for (scope, limits, counters) in self.scopes(usize::MAX, &shares) {
+            counters.calls_fit(scope, limits, &call, self.clock)?;
+            counters.output_that_fits(scope, limits, &least, self.clock)?;
+        }
+        Ok(())
     }
 
     /// Whether the call fits under every limit, and how much each choice may write. What is refused for good is said before what only

@@ -193,7 +193,7 @@ impl Counters {
         self.booked.over_bound.add(over_bound, at);
     }
 
-    /// Nothing was billed: it doesn't count in the rate after all.
+    /// A call of that moment never left: it doesn't count in the rate after all.
     pub(super) fn uncount_in_rate(&mut self, at: Timestamp) {
         self.booked.window.remove(at);
     }

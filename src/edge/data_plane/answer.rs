@@ -1,6 +1,6 @@
 //! From the provider's answer to ours, and what it means for the booking.
 
-use js_sys::{ArrayBuffer, Uint8Array};
+use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, ReadableStream, Response};
@@ -11,29 +11,36 @@ use super::{
     head::Headers,
     outbound::Head,
     upstream::{self, Answered},
+    waits,
 };
 use crate::{
     domain::ledger::Reservation,
     edge::{
         js::{self, Passing},
-        settings::Upstream,
+        settings::{Patience, Upstream},
     },
     gateway::{
         self, Failure, filter_models, is_billed,
+        throttle::Wait,
         usage::{AnswerKind, Meter},
     },
 };
 
+/// An answer of so few tokens, at half a KiB each, is shorter than a MiB: it may gather in the isolate, which costs less than to be handed
+/// on piece by piece.
+const FEW_TOKENS: u64 = 2048;
 /// What is copied into the wasm's memory at once.
 const PIECE_BYTES: u32 = 64 * 1024;
 
-/// How a body passes: with what hangs up on the provider, and whether its end waits.
-type Pass = fn(&ReadableStream, &AbortController, bool) -> Passing;
+/// How a body passes: with what hangs up on the provider, whether its end waits, and seconds between two pieces and in all.
+type Pass = fn(&ReadableStream, &AbortController, bool, u32, u32) -> Passing;
 
 /// An answer that has begun, and what is known of its call.
 pub struct Answer<'a> {
     /// The provider's.
     pub given: Answered,
+    /// How long its pieces are waited for.
+    pub patience: Patience,
     /// What to do with it.
     pub response: gateway::Response,
     /// Whether the usage in its stream was asked for by the broker alone.
@@ -58,7 +65,13 @@ impl Call {
                     .with_nonce(answer.next_nonce.as_deref());
                 match answer.response {
                     gateway::Response::PassOn if is_event_stream(&answer.given.headers) => {
-                        let pass = if answer.strips_usage { js::without_usage } else { js::metered };
+                        let pass = if answer.strips_usage {
+                            js::without_usage
+                        } else if booking.writes_at_most(FEW_TOKENS) {
+                            js::metered
+                        } else {
+                            js::pumped
+                        };
                         self.stream(&answer, &head, booking, pass, Meter::for_stream).map_err(failure)
                     }
                     // Sound, which says nothing of its use, and images, which are long.
@@ -66,11 +79,11 @@ impl Call {
                         self.stream(&answer, &head, booking, js::passing, Meter::for_json).map_err(failure)
                     }
                     gateway::Response::PassOn if booking.answer_kind() == AnswerKind::Images => {
-                        self.stream(&answer, &head, booking, js::metered, Meter::for_json).map_err(failure)
+                        self.stream(&answer, &head, booking, js::pumped, Meter::for_json).map_err(failure)
                     }
-                    gateway::Response::PassOn => self.whole(&answer, &head, booking, status).await.map_err(failure),
+                    gateway::Response::PassOn => self.whole(&answer, &head, booking, status).await,
                     gateway::Response::FilterModels => {
-                        let list = text(&answer.given.raw).await;
+                        let list = text(&answer).await;
                         booking.settle_free(status).await;
                         let list = list.and_then(|list| filter_models(list.as_bytes(), &answer.reservation.models));
                         head.with_bytes(&list.ok_or(Failure::UpstreamUnreachable(provider))?).map_err(failure)
@@ -83,7 +96,10 @@ impl Call {
                 Err(Failure::ProviderKeyRejected(provider))
             }
             400.. => {
-                let body = text(&answer.given.raw).await;
+                let body = text(&answer).await;
+                if let Some(wait) = Wait::of(status, |name| answer.given.headers.get(name), body.as_deref()) {
+                    waits::note(booking.grant_id(), provider, booking.model(), wait);
+                }
                 match is_billed(status, body.as_deref()) {
                     gateway::Billed::Nothing => booking.release().await,
                     gateway::Billed::ACall => booking.settle_free(status).await,
@@ -120,7 +136,8 @@ impl Call {
         };
         // A call is in flight until its answer ends; where that is limited, the answer ends when the call is settled.
         let holds_end = answer.reservation.concurrency_limited;
-        let passing: Passing = pass(&body, &answer.given.give_up, holds_end);
+        let Patience { idle_seconds, seconds } = answer.patience;
+        let passing: Passing = pass(&body, &answer.given.give_up, holds_end, idle_seconds, seconds);
         let readable = passing.readable();
         self.context.wait_until(async move {
             let mut meter = meter(booking.answer_kind());
@@ -141,14 +158,19 @@ impl Call {
         head: &Head,
         mut booking: Booking,
         status: u16,
-    ) -> Result<Response, JsValue> {
+    ) -> Result<Response, Failure> {
         let mut meter = Meter::for_json(booking.answer_kind());
-        let body = match JsFuture::from(answer.given.raw.array_buffer()?).await {
-            Ok(body) => Uint8Array::new(&body.unchecked_into::<ArrayBuffer>()),
-            Err(error) => {
+        let body = match bytes(answer).await {
+            Ok(body) => body,
+            Err(is_late) => {
                 // It broke off, or the client went away.
                 booking.settle(&meter.finish(), status).await;
-                return Err(error);
+                let provider = self.inbound.provider;
+                return Err(if is_late {
+                    Failure::UpstreamTimeout(provider)
+                } else {
+                    Failure::UpstreamUnreachable(provider)
+                });
             }
         };
         let mut from = 0;
@@ -163,7 +185,7 @@ impl Call {
         } else {
             self.context.wait_until(async move { booking.settle(&reading, status).await });
         }
-        head.with_array(&body)
+        head.with_array(&body).map_err(|_| Failure::UpstreamUnreachable(self.inbound.provider))
     }
 }
 
@@ -180,6 +202,19 @@ fn discard(answer: &Response) {
     }
 }
 
-async fn text(answer: &Response) -> Option<String> {
-    JsFuture::from(answer.text().ok()?).await.ok()?.as_string()
+/// All of an answer.
+///
+/// # Errors
+/// It broke off; whether because it took too long.
+async fn bytes(answer: &Answer<'_>) -> Result<Uint8Array, bool> {
+    let Patience { idle_seconds, seconds } = answer.patience;
+    let body = js::whole_answer(&answer.given.raw, &answer.given.give_up, idle_seconds, seconds);
+    match JsFuture::from(body).await {
+        Ok(body) => body.dyn_into().map_err(|_| false),
+        Err(error) => Err(js::message(&error) == "late"),
+    }
+}
+
+async fn text(answer: &Answer<'_>) -> Option<String> {
+    Some(String::from_utf8_lossy(&bytes(answer).await.ok()?.to_vec()).into_owned())
 }

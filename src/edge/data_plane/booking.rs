@@ -89,6 +89,22 @@ impl Booking {
         &self.grant_id
     }
 
+    /// The model that was asked for; empty for a list of models.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.record.model
+    }
+
+    /// Whether no more tokens than these can be written, all choices taken together.
+    #[must_use]
+    pub fn writes_at_most(&self, tokens: u64) -> bool {
+        let bound = self.meterage.bound.as_ref();
+        bound.is_some_and(|bound| {
+            let each = self.output_tokens.map_or(bound.output_tokens, |most| most.min(bound.output_tokens));
+            each.saturating_mul(bound.choices) <= tokens
+        })
+    }
+
     /// What says in the answer what was used.
     #[must_use]
     pub const fn answer_kind(&self) -> AnswerKind {
@@ -173,9 +189,9 @@ impl Booking {
     }
 }
 
-/// Gives room back that a call took in one ledger and doesn't need.
+/// Gives room back that a call took in one ledger and doesn't need, since another ledger said no.
 pub async fn give_back(owner: &impl HasLedger, ticket: Ticket) {
-    insist(owner, &Command::Release(ticket), false).await;
+    insist(owner, &Command::Withdraw(ticket), false).await;
 }
 
 /// Sends until it is carried out, or given up. `now`: the next call waits for the room.

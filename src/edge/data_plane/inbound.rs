@@ -1,17 +1,10 @@
-//! What arrived: its parts and its body.
+//! What arrived, but for its body: see `body`.
 
-use js_sys::{ArrayBuffer, Reflect, Uint8Array};
 use url::Url;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStreamDefaultReader, Request};
+use web_sys::Request;
 
 use super::head::Headers;
-use crate::{
-    domain::permission::Provider,
-    edge::js,
-    gateway::{Failure, MAX_BODY_BYTES, Method},
-};
+use crate::{domain::permission::Provider, edge::js, gateway::Method};
 
 /// A call as it arrived.
 #[derive(Debug)]
@@ -52,15 +45,6 @@ impl Facts {
         let (method, url) = text.split_once('\n').unwrap_or_default();
         Self { method: method.to_owned(), url: url.to_owned(), headers }
     }
-}
-
-/// A body: where the platform has it, to forward it untouched, and where the plan can read it.
-#[derive(Debug)]
-pub struct Body {
-    /// To forward.
-    pub raw: Uint8Array,
-    /// To look at.
-    pub bytes: Vec<u8>,
 }
 
 /// The provider whose part of the data plane a path is in. `None`: the control plane's.
@@ -109,52 +93,6 @@ impl Inbound {
             "GET" => Some(Method::Get),
             "POST" => Some(Method::Post),
             _ => None,
-        }
-    }
-
-    /// Reads the body; never more than [`MAX_BODY_BYTES`] of it.
-    ///
-    /// # Errors
-    /// [`Failure::BodyTooLarge`], or [`Failure::InvalidRequest`] when it breaks off.
-    pub async fn body(&self) -> Result<Option<Body>, Failure> {
-        if self.planned_method() != Some(Method::Post) {
-            return Ok(None);
-        }
-        let declared = self.header("content-length").and_then(|length| length.parse::<u64>().ok());
-        let raw = match declared {
-            Some(length) if length > MAX_BODY_BYTES as u64 => return Err(Failure::BodyTooLarge),
-            Some(_) => self.read_declared().await,
-            None if self.raw.body().is_none() => return Ok(None),
-            None => self.read_undeclared().await?,
-        };
-        let raw = raw.ok_or_else(|| Failure::InvalidRequest("the body breaks off".to_owned()))?;
-        let bytes = raw.to_vec();
-        if bytes.len() > MAX_BODY_BYTES { Err(Failure::BodyTooLarge) } else { Ok(Some(Body { raw, bytes })) }
-    }
-
-    async fn read_declared(&self) -> Option<Uint8Array> {
-        let buffer = JsFuture::from(self.raw.array_buffer().ok()?).await.ok()?;
-        Some(Uint8Array::new(buffer.dyn_ref::<ArrayBuffer>()?))
-    }
-
-    /// A body whose length nobody said: piece by piece, so that an endless one ends here.
-    async fn read_undeclared(&self) -> Result<Option<Uint8Array>, Failure> {
-        let Some(stream) = self.raw.body() else { return Ok(None) };
-        let Ok(reader) = stream.get_reader().dyn_into::<ReadableStreamDefaultReader>() else { return Ok(None) };
-        let mut bytes: Vec<u8> = Vec::new();
-        loop {
-            let Ok(piece) = JsFuture::from(reader.read()).await else { return Ok(None) };
-            let part = |name: &str| Reflect::get(&piece, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
-            if part("done").is_truthy() {
-                return Ok(Some(Uint8Array::from(bytes.as_slice())));
-            }
-            let Ok(piece) = part("value").dyn_into::<Uint8Array>() else { return Ok(None) };
-            if bytes.len() + piece.length() as usize > MAX_BODY_BYTES {
-                // The rest is not wanted; whether the client hears of it does not matter.
-                let _ = reader.cancel();
-                return Err(Failure::BodyTooLarge);
-            }
-            bytes.extend_from_slice(&piece.to_vec());
         }
     }
 }

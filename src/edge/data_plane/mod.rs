@@ -3,7 +3,9 @@
 //! `entry.mjs` has the platform keep a call alive when its client goes away: no hold is left to its deadline that could have been
 //! settled.
 
+mod admission;
 mod answer;
+mod body;
 mod booking;
 mod head;
 mod inbound;
@@ -12,6 +14,7 @@ mod proof;
 mod room;
 mod tokens;
 mod upstream;
+mod waits;
 
 use std::rc::Rc;
 
@@ -19,22 +22,29 @@ use wasm_bindgen::JsValue;
 use web_sys::Response;
 use worker::{Context, Env};
 
+use admission::Waiting;
 use answer::Answer;
+use body::{Body, Reading};
 use booking::{Booking, Made};
 pub use inbound::{Facts, Inbound, provider_of};
+use proof::Proven;
 use room::{Asked, NoRoom, Room};
 use upstream::{Outcome, Outgoing};
 
-use super::{clock, entropy, ledgers, log, settings::Settings};
+use super::{
+    clock, entropy, ledgers, log,
+    settings::{Settings, Upstream},
+};
 use crate::{
     domain::{
+        access_token::AccessClaims,
         id::GrantId,
-        ledger::{Command, Reason, covered},
+        ledger::{Command, Reason, Reply, covered},
         permission::intersection,
         time::Timestamp,
     },
     gateway::{
-        self, Failure, Request, Sent,
+        self, Edit, Failure, Request, Sent,
         challenge::{Challenge, token_was_sent},
         headers::{Presented, asks_for_websocket},
     },
@@ -111,22 +121,8 @@ impl Call {
         began: Timestamp,
         entry: &mut log::Entry,
     ) -> Result<Response, Failure> {
-        let presented = presented.ok_or(Failure::InvalidToken)?;
-        let issuer = settings.issuer(&self.inbound.origin);
-        let claims =
-            tokens::verify(&settings.signing_keys, &presented.token, issuer, clock::now()).map_err(|error| {
-                entry.detail = Some(error.to_string());
-                Failure::InvalidToken
-            })?;
-        entry.grant_id = Some(claims.grant_id.clone());
-        entry.client_id = Some(claims.client_id.clone());
-
+        let (claims, proven) = self.caller(presented, settings, entry).await?;
         let provider = self.inbound.provider;
-        if !claims.is_for(issuer, &format!("{issuer}{}", provider.base_path())) {
-            entry.detail = Some("for another resource".to_owned());
-            return Err(Failure::InvalidToken);
-        }
-        let proven = proof::check(&self.inbound, presented, &claims, issuer, &settings.nonces, clock::now()).await?;
         let request = Request {
             provider,
             method: self.inbound.planned_method(),
@@ -134,15 +130,20 @@ impl Call {
             query: self.inbound.query.as_deref(),
         };
         let route = request.route()?;
-        let body = self.inbound.body().await?;
+        let waiting = Waiting::take(&claims.grant_id, settings)?;
+        let mut body = self.body(&claims, settings, entry).await?;
         let bytes: &[u8] = body.as_ref().map_or(&[], |body| &body.bytes);
         let sent = Sent { body: bytes, content_type: self.inbound.header("content-type") };
         let plan = route.plan(sent, &settings.prices)?;
         let upstream = settings.upstream(provider).ok_or(Failure::ProviderNotConfigured(provider))?;
+        let model = plan.claim.need.model();
+        if let Some(seconds) = waits::seconds_left(&claims.grant_id, provider, &model) {
+            return Err(Failure::ProviderBusy(provider, seconds));
+        }
         let listed = claims.narrowed.as_deref().map(|own| covered(own, &plan.claim)).transpose();
         let listed = listed.map_err(|refusal| {
             if let Some(reason) = Reason::of(&refusal) {
-                self.note_refusal(claims.grant_id.clone(), reason, plan.claim.need.model());
+                self.note_refusal(claims.grant_id.clone(), reason, model.clone());
             }
             Failure::Refused(refusal)
         })?;
@@ -164,7 +165,11 @@ impl Call {
         if let Some(listed) = listed {
             reservation.models = intersection(&listed, &reservation.models);
         }
-        let edit = plan.edit(bytes, reservation.output_tokens);
+        drop(waiting);
+        let edit = match &mut body {
+            Some(body) => plan.edit(&mut body.bytes, reservation.output_tokens),
+            None => Ok(Edit::default()),
+        };
         let made =
             Made { meterage: plan.meterage, endpoint: plan.claim.endpoint, began, request_id: self.request_id.clone() };
         let booking = Booking::new(claims.grant_id, (&reservation, account), Rc::clone(settings), made);
@@ -175,21 +180,17 @@ impl Call {
                 return Err(failure);
             }
         };
-        let sent =
-            edit.body.as_deref().map(js_sys::Uint8Array::from).or_else(|| body.as_ref().map(|body| body.raw.clone()));
-
         let timeout = settings.upstream_timeout_seconds;
         let (content_type, target, is_capped) = (&*plan.content_type, &*plan.target, reservation.is_capped());
-        let outgoing = Outgoing { body: sent.as_ref(), content_type, target, is_capped };
+        let outgoing = Outgoing { body: body.map(Body::into_outgoing), content_type, target, is_capped };
         let outcome = upstream::call(&self.inbound, outgoing, booking.grant_id(), upstream, timeout).await;
-        // 32 MiB that nobody needs while the answer streams.
-        drop((body, sent, edit.body));
         match outcome {
             Outcome::Answered(given) => {
                 entry.upstream_request_id =
                     ["x-request-id", "request-id"].iter().find_map(|name| given.headers.get(name)).map(str::to_owned);
                 let answer = Answer {
                     given,
+                    patience: settings.answer_patience,
                     response: plan.response,
                     strips_usage: edit.strips_usage,
                     reservation: &reservation,
@@ -198,19 +199,82 @@ impl Call {
                 };
                 self.pass_on(answer, booking).await
             }
+            unanswered => Err(self.unanswered(unanswered, booking, upstream, entry).await),
+        }
+    }
+
+    /// Who calls, by their token and its proof: all that is known before anything of the body is read.
+    async fn caller(
+        &self,
+        presented: Option<&Presented>,
+        settings: &Settings,
+        entry: &mut log::Entry,
+    ) -> Result<(AccessClaims, Option<Proven>), Failure> {
+        let presented = presented.ok_or(Failure::InvalidToken)?;
+        let issuer = settings.issuer(&self.inbound.origin);
+        let claims =
+            tokens::verify(&settings.signing_keys, &presented.token, issuer, clock::now()).map_err(|error| {
+                entry.detail = Some(error.to_string());
+                Failure::InvalidToken
+            })?;
+        entry.grant_id = Some(claims.grant_id.clone());
+        entry.client_id = Some(claims.client_id.clone());
+
+        if !claims.is_for(issuer, &format!("{issuer}{}", self.inbound.provider.base_path())) {
+            entry.detail = Some("for another resource".to_owned());
+            return Err(Failure::InvalidToken);
+        }
+        let proven = proof::check(&self.inbound, presented, &claims, issuer, &settings.nonces, clock::now()).await?;
+        Ok((claims, proven))
+    }
+
+    /// The body, where the call has one. Before a large one is read, the ledger says whether any call could be let through: a token of a
+    /// grant that has ended makes the broker read nothing.
+    async fn body(
+        &self,
+        claims: &AccessClaims,
+        settings: &Settings,
+        entry: &mut log::Entry,
+    ) -> Result<Option<Body>, Failure> {
+        let Some(reading) = Reading::of(&self.inbound, settings)? else { return Ok(None) };
+        let mut look = async || {
+            let (provider, delegation) = (self.inbound.provider, claims.delegation.clone());
+            match ledgers::send(&claims.grant_id, &Command::Look { provider, delegation }).await {
+                Ok(Reply::Done) => Ok(()),
+                Ok(Reply::Refused(refusal)) => Err(Failure::Refused(refusal)),
+                Ok(other) => Err(unavailable(entry, &format!("unexpected reply {other:?}"))),
+                Err(error) => Err(unavailable(entry, &error)),
+            }
+        };
+        if reading.is_large() {
+            look().await?;
+        }
+        reading.read(look).await.map(Some)
+    }
+
+    /// What a call gets that the provider didn't answer, and its booking.
+    async fn unanswered(
+        &self,
+        outcome: Outcome,
+        booking: Booking,
+        upstream: &Upstream,
+        entry: &mut log::Entry,
+    ) -> Failure {
+        let provider = self.inbound.provider;
+        match outcome {
             Outcome::Unsent(reason) => {
                 entry.detail = Some(log::cut(&upstream::redacted(&reason, upstream)));
                 booking.release().await;
-                Err(Failure::UpstreamUnreachable(provider))
+                Failure::UpstreamUnreachable(provider)
             }
             Outcome::Lost(reason) => {
                 entry.detail = Some(log::cut(&upstream::redacted(&reason, upstream)));
                 booking.settle_at_bound(0).await;
-                Err(Failure::UpstreamUnreachable(provider))
+                Failure::UpstreamUnreachable(provider)
             }
-            Outcome::TimedOut | Outcome::Abandoned => {
+            Outcome::TimedOut | Outcome::Abandoned | Outcome::Answered(_) => {
                 booking.settle_at_bound(0).await;
-                Err(Failure::UpstreamTimeout(provider))
+                Failure::UpstreamTimeout(provider)
             }
         }
     }

@@ -78,7 +78,7 @@ impl Asked<'_> {
         let again = self.of_grant(None);
         let granted = if let Ok(granted) = first {
             if let Some(govern) = granted.outdated_by(&allowed) {
-                let (release, govern) = (Command::Release(granted.ticket), Command::Govern(Box::new(govern)));
+                let (release, govern) = (Command::Withdraw(granted.ticket), Command::Govern(Box::new(govern)));
                 let answer = ledgers::send_all(grant_id, [&release, &govern, &again]).await;
                 said(answer.map(|[_, _, reply]| reply), Failure::Refused)
             } else {

@@ -1,12 +1,11 @@
 //! The call to the provider: the one place where its real key leaves the broker's memory.
 
-use js_sys::Uint8Array;
 use secrecy::ExposeSecret;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Response};
 
-use super::{head::Headers, inbound::Inbound};
+use super::{body, head::Headers, inbound::Inbound};
 use crate::{
     domain::id::GrantId,
     edge::{
@@ -17,10 +16,10 @@ use crate::{
 };
 
 /// What goes to the provider.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Outgoing<'a> {
-    /// As the platform has it.
-    pub body: Option<&'a Uint8Array>,
+    /// Its body, where it has one.
+    pub body: Option<body::Outgoing>,
     /// What the body is.
     pub content_type: &'a str,
     /// Path and query.
@@ -71,7 +70,9 @@ pub async fn call(
     let (headers, dropped) = request_headers(inbound, outgoing.is_capped, content_type, grant_id, upstream);
     #[expect(clippy::cast_precision_loss, reason = "a timeout is at most a day")]
     let seconds = timeout_seconds as f64;
-    let called = js::call_upstream(&inbound.raw, &inbound.method, &url, headers.as_text(), outgoing.body, seconds);
+    let none = JsValue::UNDEFINED;
+    let (value, length) = outgoing.body.as_ref().map_or((&none, 0), |body| (&body.value, body.length));
+    let called = js::call_upstream(&inbound.raw, &inbound.method, &url, headers.as_text(), value, length, seconds);
     let called: Called = match JsFuture::from(called).await {
         Ok(called) => called.unchecked_into(),
         Err(error) => return Outcome::Unsent(js::message(&error)),

@@ -437,10 +437,13 @@ fn lines(replies: &[Reply], wake_at: Option<Timestamp>, writes: &Writes) -> Resu
 
 fn reply_of_revoked(command: &Command) -> Reply {
     match command {
-        Command::Reserve { .. } | Command::Change(_) | Command::Delegate(_) => Reply::Refused(Refusal::Revoked),
+        Command::Reserve { .. } | Command::Look { .. } | Command::Change(_) | Command::Delegate(_) => {
+            Reply::Refused(Refusal::Revoked)
+        }
         Command::Read => Reply::Snapshot(Box::new(Snapshot { revoked_at: Some(clock::now()), ..Snapshot::default() })),
         Command::Settle(_)
         | Command::Release(_)
+        | Command::Withdraw(_)
         | Command::Govern(_)
         | Command::Revoke
         | Command::RevokeTokens(_)

@@ -49,12 +49,18 @@ pub enum FailureCode {
     TokensHeld,
     /// 429.
     AccountBudgetHeld,
+    /// 429.
+    ProviderBusy,
+    /// 429.
+    TooManyWaiting,
     /// 400.
     InvalidRequest,
     /// 400: the SDKs show its message as it is, and try once. It is the call that has to change, not the token.
     TooManyTools,
     /// 400.
     TooManyModels,
+    /// 408.
+    BodyTimeout,
     /// 413.
     BodyTooLarge,
     /// 426.
@@ -65,6 +71,8 @@ pub enum FailureCode {
     ProviderKeyRejected,
     /// 503.
     ProviderNotConfigured,
+    /// 503.
+    BrokerBusy,
     /// 503.
     BrokerUnavailable,
     /// 504.
@@ -107,12 +115,16 @@ impl FailureCode {
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::ProviderKeyRejected => "provider_key_rejected",
             Self::ProviderNotConfigured => "provider_not_configured",
+            Self::ProviderBusy => "provider_busy",
+            Self::TooManyWaiting => "too_many_waiting",
+            Self::BodyTimeout => "body_timeout",
+            Self::BrokerBusy => "broker_busy",
             Self::BrokerUnavailable => "broker_unavailable",
             Self::UpstreamTimeout => "upstream_timeout",
         }
     }
 
-    /// The HTTP status. The official SDKs retry 429 and 5xx and raise the rest at once.
+    /// The HTTP status. The official SDKs retry 408, 429 and 5xx and raise the rest at once.
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
@@ -131,6 +143,7 @@ impl FailureCode {
             | Self::EndpointNotGranted
             | Self::FieldNotAllowed
             | Self::DelegationNotAllowed => 403,
+            Self::BodyTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::WebSocketNotServed => 426,
             Self::RateLimited
@@ -138,9 +151,11 @@ impl FailureCode {
             | Self::RequestsHeld
             | Self::BudgetHeld
             | Self::TokensHeld
-            | Self::AccountBudgetHeld => 429,
+            | Self::AccountBudgetHeld
+            | Self::ProviderBusy
+            | Self::TooManyWaiting => 429,
             Self::UpstreamUnreachable | Self::ProviderKeyRejected => 502,
-            Self::ProviderNotConfigured | Self::BrokerUnavailable => 503,
+            Self::ProviderNotConfigured | Self::BrokerBusy | Self::BrokerUnavailable => 503,
             Self::UpstreamTimeout => 504,
         }
     }

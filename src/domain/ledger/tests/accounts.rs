@@ -129,7 +129,7 @@ impl Run {
         let asked = granted.output_tokens;
         let Ok(allowed) = self.account.reserve(claim.for_account(asked)) else {
             if !dies(1) {
-                self.grants[grant].apply(Command::Release(granted.ticket));
+                self.grants[grant].apply(Command::Withdraw(granted.ticket));
             }
             return;
         };
@@ -140,14 +140,14 @@ impl Run {
             None => granted,
             Some(govern) => {
                 let grant = &mut self.grants[grant];
-                grant.apply(Command::Release(granted.ticket));
+                grant.apply(Command::Withdraw(granted.ticket));
                 grant.apply(Command::Govern(Box::new(govern)));
                 match grant.reserve(claim) {
                     Ok(granted) if !dies(2) => granted,
                     Ok(_) => return,
                     Err(_) => {
                         if !dies(2) {
-                            self.account.apply(Command::Release(allowed.ticket));
+                            self.account.apply(Command::Withdraw(allowed.ticket));
                         }
                         return;
                     }
@@ -167,7 +167,7 @@ impl Run {
         match self.grants[grant].reserve(claim.clone()) {
             _ if dies_after == Some(2) => {}
             Ok(granted) => self.go(grant, granted, allowed, (None, bound), dies_after == Some(3)),
-            Err(_) => drop(self.account.apply(Command::Release(allowed.ticket))),
+            Err(_) => drop(self.account.apply(Command::Withdraw(allowed.ticket))),
         }
     }
 

@@ -325,12 +325,16 @@ fn what_is_left_is_said_by_the_tightest_limit_on_the_way_up() {
 }
 
 #[test]
-fn a_released_call_of_a_delegation_counts_against_nothing() {
+fn a_released_call_of_a_delegation_counts_against_nothing_but_the_rate() {
     let mut grant = two_deep("{}", r#"{"requests":1,"requests_per_minute":1,"concurrency":1}"#, "{}");
     for _ in 0..3 {
         let ticket = grant.chat_as("b").unwrap();
-        grant.apply(Command::Release(ticket));
+        grant.apply(Command::Withdraw(ticket));
     }
+    let ticket = grant.chat_as("b").unwrap();
+    grant.apply(Command::Release(ticket));
+    assert!(matches!(grant.chat_as("b"), Err(Refusal::RateLimited { .. })));
+    grant.later(61);
     assert!(grant.usage().delegations.iter().all(|one| one.overall == ScopeUsage::default()));
 }
 

@@ -31,6 +31,7 @@ enum Step {
     },
     SettleUnknown(usize),
     Release(usize),
+    Withdraw(usize),
     Later(u64),
     Back(u64),
     Wake,
@@ -91,6 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (any::<usize>(), 0..=1100_u64).prop_map(|(which, cost)| Step::Settle { which, cost }),
         1 => any::<usize>().prop_map(Step::SettleUnknown),
         3 => any::<usize>().prop_map(Step::Release),
+        1 => any::<usize>().prop_map(Step::Withdraw),
         4 => (0..90_u64).prop_map(Step::Later),
         1 => (3_000..90_000_u64).prop_map(Step::Later),
         1 => (0..200_u64).prop_map(Step::Back),
@@ -134,6 +136,8 @@ struct Made {
     at: Timestamp,
     /// What the provider billed, once it is known to the ledger; until then it may be anything up to the bound.
     billed: Option<u64>,
+    /// Whether it never left the broker.
+    withdrawn: bool,
 }
 
 impl Made {
@@ -181,7 +185,7 @@ impl Run {
             assert!(!self.revoked && !paused, "a revoked or paused grant said yes");
             let ticket = reservation.ticket;
             assert!(self.made.iter().all(|made| made.ticket.hold != ticket.hold), "a number was given out twice");
-            self.made.push(Made { ticket, line, at: self.grant.ledger.clock, billed: None });
+            self.made.push(Made { ticket, line, at: self.grant.ledger.clock, billed: None, withdrawn: false });
         }
     }
 
@@ -247,21 +251,7 @@ impl Run {
             Step::Unnamed { bound } => self.reserve(bounded(chat(), bound, Some(20))),
             Step::Embed { bound } => self.reserve(bounded(claim("embed", Capability::Embeddings), bound, None)),
             Step::List => self.reserve(models()),
-            Step::Settle { which, cost } => self.settle(which, cost),
-            Step::SettleUnknown(which) => {
-                if let Some(made) = self.pick(which) {
-                    let ticket = made.ticket.clone();
-                    made.billed.get_or_insert(ticket.amounts.nano_usd.0);
-                    self.grant.apply(settled_unknown(&ticket));
-                }
-            }
-            Step::Release(which) => {
-                if let Some(made) = self.pick(which) {
-                    let ticket = made.ticket.clone();
-                    made.billed.get_or_insert(0);
-                    self.grant.apply(Command::Release(ticket));
-                }
-            }
+            Step::Settle { .. } | Step::SettleUnknown(_) | Step::Release(_) | Step::Withdraw(_) => self.end(step),
             Step::Later(seconds) => self.grant.later(seconds),
             Step::Back(seconds) => self.grant.now = Timestamp::from_millis(self.grant.now.millis() - seconds * 1000),
             Step::Wake => drop(self.grant.apply(Command::Wake)),
@@ -283,7 +273,13 @@ impl Run {
                 if let (Reply::Reserved(reservation), true) = (reply, effects.is_empty()) {
                     assert_eq!(who, None, "a call of a delegation was let through without a row");
                     let at = self.grant.ledger.clock;
-                    self.made.push(Made { ticket: reservation.ticket, line: Vec::new(), at, billed: None });
+                    self.made.push(Made {
+                        ticket: reservation.ticket,
+                        line: Vec::new(),
+                        at,
+                        billed: None,
+                        withdrawn: false,
+                    });
                 }
                 self.grant.disk = disk;
                 self.grant.crash();
@@ -335,6 +331,37 @@ impl Run {
         }
     }
 
+    /// Every way in which a call ends by a word.
+    fn end(&mut self, step: &Step) {
+        match *step {
+            Step::Settle { which, cost } => self.settle(which, cost),
+            Step::SettleUnknown(which) => {
+                if let Some(made) = self.pick(which) {
+                    let ticket = made.ticket.clone();
+                    made.billed.get_or_insert(ticket.amounts.nano_usd.0);
+                    self.grant.apply(settled_unknown(&ticket));
+                }
+            }
+            Step::Release(which) => {
+                if let Some(made) = self.pick(which) {
+                    let ticket = made.ticket.clone();
+                    made.billed.get_or_insert(0);
+                    self.grant.apply(Command::Release(ticket));
+                }
+            }
+            Step::Withdraw(which) => {
+                if let Some(made) = self.pick(which) {
+                    let ticket = made.ticket.clone();
+                    // A call that has ended before did leave.
+                    made.withdrawn |= made.billed.is_none();
+                    made.billed.get_or_insert(0);
+                    self.grant.apply(Command::Withdraw(ticket));
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Every invariant.
     fn check(&mut self) {
         let usage = self.grant.usage();
@@ -355,12 +382,10 @@ impl Run {
             let known = seen.spent_total.0 + self.held_total(permission);
             assert!(known >= made, "{known} known of {made} made");
         }
-        // In any minute there are no more calls than the rate says, whatever the ledger counts.
+        // In any minute no more calls have left than the rate says, however they ended and whatever the ledger counts.
         let clock = self.grant.ledger.clock;
         let recent = |made: &&Made| {
-            made.ticket.permission == 0
-                && made.billed != Some(0)
-                && made.at.seconds() + WINDOW_SECONDS >= clock.seconds()
+            made.ticket.permission == 0 && !made.withdrawn && made.at.seconds() + WINDOW_SECONDS >= clock.seconds()
         };
         assert!(self.made.iter().filter(recent).count() <= 20);
 
@@ -420,9 +445,7 @@ impl Run {
             }
             assert_eq!(child.permissions.iter().map(known).sum::<u64>(), known(&child.overall));
             let recent = |made: &&Made| {
-                made.line.contains(id)
-                    && made.billed != Some(0)
-                    && made.at.seconds() + WINDOW_SECONDS >= clock.seconds()
+                made.line.contains(id) && !made.withdrawn && made.at.seconds() + WINDOW_SECONDS >= clock.seconds()
             };
             if let Some(rate) = one.terms.limits.requests_per_minute {
                 assert!(self.made.iter().filter(recent).count() <= rate.get() as usize);

@@ -22,13 +22,42 @@ fn room_that_is_only_held_is_said_to_be_held() {
 }
 
 #[test]
-fn a_released_call_counts_against_nothing() {
-    let mut grant = Fixture::new(r#"{"requests":1,"requests_per_minute":1,"concurrency":1}"#, "");
-    for _ in 0..5 {
+fn a_released_call_counts_against_nothing_but_the_rate() {
+    let mut grant = Fixture::new(r#"{"requests":1,"requests_per_minute":2,"concurrency":1}"#, "");
+    for _ in 0..2 {
         let hold = grant.chat().unwrap();
         grant.apply(Command::Release(hold.clone()));
     }
+    let usage = grant.usage().permissions[0];
+    assert_eq!(ScopeUsage { last_minute: 0, next_in_minute_at: None, ..usage }, ScopeUsage::default());
+    assert_eq!(usage.last_minute, 2);
+    assert!(
+        matches!(grant.chat(), Err(Refusal::RateLimited { .. })),
+        "providers count refused calls in their own rate"
+    );
+    grant.later(61);
+    assert!(grant.chat().is_ok());
+}
+
+#[test]
+fn a_call_that_never_left_counts_against_nothing() {
+    let mut grant =
+        Fixture::new(r#"{"requests":1,"requests_per_minute":1,"concurrency":1}"#, r#","requests_per_minute":1"#);
+    for _ in 0..5 {
+        let hold = grant.chat().unwrap();
+        grant.apply(Command::Withdraw(hold.clone()));
+        grant.apply(Command::Withdraw(hold));
+    }
     assert_eq!(grant.usage().overall, ScopeUsage::default());
+}
+
+#[test]
+fn a_call_that_has_ended_can_not_be_withdrawn_from_the_rate() {
+    let mut grant = Fixture::new(r#"{"requests_per_minute":1}"#, "");
+    let hold = grant.chat().unwrap();
+    grant.apply(settled(&hold, 0));
+    grant.apply(Command::Withdraw(hold));
+    assert!(matches!(grant.chat(), Err(Refusal::RateLimited { .. })));
 }
 
 #[test]
@@ -169,6 +198,38 @@ fn a_hold_is_ended_once() {
 fn what_is_left_is_said_by_the_tightest_limit() {
     let mut grant = Fixture::new(r#"{"requests":5}"#, r#","requests":3"#);
     assert_eq!(grant.reserve(chat()).unwrap().requests_remaining, Some(2));
+}
+
+#[test]
+fn a_look_says_no_to_what_no_call_can_change_and_holds_nothing() {
+    let look = || Command::Look { provider: Provider::OpenAi, delegation: None };
+    let mut grant = Fixture::new("{}", r#","requests":1,"requests_per_minute":2"#);
+    for _ in 0..5 {
+        assert_eq!(grant.apply(look()), Reply::Done);
+    }
+    assert_eq!(grant.usage().overall, ScopeUsage::default());
+    let hold = grant.chat().unwrap();
+    assert!(matches!(grant.apply(look()), Reply::Refused(Refusal::RequestsHeld(_))));
+    grant.apply(settled(&hold, 0));
+    assert!(matches!(grant.apply(look()), Reply::Refused(Refusal::RequestsExhausted(_))));
+    let anthropic = Command::Look { provider: Provider::Anthropic, delegation: None };
+    assert_eq!(grant.apply(anthropic), Reply::Refused(Refusal::ProviderNotGranted));
+    let nobody = Command::Look { provider: Provider::OpenAi, delegation: Some("delegation_x".parse().unwrap()) };
+    assert_eq!(grant.apply(nobody), Reply::Refused(Refusal::NoSuchDelegation));
+    grant.change(|change| change.paused = true);
+    assert_eq!(grant.apply(look()), Reply::Refused(Refusal::Paused));
+    grant.apply(Command::Revoke);
+    assert_eq!(grant.apply(look()), Reply::Refused(Refusal::Revoked));
+}
+
+#[test]
+fn a_look_says_no_where_not_even_a_nano_dollar_is_left() {
+    let look = || Command::Look { provider: Provider::OpenAi, delegation: None };
+    let mut grant = Fixture::new("{}", r#","budget_usd":"0.000001""#);
+    let hold = grant.reserve(chat_costing(1_000)).unwrap().ticket;
+    assert!(matches!(grant.apply(look()), Reply::Refused(Refusal::RoomHeld(_))));
+    grant.apply(settled(&hold, 1_000));
+    assert!(matches!(grant.apply(look()), Reply::Refused(Refusal::DoesNotFit(_))));
 }
 
 #[test]
