@@ -24,6 +24,6 @@ export function watch(idleSeconds, seconds, late) {
     watched.isLate = true;
     clearInterval(timer);
     late();
-  }, 1000);
+  }, Math.min(1000, idleSeconds * 25));
   return watched;
 }

@@ -15,7 +15,7 @@
 //! | `ANSWER_IDLE_SECONDS`, `ANSWER_SECONDS` | variable | until an answer that has begun goes on, and until it ends; 300 and 3600 |
 //! | `BODY_IDLE_SECONDS`, `BODY_SECONDS` | variable | until a body that has begun goes on, and until it ends; 30 and 300 |
 //! | `BODY_MEMORY_MIB` | variable | memory of an isolate for the bodies of calls; 32 |
-//! | `CALLS_WAITING` | variable | calls of one grant that may wait for its ledger in an isolate; 256 |
+//! | `CALLS_WAITING` | variable | calls of one grant that may wait for its ledger in an isolate; 128 |
 //! | `HOLD_TTL_SECONDS` | variable | until a call that nobody settled is booked at its bound; 900 |
 //! | `LEDGER_AHEAD_CALLS` | variable | calls that a ledger sets room aside for in one write; 8, and 0 writes each |
 //! | `POLICY_MAX_AGE_SECONDS` | variable | until the ledger of a member's account asks whether the policy has changed; 300 |
@@ -51,7 +51,7 @@ const DEFAULT_BODY: Patience = Patience { idle_seconds: 30, seconds: 300 };
 const MIB: u64 = 1024 * 1024;
 /// An isolate has 128 MiB for everything.
 const BODY_MEMORY_MIB: Range = Range { least: 16, usual: 32, most: 64 };
-const CALLS_WAITING: Range = Range { least: 1, usual: 256, most: 100_000 };
+const CALLS_WAITING: Range = Range { least: 1, usual: 128, most: 100_000 };
 const DEFAULT_AHEAD_CALLS: u32 = 8;
 /// What a crash makes doubtful stays small.
 const MAX_AHEAD_CALLS: u32 = 64;

@@ -13,6 +13,8 @@ import { watch } from "./patience.mjs";
 /** How long pieces of a short answer gather in the platform before they are looked at. */
 const LAZY_MS = 1000;
 const PIECE_BYTES = 64 * 1024;
+/** How long a piece waits for whoever reads it, which takes a moment. */
+const TAKEN_MS = 10_000;
 
 /** Pipes a body to the client; `ended` says whether it came to its end. A client that leaves makes the broker hang up. */
 function piped(body, giveUp, holdsEnd) {
@@ -36,7 +38,9 @@ function piped(body, giveUp, holdsEnd) {
 
 /** What a pump has passed: gathers until somebody takes it, one piece at a time. */
 class Gathered {
+  /** Two buffers in turns: allocating one for each piece leaves them to the collector faster than it comes. */
   #bytes = new Uint8Array(PIECE_BYTES);
+  #other = new Uint8Array(PIECE_BYTES);
   #length = 0;
   #isFirst = true;
   #isOver = false;
@@ -49,8 +53,14 @@ class Gathered {
 
   /** Takes bytes in; waits while what is there already isn't taken. */
   async put(bytes) {
-    for (let from = 0; from < bytes.length; ) {
-      while (this.#length === PIECE_BYTES) await this.#changed.promise;
+    for (let from = 0; !this.#isOver && from < bytes.length; ) {
+      if (this.#length === PIECE_BYTES) {
+        const { promise } = this.#changed;
+        // Nobody takes it where the wasm's instance died: then the body goes on, and the ledger's alarm books the call.
+        if (!(await Promise.race([promise.then(() => true), scheduler.wait(TAKEN_MS)]))) this.#isOver = true;
+        if (this.#isOver) return;
+        continue;
+      }
       const part = bytes.subarray(from, from + PIECE_BYTES - this.#length);
       this.#bytes.set(part, this.#length);
       this.#length += part.length;
@@ -64,13 +74,16 @@ class Gathered {
     this.#change();
   }
 
-  /** The first bytes at once, which may say what was read: worth knowing when the client leaves early. Then a piece when it is full. */
+  /**
+   * The first bytes at once, which may say what was read: worth knowing when the client leaves early. Then a piece when it is full. A piece
+   * is good until the next one is asked for.
+   */
   async next() {
     while (!this.#isOver && this.#length < (this.#isFirst ? 1 : PIECE_BYTES)) await this.#changed.promise;
     this.#isFirst = false;
     if (this.#length === 0) return undefined;
     const piece = this.#bytes.subarray(0, this.#length);
-    this.#bytes = new Uint8Array(PIECE_BYTES);
+    [this.#bytes, this.#other] = [this.#other, this.#bytes];
     this.#length = 0;
     this.#change();
     return piece;
@@ -142,16 +155,17 @@ export function metered(body, giveUp, holdsEnd, idleSeconds, seconds) {
   const [first, second] = body.tee();
   const { readable, ended, release } = piped(first, giveUp, holdsEnd);
   const reader = second.getReader({ mode: "byob" });
-  const watched = watch(idleSeconds, seconds, () => giveUp.abort());
+  // Beside the time between two looks, in which what comes is not seen.
+  const watched = watch(idleSeconds + LAZY_MS / 1000, seconds, () => giveUp.abort());
   let buffer = new ArrayBuffer(PIECE_BYTES);
   let waits = false;
   return {
     readable,
     async next() {
+      watched.begin();
       // The first piece at once, and all that is there: only when that is read is it waited for more.
       if (waits) await Promise.race([scheduler.wait(LAZY_MS), ended]);
       try {
-        watched.begin();
         const { done, value } = await reader.read(new Uint8Array(buffer));
         watched.pause();
         if (!done) {

@@ -219,7 +219,6 @@ test("the provider's own errors keep their classes", async () => {
   const classes = [
     ["standin:status=400", Anthropic.BadRequestError],
     ["standin:status=404", Anthropic.NotFoundError],
-    ["standin:status=429", Anthropic.RateLimitError],
     ["standin:status=500", Anthropic.InternalServerError],
     ["standin:status=529", Anthropic.InternalServerError],
   ];
@@ -227,6 +226,12 @@ test("the provider's own errors keep their classes", async () => {
     const { error } = await failure(() => say(content));
     assert.ok(error instanceof kind, `${content}: ${error}`);
   }
+  // By a grant of its own: a 429 asks for a pause.
+  const own = await connect();
+  const limited = { ...hello, messages: [{ role: "user", content: "standin:status=429" }] };
+  const { error } = await failure(() => own.messages.create(limited, { maxRetries: 0 }));
+  assert.ok(error instanceof Anthropic.RateLimitError, String(error));
+  assert.equal(error.headers.get("aipassport-error"), null);
 });
 
 test("a provider that can not be reached is an InternalServerError with 502; its key refused is one that is not retried", async () => {

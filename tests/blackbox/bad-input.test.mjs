@@ -135,25 +135,25 @@ async function early(send) {
   }
 }
 
-test("a body of 33 MiB is 413", async () => {
-  await early(() => refused(CHAT, bodyOf(33 * MIB), 413, "body_too_large"));
+test("a body of 17 MiB is 413", async () => {
+  await early(() => refused(CHAT, bodyOf(17 * MIB), 413, "body_too_large"));
 });
 
-test("a chunked body of 33 MiB, without a content-length, is 413", async () => {
+test("a chunked body of 17 MiB, without a content-length, is 413", async () => {
   const before = standin.requests.length;
-  assertOpenAiError(await early(() => sendChunked(CHAT, bodyOf(33 * MIB))), 413, "body_too_large");
+  assertOpenAiError(await early(() => sendChunked(CHAT, bodyOf(17 * MIB))), 413, "body_too_large");
   assert.equal(standin.requests.length, before);
 });
 
-test("a body of exactly 32 MiB passes, chunked or not", async () => {
-  const body = bodyOf(32 * MIB);
+test("a body of exactly 16 MiB passes, chunked or not", async () => {
+  const body = bodyOf(16 * MIB);
   const whole = await call(broker, token, CHAT, { body });
   assert.equal(whole.status, 200, whole.text.slice(0, 300));
   assert.equal((await sendChunked(CHAT, body)).status, 200);
 });
 
-test("one byte more than 32 MiB does not", async () => {
-  await early(() => refused(CHAT, bodyOf(32 * MIB + 1), 413, "body_too_large"));
+test("one byte more than 16 MiB does not", async () => {
+  await early(() => refused(CHAT, bodyOf(16 * MIB + 1), 413, "body_too_large"));
 });
 
 test("a large body without a token is refused without being read", async () => {

@@ -4,7 +4,7 @@ import { freePort } from "../support/broker.mjs";
 import { DETAILS, assertAnthropicError, assertOpenAiError, call, chat, messages } from "../support/flow.mjs";
 import { startWorld, until, useUp } from "../support/world.mjs";
 
-const { broker, browser, app, standin } = await startWorld();
+const { broker, browser, app, standin } = await startWorld({ inside: true });
 
 const withLimits = (limits, overall) => ({
   details: [{ ...DETAILS[0], limits }, DETAILS[1], ...(overall ? [{ type: "ai_limits", ...overall }] : [])],
@@ -90,7 +90,12 @@ test("requests that are only held are 429, and free again when the calls fail", 
 for (const status of [429, 500, 529]) {
   test(`a call that the provider failed with ${status} does not count`, async () => {
     const it = await token({ requests: 2 });
-    for (let i = 0; i < 4; i += 1) assert.equal((await chat(broker, it, `standin:status=${status}`)).status, status);
+    for (let i = 0; i < 4; i += 1) {
+      const failed = await chat(broker, it, `standin:status=${status}`);
+      assert.equal(failed.status, status);
+      // What the provider asks for is kept: the next one would not get there.
+      await broker.advance(Number(failed.headers.get("retry-after") ?? 0));
+    }
     assert.equal(await useUp(broker, it), 2);
   });
 }

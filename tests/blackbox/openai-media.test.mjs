@@ -391,9 +391,9 @@ test("what is stored at the provider is out of reach of a form", async () => {
   }
 });
 
-test("a form above 32 MiB is refused", async () => {
+test("a form above 16 MiB is refused", async () => {
   const client = await connect(["audio"]);
-  const body = Buffer.concat([Buffer.from(part("model", "whisper-1")), Buffer.alloc(32 * 1024 * 1024)]);
+  const body = Buffer.concat([Buffer.from(part("model", "whisper-1")), Buffer.alloc(16 * 1024 * 1024)]);
   assertOpenAiError(await send(client, body), 413, "body_too_large");
 });
 

@@ -255,13 +255,18 @@ test("the provider's own errors keep their classes", async () => {
   const classes = [
     ["standin:status=400", OpenAI.BadRequestError],
     ["standin:status=404", OpenAI.NotFoundError],
-    ["standin:status=429", OpenAI.RateLimitError],
     ["standin:status=500", OpenAI.InternalServerError],
   ];
   for (const [content, kind] of classes) {
     const { error } = await failure(() => say(content));
     assert.ok(error instanceof kind, `${content}: ${error}`);
   }
+  // By a grant of its own: a 429 asks for a pause.
+  const own = await connect();
+  const limited = { ...hello, messages: [{ role: "user", content: "standin:status=429" }] };
+  const { error } = await failure(() => own.chat.completions.create(limited, { maxRetries: 0 }));
+  assert.ok(error instanceof OpenAI.RateLimitError, String(error));
+  assert.equal(error.headers.get("aipassport-error"), null);
   assert.equal((await failure(() => say("standin:status=500", { maxRetries: 1 }))).tries, 2, "what can be retried is retried");
 });
 

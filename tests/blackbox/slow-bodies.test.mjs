@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import http from "node:http";
 import { after, test } from "node:test";
 import { DETAILS, assertOpenAiError, call, chat, chatBody, messages } from "../support/flow.mjs";
@@ -18,11 +19,12 @@ const { broker, browser, app } = await startWorld({
   env: {
     OPENAI_BASE_URL: provider.url,
     ANTHROPIC_BASE_URL: provider.url,
-    ANSWER_IDLE_SECONDS: "40",
+    ANSWER_IDLE_SECONDS: "8",
     ANSWER_SECONDS: "100",
-    BODY_IDLE_SECONDS: "40",
-    BODY_SECONDS: "100",
+    BODY_IDLE_SECONDS: "8",
+    BODY_SECONDS: "20",
     BODY_MEMORY_MIB: "16",
+    CALLS_WAITING: "8",
   },
 });
 const [openai, anthropic] = DETAILS;
@@ -57,7 +59,7 @@ for (const [what, length, sent] of [["a length", 500_000, 100_000], ["no length"
     const { request, answer } = open(token, CHAT, length);
     request.write(bodyOf(500_000).subarray(0, sent));
     await pause(200);
-    await broker.advance(41);
+    await broker.advance(9);
     assertOpenAiError(await answer, 408, "body_timeout");
     assert.equal(provider.requests.length, before);
     request.destroy();
@@ -69,7 +71,7 @@ test("a client that goes on, but never comes to an end, is told too", async () =
   for (let i = 0; i < 4; i += 1) {
     request.write(bodyOf(500_000).subarray(i * 100_000, (i + 1) * 100_000));
     await pause(100);
-    await broker.advance(i < 3 ? 30 : 20);
+    await broker.advance(6);
   }
   assertOpenAiError(await answer, 408, "body_timeout");
   request.destroy();
@@ -83,7 +85,7 @@ test("a provider that stops in the middle of a JSON answer is a 504, booked, and
   await until(() => provider.requests.length > before, "the call has left");
   await pause(200);
   assert.equal((await chat(broker, it)).code, "concurrency_exceeded");
-  await broker.advance(41);
+  await broker.advance(9);
   assertOpenAiError(await stuck, 504, "upstream_timeout");
   provider.json(completion);
   assert.equal((await chat(broker, it)).status, 200);
@@ -109,7 +111,7 @@ for (const [what, ask] of [
     const stuck = ask();
     await until(() => provider.requests.length > before, "the call has left");
     await pause(200);
-    await broker.advance(41);
+    await broker.advance(9);
     await assert.rejects(stuck);
     await until(() => provider.aborted > aborted, "the provider is hung up on");
   });
@@ -157,7 +159,7 @@ test("memory is free again after bodies that broke off, were too slow or were re
   const slow = open(token, CHAT, large.length);
   slow.request.write(large.subarray(0, MIB));
   await pause(200);
-  await broker.advance(41);
+  await broker.advance(9);
   await slow.answer.catch(() => {});
   slow.request.destroy();
   assert.equal((await call(broker, token, CHAT, { body: Buffer.from("x".repeat(10 * MIB)) })).status, 400);
@@ -188,4 +190,64 @@ test("a large body of a grant whose requests are used up isn't read", async () =
   assertOpenAiError(await answer, 402, "requests_exhausted");
   request.destroy();
   assert.equal((await call(broker, it, CHAT, { body: bodyOf(2 * MIB) })).status, 200, "the last one passes");
+});
+
+test("calls of one grant that wait are bounded; another grant's call goes on beside them", async () => {
+  provider.json(completion);
+  const { access_token: it } = await grant();
+  const waiting = Array.from({ length: 8 }, () => open(it, CHAT, 2000));
+  for (const { request } of waiting) request.write("{");
+  await pause(300);
+  const refused = await chat(broker, it);
+  assertOpenAiError(refused, 429, "too_many_waiting");
+  assert.equal(refused.headers.get("retry-after"), "1");
+  assert.equal((await chat(broker, token)).status, 200);
+  waiting[0].request.destroy();
+  await until(async () => (await chat(broker, it)).status === 200, "one that left makes room");
+  for (const { request } of waiting) request.destroy();
+});
+
+test("bytes that are no UTF-8 pass a stream from which the usage is taken", async () => {
+  const odd = Buffer.concat([Buffer.from(": "), Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)), Buffer.from("\n\ndata: [DONE]\n\n")]);
+  const usage = `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 } })}\n\n`;
+  provider.stream([odd.subarray(0, 100), odd.subarray(100, 150), odd.subarray(150, -14), usage, odd.subarray(-14)]);
+  const response = await fetch(new URL(CHAT, broker.url), {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(chatBody("hello", { stream: true })),
+  });
+  assert.deepEqual(Buffer.from(await response.arrayBuffer()), odd);
+});
+
+test("streams of 30 MB take some pieces each of the isolate, not what they are long", { skip: process.platform !== "linux" }, async () => {
+  // Comments, which nobody reads on the way: it is about the memory.
+  const chunk = Buffer.from(`: ${"x".repeat(65_000)}\n\n`);
+  const count = Math.ceil((30 * MIB) / chunk.length);
+  provider.answer = async (_, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    for (let i = 0; i < count; i += 1) if (!response.write(chunk)) await once(response, "drain");
+    response.end();
+  };
+  const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${broker.pid}/status`, "utf8"))[1]) / 1024;
+  const streams = (n) =>
+    Promise.all(
+      Array.from({ length: n }, async () => {
+        const response = await fetch(new URL(CHAT, broker.url), {
+          method: "POST",
+          headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+          body: JSON.stringify(chatBody("hello", { stream: true, stream_options: { include_usage: true } })),
+        });
+        let length = 0;
+        for await (const piece of response.body) length += piece.length;
+        assert.equal(length, count * chunk.length);
+      }),
+    );
+  await streams(1);
+  const before = resident();
+  let most = before;
+  const watch = setInterval(() => (most = Math.max(most, resident())), 10);
+  await streams(5);
+  clearInterval(watch);
+  // A copy that gathered took 140.
+  assert.ok(most - before < 80, `${most - before} MiB`);
 });

@@ -12,7 +12,7 @@ export const newId = (prefix) => prefix + randomUUID().replaceAll("-", "");
 /** `standin:status=429 standin:hang` becomes `{ status: 429, hang: true }`. */
 export function controlsIn(text) {
   const controls = {};
-  // Looked for first, since a test may send 32 MiB.
+  // Looked for first, since a test may send 16 MiB.
   if (text.includes("standin:")) {
     for (const [, name, number] of text.matchAll(CONTROL)) controls[name] = number === undefined ? true : Number(number);
   }
