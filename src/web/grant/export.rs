@@ -360,7 +360,10 @@ mod tests {
             request_id: "r".to_owned(),
         };
         let line = Line::from(&call);
-        assert_eq!(line.csv(), "1,2026-11-23T00:00:00.007Z,,m,/v1/x,none,,2,3,4,5,6,1500000000,1.50,7,0.000000007,usage,,r\r\n");
+        assert_eq!(
+            line.csv(),
+            "1,2026-11-23T00:00:00.007Z,,m,/v1/x,none,,2,3,4,5,6,1500000000,1.50,7,0.000000007,usage,,r\r\n"
+        );
         let json = serde_json::to_value(&line).unwrap();
         let mut names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut columns = COLUMNS.to_vec();
