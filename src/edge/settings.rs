@@ -14,6 +14,7 @@
 //! | `HOLD_TTL_SECONDS` | variable | until a call that nobody settled is booked at its bound; 900 |
 //! | `LEDGER_AHEAD_CALLS` | variable | calls that a ledger sets room aside for in one write; 8, and 0 writes each |
 //! | `POLICY_MAX_AGE_SECONDS` | variable | until the ledger of a member's account asks whether the policy has changed; 300 |
+//! | `PROOF_ABOVE_USD`, `PROOF_ABOVE_DAYS` | variable | what people allow beyond it takes a proof that it is them; 25, 30 |
 
 use std::{cell::OnceCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
@@ -24,9 +25,11 @@ use worker::Env;
 use crate::{
     domain::{
         access_token::{KeySetError, SigningKeys},
+        money::NanoUsd,
         oauth::{dpop::Nonces, mac::MacKey, redirect_uri::is_loopback, remote_address::Reach},
         permission::Provider,
         policy_age::DEFAULT_MAX_AGE_SECONDS,
+        risk::Unasked,
     },
     gateway::{
         dialect,
@@ -42,6 +45,9 @@ const DEFAULT_AHEAD_CALLS: u32 = 8;
 const MAX_AHEAD_CALLS: u32 = 64;
 /// Room for the longest answer a provider gives; beyond it a mistyped number would keep holds for years.
 const MAX_SECONDS: u64 = 24 * 3600;
+const SECONDS_PER_DAY: u64 = 86_400;
+/// No grant lasts longer.
+const MAX_UNASKED_DAYS: u32 = 365;
 
 /// What the operator configured. `Debug` shows no key.
 #[derive(Debug)]
@@ -68,6 +74,8 @@ pub struct Settings {
     pub ahead_calls: u32,
     /// Seconds until an account's ledger asks whether the policy has changed.
     pub policy_max_age_seconds: u64,
+    /// What people may allow without a proof that it is them.
+    unasked: Unasked,
 }
 
 /// A provider that has a key.
@@ -106,6 +114,9 @@ pub enum SettingsError {
     /// A variable is neither on nor off.
     #[error("{0} is neither on nor off")]
     NotASwitch(&'static str),
+    /// A variable isn't money.
+    #[error("{0} is not an amount in USD, such as 25.00")]
+    NotUsd(&'static str),
     /// A variable isn't a number in its range.
     #[error("{0} is not a number from 0 to {1}")]
     NotACount(&'static str, u32),
@@ -195,6 +206,19 @@ impl Settings {
             upstream_timeout_seconds: seconds("UPSTREAM_TIMEOUT_SECONDS", DEFAULT_UPSTREAM_TIMEOUT_SECONDS)?,
             hold_ttl_seconds: seconds("HOLD_TTL_SECONDS", DEFAULT_HOLD_TTL_SECONDS)?,
             policy_max_age_seconds: seconds("POLICY_MAX_AGE_SECONDS", DEFAULT_MAX_AGE_SECONDS)?,
+            unasked: Unasked {
+                usd: match get("PROOF_ABOVE_USD") {
+                    None => Unasked::default().usd,
+                    Some(text) => text.parse::<NanoUsd>().map_err(|_| SettingsError::NotUsd("PROOF_ABOVE_USD"))?,
+                },
+                seconds: match get("PROOF_ABOVE_DAYS") {
+                    None => Unasked::default().seconds,
+                    Some(text) => match text.parse::<u32>() {
+                        Ok(days @ 0..=MAX_UNASKED_DAYS) => u64::from(days) * SECONDS_PER_DAY,
+                        _ => return Err(SettingsError::NotACount("PROOF_ABOVE_DAYS", MAX_UNASKED_DAYS)),
+                    },
+                },
+            },
             ahead_calls: match get("LEDGER_AHEAD_CALLS") {
                 None => DEFAULT_AHEAD_CALLS,
                 Some(text) => match text.parse() {
@@ -241,6 +265,7 @@ impl Settings {
             known_models: Arc::clone(&self.known_models),
             registration: self.registration,
             own_reach: self.own_reach(),
+            unasked: self.unasked,
         }
     }
 }
@@ -337,6 +362,22 @@ mod tests {
                 assert_eq!(with(name, Some(seconds)).err(), Some(SettingsError::NotSeconds(name)));
             }
         }
+    }
+
+    #[test]
+    fn what_goes_without_a_proof_is_money_and_days() {
+        let unasked =
+            |name, value| with(name, Some(value)).map(|settings| settings.for_web("https://x.example").unasked);
+        assert_eq!(unasked("PROOF_ABOVE_USD", "0").unwrap(), Unasked { usd: NanoUsd::ZERO, ..Unasked::default() });
+        assert_eq!(unasked("PROOF_ABOVE_DAYS", "7").unwrap(), Unasked { seconds: 604_800, ..Unasked::default() });
+        for wrong in ["-1", "many", "1e3"] {
+            assert_eq!(unasked("PROOF_ABOVE_USD", wrong).err(), Some(SettingsError::NotUsd("PROOF_ABOVE_USD")));
+            assert_eq!(
+                unasked("PROOF_ABOVE_DAYS", wrong).err(),
+                Some(SettingsError::NotACount("PROOF_ABOVE_DAYS", 365))
+            );
+        }
+        assert!(unasked("PROOF_ABOVE_DAYS", "366").is_err());
     }
 
     #[test]
