@@ -3,7 +3,9 @@
 //! A grant is its owner's: whatever they change holds. But what allows more is worth a second look, since whoever found a browser open
 //! could do it too.
 
-use super::{consent::LIFETIMES_SECONDS, grant::Terms, ledger::Change, limits::Limits, time::Timestamp};
+use super::{
+    consent::LIFETIMES_SECONDS, grant::Terms, ledger::Change, limits::Limits, permission::Permission, time::Timestamp,
+};
 
 /// Why a grant can't end then. The text is for the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +56,21 @@ impl Change {
         is_wider(&self.limits, &terms.limits)
             || self.permissions.iter().zip(terms.limits_of_permissions()).any(|(after, before)| is_wider(after, before))
             || self.expires_at.is_some_and(|at| at > terms.expires_at)
+    }
+
+    /// What it makes of these terms.
+    #[must_use]
+    pub fn applied_to(&self, terms: &Terms) -> Terms {
+        // Each field is named: who adds one decides here what it allows.
+        let Self { limits, permissions, paused, expires_at, revision: _ } = self;
+        let own = terms.permissions.iter().zip(permissions);
+        Terms {
+            limits: *limits,
+            permissions: own.map(|(permission, limits)| Permission { limits: *limits, ..permission.clone() }).collect(),
+            paused: *paused,
+            expires_at: expires_at.unwrap_or(terms.expires_at),
+            ..terms.clone()
+        }
     }
 
     /// Whether the terms are what it makes of them.
@@ -142,6 +159,7 @@ mod tests {
         let terms = terms();
         let change = Change::nothing_of(&terms);
         assert!(change.holds_in(&terms));
+        assert_eq!(change.applied_to(&terms), terms);
         for other in [
             Terms { paused: true, ..terms.clone() },
             Terms { limits: Limits::NONE, ..terms.clone() },

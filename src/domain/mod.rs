@@ -26,6 +26,7 @@ pub mod personal_token;
 pub mod policy;
 pub mod policy_age;
 pub mod recovery_code;
+pub mod risk;
 pub mod secret;
 pub mod time;
 pub mod user_agent;

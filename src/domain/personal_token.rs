@@ -16,8 +16,6 @@ use super::{
 
 /// Tokens that one person has at a time.
 pub const MAX_ACTIVE: usize = 50;
-/// From this life on, in seconds, making one is worth a second look.
-const LONG_LIFE_SECONDS: u64 = 30 * DAY_SECONDS;
 
 const DAY_SECONDS: u64 = 86_400;
 /// 1970-01-02 was one.
@@ -208,14 +206,6 @@ impl TokenChoice {
     }
 }
 
-/// Whether making a token of these terms is worth a second look: it lives long, or its money is not limited. Whoever finds a browser
-/// open would make one like that.
-#[must_use]
-pub fn is_risky(terms: &Terms, now: Timestamp) -> bool {
-    terms.expires_at.seconds() > now.seconds() + LONG_LIFE_SECONDS
-        || Limits::leave_money_open(&terms.limits, terms.limits_of_permissions())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -323,17 +313,6 @@ mod tests {
         let mut useless = choice();
         useless.permissions[0].capabilities.clear();
         assert_eq!(useless.terms(NOW), Err(TokenError::NoCapabilities(Provider::OpenAi)));
-    }
-
-    #[test]
-    fn a_long_life_and_open_money_are_risky() {
-        let is_risky_with = |end, limits| {
-            is_risky(&TokenChoice { end, limits, no_money_limit: true, ..choice() }.terms(NOW).unwrap(), NOW)
-        };
-        let capped = choice().limits;
-        assert!(!is_risky_with(End::After(2_592_000), capped));
-        assert!(is_risky_with(End::After(7_776_000), capped));
-        assert!(is_risky_with(End::After(3600), Limits::NONE));
     }
 
     proptest! {

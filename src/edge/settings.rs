@@ -19,6 +19,7 @@
 //! | `HOLD_TTL_SECONDS` | variable | until a call that nobody settled is booked at its bound; 900 |
 //! | `LEDGER_AHEAD_CALLS` | variable | calls that a ledger sets room aside for in one write; 8, and 0 writes each |
 //! | `POLICY_MAX_AGE_SECONDS` | variable | until the ledger of a member's account asks whether the policy has changed; 300 |
+//! | `PROOF_ABOVE_USD`, `PROOF_ABOVE_DAYS` | variable | what people allow beyond it takes a proof that it is them; 25, 30 |
 
 use std::{cell::OnceCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
@@ -32,6 +33,7 @@ use crate::{
         oauth::{dpop::Nonces, mac::MacKey, redirect_uri::is_loopback, remote_address::Reach},
         permission::Provider,
         policy_age::DEFAULT_MAX_AGE_SECONDS,
+        risk::Unasked,
     },
     gateway::{
         dialect,
@@ -57,6 +59,9 @@ const DEFAULT_AHEAD_CALLS: u32 = 8;
 const MAX_AHEAD_CALLS: u32 = 64;
 /// Room for the longest answer a provider gives; beyond it a mistyped number would keep holds for years.
 const MAX_SECONDS: u64 = 24 * 3600;
+const SECONDS_PER_DAY: u64 = 86_400;
+/// No grant lasts longer.
+const MAX_UNASKED_DAYS: u32 = 365;
 
 /// What the operator configured. `Debug` shows no key.
 #[derive(Debug)]
@@ -93,6 +98,20 @@ pub struct Settings {
     pub ahead_calls: u32,
     /// Seconds until an account's ledger asks whether the policy has changed.
     pub policy_max_age_seconds: u64,
+    /// What people may allow without a proof that it is them.
+    unasked: Unasked,
+}
+
+/// What goes without a proof, by `PROOF_ABOVE_USD` and `PROOF_ABOVE_DAYS`.
+fn unasked(usd: Option<String>, days: Option<String>) -> Result<Unasked, SettingsError> {
+    let usual = Unasked::default();
+    let usd = usd.map(|text| text.parse().map_err(|_| SettingsError::NotUsd("PROOF_ABOVE_USD"))).transpose()?;
+    let seconds = match days.map(|text| text.parse::<u32>()) {
+        None => usual.seconds,
+        Some(Ok(days @ 0..=MAX_UNASKED_DAYS)) => u64::from(days) * SECONDS_PER_DAY,
+        Some(_) => return Err(SettingsError::NotACount("PROOF_ABOVE_DAYS", MAX_UNASKED_DAYS)),
+    };
+    Ok(Unasked { usd: usd.unwrap_or(usual.usd), seconds })
 }
 
 /// How long is waited for something that comes in pieces.
@@ -147,6 +166,9 @@ pub enum SettingsError {
     /// A variable is neither on nor off.
     #[error("{0} is neither on nor off")]
     NotASwitch(&'static str),
+    /// A variable isn't money.
+    #[error("{0} is not an amount in USD, such as 25.00")]
+    NotUsd(&'static str),
     /// A variable isn't a number in its range.
     #[error("{0} is not a number from 0 to {1}")]
     NotACount(&'static str, u32),
@@ -257,6 +279,7 @@ impl Settings {
             calls_waiting: number("CALLS_WAITING", &CALLS_WAITING)?,
             hold_ttl_seconds: seconds("HOLD_TTL_SECONDS", DEFAULT_HOLD_TTL_SECONDS)?,
             policy_max_age_seconds: seconds("POLICY_MAX_AGE_SECONDS", DEFAULT_MAX_AGE_SECONDS)?,
+            unasked: unasked(get("PROOF_ABOVE_USD"), get("PROOF_ABOVE_DAYS"))?,
             ahead_calls: match get("LEDGER_AHEAD_CALLS") {
                 None => DEFAULT_AHEAD_CALLS,
                 Some(text) => match text.parse() {
@@ -303,6 +326,7 @@ impl Settings {
             known_models: Arc::clone(&self.known_models),
             registration: self.registration,
             own_reach: self.own_reach(),
+            unasked: self.unasked,
         }
     }
 }
@@ -332,6 +356,7 @@ fn address(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::money::NanoUsd;
 
     fn complete(name: &str) -> Option<String> {
         let key = "A".repeat(43);
@@ -417,6 +442,22 @@ mod tests {
         }
         let patience = Patience { idle_seconds: 7, ..DEFAULT_ANSWER };
         assert_eq!(with("ANSWER_IDLE_SECONDS", Some("7")).unwrap().answer_patience, patience);
+    }
+
+    #[test]
+    fn what_goes_without_a_proof_is_money_and_days() {
+        let unasked =
+            |name, value| with(name, Some(value)).map(|settings| settings.for_web("https://x.example").unasked);
+        assert_eq!(unasked("PROOF_ABOVE_USD", "0").unwrap(), Unasked { usd: NanoUsd::ZERO, ..Unasked::default() });
+        assert_eq!(unasked("PROOF_ABOVE_DAYS", "7").unwrap(), Unasked { seconds: 604_800, ..Unasked::default() });
+        for wrong in ["-1", "many", "1e3"] {
+            assert_eq!(unasked("PROOF_ABOVE_USD", wrong).err(), Some(SettingsError::NotUsd("PROOF_ABOVE_USD")));
+            assert_eq!(
+                unasked("PROOF_ABOVE_DAYS", wrong).err(),
+                Some(SettingsError::NotACount("PROOF_ABOVE_DAYS", 365))
+            );
+        }
+        assert!(unasked("PROOF_ABOVE_DAYS", "366").is_err());
     }
 
     #[test]

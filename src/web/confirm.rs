@@ -7,7 +7,7 @@
 use askama::Template;
 use axum::{
     body::Body,
-    http::{Response, StatusCode},
+    http::{Response, StatusCode, header},
 };
 
 use super::{
@@ -16,9 +16,10 @@ use super::{
         owner::{Refused, may_be_copied, owner},
     },
     choose_language::is_own_path,
+    consent,
     frame::Frame,
-    language::filters,
-    page::with_script,
+    language::{Text, filters},
+    page::{script_policy_with_form_action, with_script},
     ports::{Ports, Write},
     session::OwnForm,
     state::AppState,
@@ -61,6 +62,8 @@ struct ConfirmPage<'a> {
     /// Its fields.
     kept: &'a [(String, String)],
     is_wrong: bool,
+    /// Why it is asked, where that isn't plain.
+    why: Option<Text>,
 }
 
 #[derive(Template)]
@@ -75,15 +78,27 @@ struct ConfirmedPage<'a> {
 /// The page that asks. `action` is the path of the form that was interrupted, `params` are its fields.
 #[must_use]
 pub fn ask(frame: &Frame, action: &str, params: &Params) -> Response<Body> {
+    ask_since(frame, action, params, None)
+}
+
+/// The same, with the reason.
+#[must_use]
+pub fn ask_since(frame: &Frame, action: &str, params: &Params, why: Option<Text>) -> Response<Body> {
     let kept: Vec<(String, String)> = params
         .pairs()
         .filter(|(name, _)| !NOT_KEPT.contains(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    page(frame, StatusCode::OK, action, &kept)
+    page(frame, StatusCode::OK, action, &kept, why)
 }
 
-fn page(frame: &Frame, status: StatusCode, action: &str, kept: &[(String, String)]) -> Response<Body> {
+fn page(
+    frame: &Frame,
+    status: StatusCode,
+    action: &str,
+    kept: &[(String, String)],
+    why: Option<Text>,
+) -> Response<Body> {
     let visitor = frame.visitor.as_ref();
     let page = ConfirmPage {
         // It can't be asked for again: it lives in a form.
@@ -94,6 +109,7 @@ fn page(frame: &Frame, status: StatusCode, action: &str, kept: &[(String, String
         action,
         kept,
         is_wrong: status != StatusCode::OK,
+        why,
     };
     with_script(frame.html(status, &page))
 }
@@ -134,11 +150,18 @@ pub async fn confirm<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Resp
         },
     };
     if proven == Write::Lost {
-        return Ok(page(&frame, StatusCode::BAD_REQUEST, action, &kept));
+        return Ok(page(&frame, StatusCode::BAD_REQUEST, action, &kept, None));
     }
     let page =
         ConfirmedPage { frame: Frame { here: None, ..frame.clone() }, csrf: &visitor.csrf, action, fields: &kept };
-    Ok(with_script(frame.html(StatusCode::OK, &page)))
+    let mut response = with_script(frame.html(StatusCode::OK, &page));
+    // Chromium holds `form-action` against the redirect that follows the form, too.
+    if let Some(source) = consent::leads_to(&state, &visitor, action, &kept).await?
+        && let Some(policy) = script_policy_with_form_action(&source)
+    {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
 }
 
 async fn by_passkey<P: Ports>(state: &AppState<P>, visitor: &Visitor, credential: &str) -> Result<Write, Refused> {

@@ -85,6 +85,7 @@ mod par;
 pub mod policy;
 mod policy_form;
 pub mod ports;
+mod proof;
 pub mod protected_resource;
 pub mod rate_limit;
 mod register;

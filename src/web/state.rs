@@ -14,6 +14,7 @@ use crate::domain::{
     access_token::SigningKeys,
     oauth::{mac::MacKey, remote_address::Reach},
     permission::Provider,
+    risk::Unasked,
     time::Timestamp,
 };
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub registration: RegistrationPolicy,
     /// What is asked of the operator's own addresses.
     pub own_reach: Reach,
+    /// What people may allow without a proof that it is them.
+    pub unasked: Unasked,
 }
 
 /// How apps get known that nobody registered by hand.
@@ -76,6 +79,7 @@ impl Config {
             known_models: Arc::default(),
             registration: RegistrationPolicy::default(),
             own_reach: Reach::Public,
+            unasked: Unasked::default(),
         }
     }
 }

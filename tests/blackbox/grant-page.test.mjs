@@ -372,7 +372,7 @@ test("a life that no page offers is refused", async () => {
   assert.equal((await browser.submit(form, { data })).status, 400);
 });
 
-test("who proved it long ago can allow less, pause and end; to allow more they have to prove it again", async () => {
+test("who proved it long ago can allow less, a little more, pause and end; to allow much more they have to prove it again", async () => {
   const { access_token: token, grant_id: id } = await browser.grant(app, { money: true });
   await proveLongAgo();
   const before = await row(id);
@@ -380,11 +380,12 @@ test("who proved it long ago can allow less, pause and end; to allow more they h
     assert.notEqual(answer.status, 303);
     assert.match(answer.page.text, /it is you/);
   };
-  await asks(await browser.submit((await limitsForm(id)).fill({ budget_usd: "5.01" })));
+  await asks(await browser.submit((await limitsForm(id)).fill({ budget_usd: "25.01" })));
   await asks(await browser.submit((await limitsForm(id)).fill({ budget_usd: "" }).tick("no_budget")));
   await asks(await browser.submit((await limitsForm(id)).fill({ budget_period: "day" })));
   await asks(await browser.submit((await endForm(id)).fill({ end: "31536000" })));
   assert.deepEqual(await row(id), before);
+  assert.equal((await browser.submit((await limitsForm(id)).fill({ budget_usd: "5.01" }))).status, 303);
   assert.equal((await browser.submit((await limitsForm(id)).fill({ budget_usd: "4.99", requests: "9" }))).status, 303);
   assert.equal((await browser.submit((await endForm(id)).fill({ end: "3600" }))).status, 303);
   await press(id, "pause");

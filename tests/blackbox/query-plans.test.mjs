@@ -178,6 +178,8 @@ const ELSEWHERE = {
   "SELECT {COLUMNS} FROM passkeys WHERE credential_id = ?": "signing in with a passkey",
   "SELECT delivery_id, message_id": "the courier",
   "SELECT min(next_attempt_at) AS next": "the courier",
+  "SELECT coalesce(sum(nano_usd), 0) FROM allowed": "whoever allows something",
+  "SELECT ({UNPROVEN}) AS unproven": "whoever allows something",
 };
 
 test("every query that stands in the source was seen, or is asked by no page", async () => {

@@ -271,6 +271,7 @@ test("a name that turns or hides text is refused", async () => {
 
 test("something that lives long or has no money limit is not made by a session that was not confirmed lately", async () => {
   const other = await browser.somebodyElse("user_long_signed_in");
+  await make(undefined, other);
   await broker.sql("UPDATE sessions SET created_at = created_at - 3600 WHERE user_id = 'user_long_signed_in'");
   for (const edit of [(form) => form.fill({ end: String(90 * DAY) }), (form) => form.fill({ budget_usd: "" }).tick("no_budget")]) {
     const before = await grants();

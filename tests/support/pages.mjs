@@ -29,6 +29,7 @@ export const PAGES = [
   { name: "invitation-signed-in", who: "member", at: invited, template: "invitation.html" },
   { name: "developers", who: "stranger", at: "/developers", template: "developers.html" },
   { name: "overview", who: "operator", at: "/", template: "dashboard.html" },
+  { name: "overview-over-bound", who: "operator", prepare: dearerThanHeld, at: "/", template: "dashboard.html" },
   { name: "overview-new", who: "member", at: "/", template: "dashboard.html" },
   { name: "grants", who: "operator", at: "/grants", template: "grants.html" },
   { name: "grants-none", who: "member", at: "/grants", template: "grants.html" },
@@ -69,7 +70,7 @@ export const PAGES = [
   { name: "settings-refused", who: "member", at: "/settings", then: rename("   "), status: 400, template: "settings.html" },
   { name: "security", who: "operator", at: SECURITY, template: "security.html" },
   { name: "security-member", who: "member", at: SECURITY, template: "security.html" },
-  { name: "passkey-add", who: "operator", at: SECURITY, then: press(`${SECURITY}/passkeys/add`), template: "passkey_add.html" },
+  { name: "passkey-add", who: "operator", prepare: confirmOnceMore, at: SECURITY, then: press(`${SECURITY}/passkeys/add`), template: "passkey_add.html" },
   {
     name: "recovery-codes",
     who: "operator",
@@ -80,6 +81,8 @@ export const PAGES = [
     template: "recovery_codes.html",
   },
   { name: "confirm", who: "returned", at: SECURITY, then: press(`${SECURITY}/recovery-codes`), template: "confirm.html" },
+  { name: "confirm-money", who: "returned", at: "/tokens/new", then: makeDearToken, template: "confirm.html" },
+  { name: "confirm-new-use", who: "returnedMember", at: "/tokens/new", then: makeToken, template: "confirm.html" },
   { name: "confirm-by-passkey", who: "returnedMember", at: SECURITY, then: press(`${SECURITY}/recovery-codes`), template: "confirm.html" },
   {
     name: "confirm-refused",
@@ -106,7 +109,7 @@ export const PAGES = [
   { name: "members", who: "operator", at: "/members", template: "members.html" },
   { name: "member-remove", who: "operator", at: "/members", then: chooseMember, template: "member.html" },
   { name: "invitations", who: "operator", at: "/members/invitations", template: "invitations.html" },
-  { name: "invitation-made", who: "operator", at: "/members/invitations", then: makeInvitation, status: 201, template: "invitations.html" },
+  { name: "invitation-made", who: "operator", prepare: confirmOnceMore, at: "/members/invitations", then: makeInvitation, status: 201, template: "invitations.html" },
   { name: "members-unlimited", who: "operator", prepare: ({ broker }) => broker.sql("DELETE FROM policies"), at: "/members", template: "members.html" },
   { name: "invitations-first", who: "operator", at: "/members/invitations", template: "invitations.html" },
   { name: "policy", who: "operator", at: "/settings/policy", template: "policy.html" },
@@ -199,7 +202,9 @@ async function recoverWrongly(page) {
   await press("/recover")(page);
 }
 
-async function invited({ people }) {
+async function invited(world) {
+  const { people } = world;
+  await confirmOnceMore(world);
   const { answer, link } = await invite(people.operator);
   assert.ok(link, answer.page?.text);
   return link;
@@ -221,6 +226,16 @@ function forbidAnthropic({ broker }) {
 async function makeToken(page) {
   await named(page, "name").fill("Sunday notebook");
   await press("/tokens")(page);
+}
+
+async function makeDearToken(page) {
+  await named(page, "budget_usd").fill("900");
+  await makeToken(page);
+}
+
+function dearerThanHeld({ broker }) {
+  const today = Math.floor(broker.now() / 86_400_000);
+  return broker.sql("INSERT OR IGNORE INTO over_bound_days VALUES (?1, 'openai', 'gpt-5.5-cyber', 1200, 3160000000), (?1 - 1, 'anthropic', 'claude-opus-5', 1, 1100000)", today);
 }
 
 async function makeTokenWrongly(page) {

@@ -6,6 +6,7 @@ use crate::domain::{
     limits::{Limits, Period},
     money::Amount,
     permission::{Permission, Provider},
+    time::Timestamp,
 };
 
 const DAY_SECONDS: u64 = 86_400;
@@ -42,6 +43,14 @@ impl Budget {
             Period::Month => lifetime_seconds.div_ceil(SHORTEST_MONTH_SECONDS) + 1,
         };
         self.amount.times(periods)
+    }
+
+    /// The most that is spent from `now` until `end`, by the calendar.
+    #[must_use]
+    pub fn between(&self, now: Timestamp, end: Timestamp) -> Amount {
+        let last = Timestamp::from_millis(end.millis().saturating_sub(1)).max(now);
+        let begun = self.period.window(last).saturating_sub(self.period.window(now));
+        self.amount.times(begun.saturating_add(1))
     }
 
     /// Whether whoever keeps this one keeps `other` too.

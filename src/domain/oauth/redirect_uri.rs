@@ -169,6 +169,17 @@ impl Destination {
     }
 }
 
+impl fmt::Display for Destination {
+    /// As it is stored: `https://app.example`, `com.example.app:`, `this device`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Site(host) => write!(f, "https://{host}"),
+            Self::ThisDevice => f.write_str("this device"),
+            Self::InstalledApp(scheme) => write!(f, "{scheme}:"),
+        }
+    }
+}
+
 /// What a browser must be allowed to be sent to after the consent form: Chromium applies `form-action` of the page to the redirect
 /// that follows. An origin, or a bare scheme for installed apps.
 #[must_use]

@@ -18,6 +18,8 @@
 //! | `audit` | 400 days after it was written |
 //! | `grants` that no app came for | a day after none could any more: no token of one exists |
 //! | `usual_limits` | with their person or their client |
+//! | `allowed` | 90 days after, when its person allows something again |
+//! | `allowed_uses`, `allowed_destinations`, `over_bound_days` | never: there are as few as there are uses, hosts, and models on a day |
 //! | all other grants, `usage_events`, `users`, clients that a person registered | never |
 //!
 //! Whoever pushes a request, asks for a device code or uses an id up makes a row without anybody's consent, as fast as rate limits let

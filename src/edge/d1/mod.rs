@@ -3,6 +3,7 @@
 //! D1 has no `BEGIN`: a change is one conditional statement or one batch, and `changes` says whether it was the one that won. Numbers
 //! are JavaScript doubles both ways, so times are bound as seconds.
 
+mod allowed;
 mod attention;
 mod audit;
 mod clients;

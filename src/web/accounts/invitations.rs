@@ -173,7 +173,8 @@ pub async fn invite<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Respo
             return Ok(frame.html(StatusCode::BAD_REQUEST, &page));
         }
     };
-    if (role == Role::Operator || next.is_some()) && !confirm::is_recent(&visitor, state.now) {
+    // It has no end, whatever it may spend in a month.
+    if !confirm::is_recent(&visitor, state.now) {
         return Ok(confirm::ask(&frame, INVITATIONS, &params));
     }
     let secret = Secret::<Invitation>::from_entropy(&state.ports.entropy32());

@@ -1,7 +1,8 @@
 //! `/settings/security/passkeys`: a person's passkeys are added, named and removed.
 //!
-//! A further passkey is a way in that lasts, so whoever has one proves that it is them before they add another. The last one stays: a
-//! recovery code is for an accident, not for every day.
+//! A passkey is a way in that lasts, so whoever adds one proves first that it is them: with one that they have, and for the first one with
+//! the link or the invitation that they came by a short while ago, or another link. The last one stays: a recovery code is for an
+//! accident, not for every day.
 
 use askama::Template;
 use axum::{
@@ -31,7 +32,6 @@ use crate::{
         session::OwnForm,
         state::AppState,
         trouble::Trouble,
-        visitor::Visitor,
     },
 };
 
@@ -44,15 +44,10 @@ struct AddPage {
     max_name_chars: usize,
 }
 
-/// Whether this person may add a passkey now.
-fn may_add<P>(state: &AppState<P>, visitor: &Visitor) -> bool {
-    !visitor.has_passkey || confirm::is_recent(visitor, state.now)
-}
-
 /// `POST /settings/security/passkeys/add`: the page on which a passkey is made.
 pub async fn ask<P: Ports>(state: AppState<P>, form: OwnForm) -> Response<Body> {
     let OwnForm { visitor, params, frame } = form;
-    if !may_add(&state, &visitor) {
+    if !confirm::is_recent(&visitor, state.now) {
         return confirm::ask(&frame, &format!("{SECURITY}/passkeys/add"), &params);
     }
     let name = browser(&frame.agent, frame.language);
@@ -66,7 +61,7 @@ pub async fn ask<P: Ports>(state: AppState<P>, form: OwnForm) -> Response<Body> 
 /// The store can't answer.
 pub async fn creation_options<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Response<Body>, Trouble> {
     let OwnForm { visitor, params, frame } = form;
-    if !may_add(&state, &visitor) {
+    if !confirm::is_recent(&visitor, state.now) {
         let text = "Too much time has passed. Go back to the security page and begin again.";
         return Ok(options::not_now(StatusCode::FORBIDDEN, frame.language.t(text)));
     }

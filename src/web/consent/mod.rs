@@ -37,8 +37,8 @@ use super::{
     frame::Frame,
     language::{Language, Text, filters},
     page::policy_with_form_action,
-    ports::Ports,
-    session,
+    ports::{Ports, StoreError},
+    proof, session,
     sign_in_prompt::{Why, ask},
     state::AppState,
     trouble::Trouble,
@@ -51,11 +51,15 @@ use crate::domain::{
         csrf,
         params::Params,
         pending_request::{Asked, CONSENT_TTL_SECONDS, Decision, PendingRequest},
-        redirect_uri::csp_source,
+        redirect_uri::{Destination, csp_source},
     },
     policy::Policed,
+    risk::WorstCase,
     secret::{ConsentRequest, Secret},
 };
+
+/// Where its form goes.
+const PATH: &str = "/authorize";
 
 #[derive(Template)]
 #[template(path = "consent.html")]
@@ -277,12 +281,43 @@ async fn allow<P: Ports>(
     let (policed, user) = (open.policed, &open.visitor.user.id);
     let agree = |choice| Ok((allowance::agree(requested, &choice, policed, user, state.now)?, choice));
     match choice.and_then(agree) {
-        Ok((terms, choice)) => answering::allow(state, frame, open, (terms, &choice, usual.is_some()), params).await,
+        Ok((terms, choice)) => {
+            let destination = match &open.pending.asked {
+                Asked::Redirect(request) => Destination::of(&request.redirect_uri),
+                Asked::Device { .. } => None,
+            };
+            let case = WorstCase::of_terms(&terms, state.now).answered_at(destination);
+            if let Some(risk) = proof::may_allow(state, open.visitor, open.handle.hash().as_str(), &case).await? {
+                return Ok(proof::ask(frame, PATH, params, &risk));
+            }
+            answering::allow(state, frame, open, (terms, &choice, usual.is_some()), params).await
+        }
         Err(error) => {
             let filled = Filled { params, error: Some(&error) };
             page(state, frame, open, (StatusCode::BAD_REQUEST, Shown::Asked), Some(filled)).await
         }
     }
+}
+
+/// Where a form of this page that is sent once more leads a browser on, when it is allowed.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn leads_to<P: Ports>(
+    state: &AppState<P>,
+    visitor: &Visitor,
+    action: &str,
+    fields: &[(String, String)],
+) -> Result<Option<String>, StoreError> {
+    let handle = fields.iter().find(|(name, _)| action == PATH && name == "request");
+    let Some(handle) = handle.and_then(|(_, text)| Secret::<ConsentRequest>::parse(text).ok()) else {
+        return Ok(None);
+    };
+    let pending = state.ports.find_authorization_request(&handle.hash()).await?;
+    Ok(pending.filter(|pending| pending.session == visitor.session).and_then(|pending| match pending.asked {
+        Asked::Redirect(request) => csp_source(&request.redirect_uri),
+        Asked::Device { .. } => None,
+    }))
 }
 
 /// The same page again, as it is filled in: in another language, without what was remembered, or because Enter was pressed in a field.

@@ -1,7 +1,7 @@
 //! Changes of a grant: other limits, another end, a pause.
 //!
 //! A change goes to the ledger first, which every call asks, and then to the row, which tells the app: where that fails, the person is
-//! asked to save again. What allows more needs a person who proved a short while ago that it is them.
+//! asked to save again. What allows more may need a person who proves that it is them ([`proof`]).
 
 use axum::{
     body::Body,
@@ -25,15 +25,17 @@ use crate::{
         limits::Limits,
         money::Amount,
         oauth::params::Params,
+        risk::{Risk, WorstCase},
     },
     web::{
-        allowance, audit, confirm,
+        allowance, audit,
         frame::Frame,
         grants::terms_of,
         language::Language,
         limits_form::{self, FieldError, Posted, digits},
         page::{see_other, with_script},
         ports::Ports,
+        proof,
         session::OwnForm,
         state::{AppState, LogDetail},
         trouble::Trouble,
@@ -62,7 +64,7 @@ enum ChangeError {
     #[error("beyond the ceiling of {0} USD")]
     BeyondCeiling(Amount),
     #[error("allows more, and it isn't known who asks")]
-    ConfirmFirst,
+    ConfirmFirst(Risk),
     #[error("unreadable: {0}")]
     Unreadable(String),
     #[error("unconfirmed: {0}")]
@@ -77,7 +79,7 @@ impl ChangeError {
             Self::Field(_) | Self::End(_) | Self::MoneyOpen | Self::DoesNotFit | Self::BeyondCeiling(_) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::ConfirmFirst => StatusCode::FORBIDDEN,
+            Self::ConfirmFirst(_) => StatusCode::FORBIDDEN,
             Self::ChangedElsewhere | Self::Ended => StatusCode::CONFLICT,
             Self::Unreadable(_) | Self::Unconfirmed(_) | Self::NotNoted(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -99,7 +101,7 @@ impl ChangeError {
             Self::BeyondCeiling(most) => {
                 return language.with("your operator allows at most {0} USD for each grant", &[most]);
             }
-            Self::ConfirmFirst => language.t("first confirm that it is you"),
+            Self::ConfirmFirst(_) => language.t("first confirm that it is you"),
             Self::Unreadable(_) => language
                 .t("what holds now can not be read at the moment, so nothing was changed; try again in a moment"),
             Self::Unconfirmed(_) => language
@@ -230,9 +232,9 @@ async fn answer<P: Ports>(
             let entry = audit::entry(state, &form.visitor, event).grant(&grant.id).subject(&grant.client_name);
             audit::note(state, &form.frame, entry.detail(&detail), answer).await
         }
-        Err(ChangeError::ConfirmFirst) => {
+        Err(ChangeError::ConfirmFirst(risk)) => {
             let deed = if event == Event::GrantExtended { "/end" } else { "" };
-            confirm::ask(&form.frame, &format!("/grants/{}{deed}", grant.id), &form.params)
+            proof::ask(&form.frame, &format!("/grants/{}{deed}", grant.id), &form.params, &risk)
         }
         Err(error) => refused(state, form.frame.clone(), grant, &error, params).await,
     }
@@ -270,8 +272,12 @@ async fn change<P: Ports>(
     let change = to(&before)?;
     let told = allowance::tell_grant(state, &grant.id, &before).await;
     told.map_err(|error| ChangeError::Unreadable(error.0))?;
-    if change.widens(&before) && !confirm::is_recent(visitor, state.now) {
-        return Err(ChangeError::ConfirmFirst);
+    if let Some(case) = WorstCase::of_change(&change, &before, state.now) {
+        let deed = format!("{} {}", grant.id, before.revision);
+        let risk = proof::may_allow(state, visitor, &deed, &case).await;
+        if let Some(risk) = risk.map_err(|error| ChangeError::Unreadable(error.0))? {
+            return Err(ChangeError::ConfirmFirst(risk));
+        }
     }
     let answer = state.ports.change_ledger(&grant.id, change.clone()).await;
     let after = answer.map_err(|error| ChangeError::Unconfirmed(error.0))?.map_err(|refusal| match refusal {

@@ -354,7 +354,7 @@ mod tests {
             output_tokens: 5,
             tokens: 6,
             cost: crate::domain::money::NanoUsd(1_500_000_000),
-            over_bound: crate::domain::money::NanoUsd(7),
+            over_bound: crate::domain::money::NanoUsd(250_000_000),
             basis: crate::domain::ledger::Basis::Usage,
             delegation: None,
             request_id: "r".to_owned(),
@@ -362,7 +362,7 @@ mod tests {
         let line = Line::from(&call);
         assert_eq!(
             line.csv(),
-            "1,2026-11-23T00:00:00.007Z,,m,/v1/x,none,,2,3,4,5,6,1500000000,1.50,7,0.000000007,usage,,r\r\n"
+            "1,2026-11-23T00:00:00.007Z,,m,/v1/x,none,,2,3,4,5,6,1500000000,1.50,250000000,0.25,usage,,r\r\n"
         );
         let json = serde_json::to_value(&line).unwrap();
         let mut names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();

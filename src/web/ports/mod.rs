@@ -10,6 +10,7 @@
 //! - Secrets arrive hashed. Nothing here ever sees one in clear.
 
 mod accounts;
+mod allowed;
 mod grants;
 mod members;
 mod requests;
@@ -22,6 +23,7 @@ pub use accounts::{
     Accounts, InvitationRow, InvitationState, Invitations, NewInvitation, NewPasskey, NewSession, PasskeyRow,
     PasskeyUse, Passkeys, Recovery, SessionRow, Sessions, ShownPolicy,
 };
+pub use allowed::{Allowed, Certainty};
 pub use grants::{Decided, Grants, NewAnswer, UsualLimits};
 pub use members::{Members, Person, PersonalTokens, Policies};
 pub use requests::{DeviceCodes, Entered, PushedRequests};
@@ -339,6 +341,7 @@ pub trait Store:
     + Notices
     + Refusals
     + Webhooks
+    + Allowed
     + Accounts
 {
 }
@@ -363,6 +366,7 @@ impl<
         + Notices
         + Refusals
         + Webhooks
+        + Allowed
         + Accounts,
 > Store for T
 {

@@ -14,7 +14,7 @@ use axum::{
 };
 
 use super::{
-    allowance, audit, confirm,
+    allowance, audit,
     ending::end_grant,
     format,
     frame::Frame,
@@ -22,6 +22,7 @@ use super::{
     language::{Language, Moment, Text, filters},
     page::{see_other, with_quiet_script},
     ports::{Ports, StoreError, Write},
+    proof,
     session::{OwnForm, SignedIn},
     state::AppState,
     trouble::Trouble,
@@ -36,8 +37,9 @@ use crate::domain::{
     id::{ClientId, GrantId},
     ledger::Snapshot,
     oauth::{params::Params, registration::MAX_NAME_CHARS, token_request::granted_scope},
-    personal_token::{MAX_ACTIVE, is_risky},
+    personal_token::MAX_ACTIVE,
     policy::Policy,
+    risk::WorstCase,
     time::Timestamp,
 };
 use form::{FormError, FormView};
@@ -158,11 +160,13 @@ pub async fn make<P: Ports>(state: AppState<P>, form: OwnForm) -> Result<Respons
         Ok(made) => made,
         Err(error) => return Ok(refused(&state, &frame, once, (&params, &error), policy)),
     };
-    if is_risky(&terms, state.now) && !confirm::is_recent(&visitor, state.now) {
-        return Ok(confirm::ask(&frame, "/tokens", &params));
+    let id = grant_id(&state, &visitor, once);
+    let case = WorstCase::of_terms(&terms, state.now);
+    if let Some(risk) = proof::may_allow(&state, &visitor, id.as_str(), &case).await? {
+        return Ok(proof::ask(&frame, HOME, &params, &risk));
     }
     let grant = Grant {
-        id: grant_id(&state, &visitor, once),
+        id,
         user_id: visitor.user.id.clone(),
         client_id: ClientId::personal(),
         client_name: name,

@@ -73,6 +73,23 @@ pub const TABLE: super::Table = &[
     ("Back to the invitations", "초대 목록으로"),
     ("Confirm", "확인"),
     ("Confirm that it is you", "본인 확인"),
+    ("It would allow money without a limit.", "금액 제한 없이 허용하게 돼요."),
+    (
+        "Together with what you allowed in the last 24 hours without being asked, it can cost {0} USD. Up to {1} USD go without \
+         this question.",
+        "최근 24시간 동안 확인 없이 허용한 것까지 더하면 최대 {0} USD예요. {1} USD까지는 묻지 않아요.",
+    ),
+    ("It would last longer than a day.", "하루보다 오래 지속돼요."),
+    ("It would last longer than {0} days.", "{0}일보다 오래 지속돼요."),
+    ("You have never allowed this before: {0}.", "전에 허용한 적이 없는 용도예요: {0}."),
+    (
+        "You have never allowed a program on your own computer before.",
+        "전에 내 컴퓨터의 프로그램을 허용한 적이 없어요.",
+    ),
+    (
+        "You have never allowed an app before whose answer goes to {0}.",
+        "전에 {0}(으)로 응답을 받는 앱을 허용한 적이 없어요.",
+    ),
     ("Confirm with a passkey", "패스키로 확인"),
     ("Confirmed", "확인됐어요"),
     ("Each link works once, within ten minutes.", "링크는 10분 안에 한 번만 쓸 수 있어요."),

@@ -66,8 +66,8 @@ pub const TABLE: super::Table = &[
     ("A call was too long.", "호출이 너무 길었어요."),
     ("This broker has no key for the provider.", "이 브로커에 그 제공자의 키가 없어요."),
     (
-        "A program of yours is told when an app has used up a limit or part of it, when its access ends soon, and when it was taken back.",
-        "앱이 한도의 일부나 전부를 쓰거나, 권한이 곧 끝나거나, 권한이 회수되면 직접 운영하는 프로그램에 알려요.",
+        "A program of yours is told when an app has used up a limit or part of it, when its access ends soon, when it was taken back, and when a call cost more than was held for it.",
+        "앱이 한도의 일부나 전부를 쓰거나, 권한이 곧 끝나거나, 권한이 회수되거나, 호출이 잡아 둔 금액보다 더 나오면 직접 운영하는 프로그램에 알려요.",
     ),
     ("Address that deliveries are sent to", "알림을 보낼 주소"),
     (
