@@ -380,9 +380,9 @@ test("who proved it long ago can allow less, a little more, pause and end; to al
     assert.notEqual(answer.status, 303);
     assert.match(answer.page.text, /it is you/);
   };
-  await asks(await browser.submit((await limitsForm(id)).fill({ budget_usd: "25.01" })));
+  await asks(await browser.submit((await limitsForm(id)).fill({ budget_usd: "100.01" })));
   await asks(await browser.submit((await limitsForm(id)).fill({ budget_usd: "" }).tick("no_budget")));
-  await asks(await browser.submit((await limitsForm(id)).fill({ budget_period: "day" })));
+  await asks(await browser.submit((await limitsForm(id)).fill({ budget_usd: "15", budget_period: "day" })));
   await asks(await browser.submit((await endForm(id)).fill({ end: "31536000" })));
   assert.deepEqual(await row(id), before);
   assert.equal((await browser.submit((await limitsForm(id)).fill({ budget_usd: "5.01" }))).status, 303);

@@ -235,6 +235,7 @@ test("WebAuthn §7.2: who is signed in confirms with a security key that leaves 
 });
 
 test("an authenticator that knows RS256 alone, as many a Windows Hello, enrols, signs in and confirms; another's signature does not", async () => {
+  await operator.signIn();
   const { browser: member } = await join(operator, { name: "Windows" });
   const hello = new Authenticator({ algorithm: -257, counts: false });
   assert.equal((await addPasskey(member, hello, { name: "Hello" })).status, 303);
@@ -251,6 +252,7 @@ test("an authenticator that knows RS256 alone, as many a Windows Hello, enrols, 
 });
 
 test("somebody else's passkey confirms nothing", async () => {
+  await operator.signIn();
   const { authenticator } = await join(operator, { name: "Seo" });
   await anHourLater(broker);
   const { page } = await operator.get(SECURITY);
@@ -262,6 +264,7 @@ test("somebody else's passkey confirms nothing", async () => {
 });
 
 test("a copy of somebody else's passkey that is used to confirm is noted where its owner finds it", async () => {
+  await operator.signIn();
   const { browser: member, authenticator } = await join(operator, { name: "Yun" });
   const [passkey] = authenticator.passkeys;
   passkey.count = 100;
@@ -283,6 +286,7 @@ test("an operator confirms with a fresh one-time link, once; a member can not", 
     const [form] = asked.page.forms.filter(({ action, options }) => action.pathname === "/confirm" && !options);
     return browser.submit(form.fill({ code: link }));
   };
+  await operator.signIn();
   const { browser: member } = await join(operator, { name: "Park" });
   await anHourLater(broker);
   assert.equal((await ask(member)).status, 400);
