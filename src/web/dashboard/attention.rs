@@ -148,9 +148,10 @@ impl Notice {
             provider: sum.provider.map_or("", |provider| provider.display_name()),
             model: if sum.model.is_empty() { language.t("no model").to_owned() } else { sum.model },
             said: if sum.calls == 1 {
-                language.with("1 call cost {0} USD more than was held for it", &[&amount])
+                language.with("1 call cost {0} USD more than was held for it in the last 30 days", &[&amount])
             } else {
-                language.with("{0} calls cost {1} USD more than was held for them", &[&calls, &amount])
+                language
+                    .with("{0} calls cost {1} USD more than was held for them in the last 30 days", &[&calls, &amount])
             },
         }
     }

@@ -56,9 +56,14 @@ pub const TABLE: super::Table = &[
          <code>PRICES</code>, as docs/prices.md says.",
         "이 브로커가 아는 가격이 실제보다 낮아 한도를 넘었을 수 있어요. docs/prices.md에 따라 <code>PRICES</code> 변수에 가격을 정하세요.",
     ),
-    ("1 call cost {0} USD more than was held for it", "호출 1건이 잡아 둔 금액보다 {0} USD 더 나왔어요"),
-    ("{0} calls cost {1} USD more than was held for them", "호출 {0}건이 잡아 둔 금액보다 {1} USD 더 나왔어요"),
-    ("in the last 30 days", "최근 30일"),
+    (
+        "1 call cost {0} USD more than was held for it in the last 30 days",
+        "최근 30일 동안 호출 1건이 잡아 둔 금액보다 {0} USD 더 나왔어요",
+    ),
+    (
+        "{0} calls cost {1} USD more than was held for them in the last 30 days",
+        "최근 30일 동안 호출 {0}건이 잡아 둔 금액보다 {1} USD 더 나왔어요",
+    ),
     ("{0} % used", "{0} % 사용"),
     ("Its calls are refused from then on.", "그때부터 호출이 거부돼요."),
     ("so far", "현재까지"),
