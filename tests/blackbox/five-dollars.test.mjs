@@ -39,7 +39,8 @@ const upstream = await startUpstream({
 after(() => upstream.close());
 const { broker, browser, app } = await startWorld({
   secrets,
-  env: { OPENAI_BASE_URL: upstream.url, ANTHROPIC_BASE_URL: upstream.url },
+  // The provider and a thousand clients are one process here: on a busy machine each waits for the others.
+  env: { OPENAI_BASE_URL: upstream.url, ANTHROPIC_BASE_URL: upstream.url, UPSTREAM_TIMEOUT_SECONDS: "120", BODY_IDLE_SECONDS: "120" },
 });
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
