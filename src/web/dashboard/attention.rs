@@ -59,7 +59,7 @@ pub enum Notice {
     OverBound {
         /// Whose model; may be empty.
         provider: &'static str,
-        /// Which.
+        /// The id of the model that answered.
         model: String,
         /// How many, and how much more they cost, in words.
         said: String,
